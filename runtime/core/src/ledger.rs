@@ -88,7 +88,7 @@ impl<P: Ord + Clone> Ledger<P> {
         self.owned.insert(
             partition,
             Owned {
-                began: offset,
+                before: offset,
                 staged: offset,
             },
         );
