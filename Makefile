@@ -1,0 +1,42 @@
+# Everything goes through these targets; CI calls the same ones.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+JACKFIELD := $(CARGO_TARGET_DIR)/release/jackfield
+
+.PHONY: help build plugins plugins-test run test lint fmt bench deps clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+deps: ## Finds or installs what the build and the tests need
+	@scripts/deps
+
+build: plugins ## target/release/jackfield and target/plugins/*.wasm
+	cargo build --release --locked -p jackfield -p jackfield-exchange
+
+plugins: ## The components as people run them
+	scripts/build-plugins release
+
+plugins-test: ## The components as tests run them: quicker to build
+	scripts/build-plugins test
+
+run: build ## Runs connectors.yaml on recorded trades; LIVE=1 takes the real exchange
+	@scripts/run $(if $(LIVE),--live)
+
+test: ## Everything
+	@scripts/test
+
+lint: ## Formatting, clippy on host and wasm, rustdoc, licences
+	@scripts/lint
+
+fmt: ## Formats all code
+	cargo fmt --all
+
+bench: build ## The figures of docs/BENCHMARKS.md
+	@scripts/bench
+
+clean: ## Removes what was built and what `make run` wrote
+	cargo clean
+	rm -rf data
