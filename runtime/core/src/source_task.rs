@@ -100,6 +100,11 @@ impl<P> SourceTask<P> {
         self.draining = true;
     }
 
+    /// Events up to here are contained in what was polled.
+    pub fn last_done(&self) -> u64 {
+        self.last_done
+    }
+
     /// Appends whose outcome is not known yet.
     pub fn in_flight(&self) -> usize {
         self.flights.len()

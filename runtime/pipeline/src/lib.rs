@@ -1,1 +1,25 @@
-//! placeholder
+//! Tasks and supervisors: joins the decisions of `jackfield-core`, a log, and plugins.
+//!
+//! A *connector* is one end of a pipeline. A source connector runs one task a slot
+//! ([`source`]), a sink connector N tasks and a committer ([`sink`]). Each connector is owned by
+//! one supervisor task that ends with a typed [`Exit`]; [`Pipelines`] owns the supervisors.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clock;
+mod dead_letters;
+mod failures;
+mod host;
+mod partitioner;
+mod pipelines;
+mod retries;
+pub mod sink;
+pub mod source;
+mod spec;
+mod status;
+
+pub use clock::{Clock, SeededJitter};
+pub use failures::Failed;
+pub use host::Host;
+pub use pipelines::{Ending, Pipelines};
+pub use spec::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
+pub use status::{Exit, Report, State, Status};

@@ -1,0 +1,140 @@
+//! A batch of which the component rejected records.
+
+use crate::dead_letters::{self, Letter};
+use crate::failures::Failed;
+use crate::spec::OnBadRecord;
+use bytes::Bytes;
+use jackfield_batch::{Batch, BatchWriter, Limits};
+use jackfield_core::Consequence;
+use jackfield_log::{Append, Output, TopicPartition};
+use jackfield_plugin::Rejection;
+use std::collections::BTreeMap;
+
+/// What is left after rejections were taken out.
+pub(crate) struct Sorted {
+    /// The records to put, with their coordinates; `None` when none is left.
+    pub(crate) rest: Option<Bytes>,
+    /// To be acknowledged before a span that covers the rejected records is committed.
+    pub(crate) letters: Vec<Output>,
+    pub(crate) rejected: u64,
+}
+
+/// Sorts a batch into what goes on and what is rejected.
+///
+/// # Errors
+/// `stop` was asked for, or the rejections make no sense.
+pub(crate) fn sort(
+    on_bad_record: &OnBadRecord,
+    connector: &str,
+    at: &TopicPartition,
+    bytes: &[u8],
+    rejections: &[Rejection],
+) -> Result<Sorted, Failed> {
+    let batch = Batch::parse(bytes, &Limits::default())
+        .map_err(|e| Failed::for_good("put", format!("a batch of the log is malformed: {e}")))?;
+    let reasons: BTreeMap<u32, &str> = rejections.iter().map(|r| (r.index, r.reason.as_str())).collect();
+    let (Some((&first, reason)), Some((&last, _))) = (reasons.first_key_value(), reasons.last_key_value()) else {
+        return Err(Failed::new("put", Consequence::Replace, "rejected a batch without naming a record"));
+    };
+    if last >= batch.len() {
+        let claim = format!("rejected record {last} of a batch of {}", batch.len());
+        return Err(Failed::new("put", Consequence::Replace, claim));
+    }
+    if *on_bad_record == OnBadRecord::Stop {
+        let offset = batch.offset(first).unwrap_or(-1);
+        return Err(Failed::for_good(
+            "put",
+            format!("the record at {}-{} offset {offset} can't be delivered: {reason}", at.topic, at.partition),
+        ));
+    }
+    let mut rest = BatchWriter::new();
+    let mut letters = Vec::new();
+    for (index, record) in (0u32..).zip(batch.iter()) {
+        let offset = batch.offset(index).unwrap_or(-1);
+        match reasons.get(&index) {
+            Some(&reason) => letters.push(Letter { topic: &at.topic, partition: at.partition, offset, reason, record }),
+            None => rest
+                .push_at(offset, &record)
+                .map_err(|full| Failed::for_good("put", format!("a part of a batch is larger than the batch: {full}")))?,
+        }
+    }
+    let rejected = letters.len() as u64;
+    let letters = match on_bad_record {
+        OnBadRecord::DeadLetter { topic } => dead_letters::of_records(topic, connector, &letters)?,
+        OnBadRecord::Stop | OnBadRecord::Skip => Vec::new(),
+    };
+    let rest = (!rest.is_empty()).then(|| Bytes::from(rest.finish()));
+    Ok(Sorted { rest, letters, rejected })
+}
+
+/// The transaction that keeps dead letters; they carry no positions.
+pub(crate) fn append(letters: Vec<Output>) -> Append {
+    Append { outputs: letters, positions: Vec::new(), mark: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_batch::{Headers, Record, SchemaIds};
+
+    fn batch() -> Vec<u8> {
+        let mut writer = BatchWriter::new();
+        for i in 0..5u8 {
+            let record = Record {
+                timestamp_ms: 0,
+                key: None,
+                value: Some(&[i]),
+                schemas: SchemaIds { value: 3, key: 0 },
+                headers: Headers::default(),
+            };
+            writer.push_at(100 + i64::from(i), &record).unwrap();
+        }
+        writer.finish()
+    }
+
+    fn rejections(indices: &[u32]) -> Vec<Rejection> {
+        indices.iter().map(|&index| Rejection { index, reason: format!("bad {index}") }).collect()
+    }
+
+    fn at() -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: 2 }
+    }
+
+    #[test]
+    fn only_the_bad_records_are_taken_out_and_the_rest_keeps_its_coordinates() {
+        let to = OnBadRecord::DeadLetter { topic: "dead".into() };
+        let sorted = sort(&to, "c", &at(), &batch(), &rejections(&[1, 3])).unwrap();
+        let rest = sorted.rest.unwrap();
+        let rest = Batch::parse(&rest, &Limits::default()).unwrap();
+        let kept: Vec<(i64, u8)> = (0..rest.len()).map(|i| (rest.offset(i).unwrap(), rest.record(i).value.unwrap()[0])).collect();
+        assert_eq!(kept, [(100, 0), (102, 2), (104, 4)]);
+        assert_eq!(sorted.rejected, 2);
+        let dead = Batch::parse(&sorted.letters[0].batch, &Limits::default()).unwrap();
+        assert_eq!(dead.record(0).key, Some("t/2/101".as_bytes()));
+        assert_eq!(dead.record(0).value, Some([1u8].as_slice()));
+        let headers: Vec<_> = dead.record(1).headers.into_iter().collect();
+        assert!(headers.contains(&("__connect.errors.offset", Some("103".as_bytes()))));
+        assert!(headers.contains(&("__connect.errors.exception.message", Some("bad 3".as_bytes()))));
+    }
+
+    #[test]
+    fn stop_names_the_record() {
+        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch(), &rejections(&[2])).err().unwrap();
+        assert_eq!(failed.consequence, Consequence::Fail);
+        assert!(failed.reason.contains("t-2 offset 102") && failed.reason.contains("bad 2"), "{failed}");
+    }
+
+    #[test]
+    fn rejections_that_make_no_sense_replace_the_instance() {
+        for bad in [&[][..], &[5][..]] {
+            let failed = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(bad)).err().unwrap();
+            assert_eq!(failed.consequence, Consequence::Replace);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_batch_of_bad_records() {
+        let sorted = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(&[0, 1, 2, 3, 4])).unwrap();
+        assert!(sorted.rest.is_none() && sorted.letters.is_empty());
+    }
+}

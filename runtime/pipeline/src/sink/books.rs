@@ -1,0 +1,178 @@
+//! What the targets hold, and where reading goes on: shared by a connector's tasks.
+
+use crate::failures::Failed;
+use jackfield_core::{Commit, Ledger, Span as CoreSpan, Staged};
+use jackfield_log::{Assignment, Start, TopicPartition};
+use jackfield_plugin::{Holding, LogPosition, Piece, Span};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A target that has been behind for so long is advanced by a commit without pieces: well within
+/// any retention that makes sense, and rare enough to cost nothing.
+const IDLE_TARGET_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The ledger of one connector. The lock is held for a few map look-ups, never over a wait.
+#[derive(Debug)]
+pub(crate) struct Books {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger<TopicPartition>,
+    topic_ids: BTreeMap<String, BTreeSet<String>>,
+    ids: BTreeMap<TopicPartition, Uuid>,
+    /// The readers' positions, for the lag.
+    read: BTreeMap<TopicPartition, i64>,
+}
+
+impl Books {
+    pub(crate) fn new(held: Vec<Holding>) -> Self {
+        let mut topic_ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut targets: BTreeMap<String, BTreeMap<TopicPartition, i64>> = BTreeMap::new();
+        for holding in held {
+            let positions = targets.entry(holding.target).or_default();
+            for p in holding.positions {
+                topic_ids.entry(p.topic.clone()).or_default().insert(p.topic_id);
+                positions.insert(TopicPartition { topic: p.topic.into(), partition: p.partition }, p.next_offset);
+            }
+        }
+        Self { inner: Mutex::new(Inner { ledger: Ledger::new(targets), topic_ids, ids: BTreeMap::new(), read: BTreeMap::new() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change below leaves the maps whole, so what a panicking holder left can be read.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over an assigned partition: where it must be read from.
+    ///
+    /// # Errors
+    /// The topic is not the one that the targets' positions are of, or a stored position lies
+    /// outside the log: going on would lose, double, or filter records in silence.
+    pub(crate) fn own(&self, assigned: &Assignment, start: Start) -> Result<i64, Failed> {
+        let mut inner = self.lock();
+        let at = &assigned.at;
+        let id = assigned.topic_id.to_string();
+        if let Some(known) = inner.topic_ids.get(&*at.topic)
+            && !known.contains(&id)
+        {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(Failed::for_good(
+                "assign",
+                format!(
+                    "the topic {} was created anew: the targets hold positions of topic id {}, its id now is {id}. Reset the connector's offsets to read the new topic from its start",
+                    at.topic,
+                    known.join(", ")
+                ),
+            ));
+        }
+        inner.ids.insert(at.clone(), assigned.topic_id);
+        let ends = assigned.ends;
+        // What is staged in this process and not committed yet is still on its way to the targets.
+        let stored = inner.ledger.staged(at).or_else(|| inner.ledger.stored(at));
+        let offset = match stored {
+            Some(offset) if offset > ends.end || offset < ends.start => {
+                return Err(Failed::for_good(
+                    "assign",
+                    format!(
+                        "the stored position {offset} of {}-{} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from",
+                        at.topic, at.partition, ends.start, ends.end
+                    ),
+                ));
+            }
+            Some(offset) => offset,
+            None => match (assigned.committed, start) {
+                (Some(offset), _) => offset.clamp(ends.start, ends.end),
+                (None, Start::Earliest) => ends.start,
+                (None, Start::Latest) => ends.end,
+            },
+        };
+        inner.ledger.own(at.clone(), offset);
+        inner.read.insert(at.clone(), offset);
+        Ok(offset)
+    }
+
+    /// Gives up a partition.
+    pub(crate) fn release(&self, at: &TopicPartition) {
+        let mut inner = self.lock();
+        inner.ledger.release(at);
+        inner.read.remove(at);
+    }
+
+    /// A reader stands at `next`.
+    pub(crate) fn read(&self, at: &TopicPartition, next: i64) {
+        if let Some(read) = self.lock().read.get_mut(at) {
+            *read = next;
+        }
+    }
+
+    /// Where the reader of a partition stands; `None` when it is not assigned.
+    pub(crate) fn read_of(&self, at: &TopicPartition) -> Option<i64> {
+        self.lock().read.get(at).copied()
+    }
+
+    /// The readers' positions in the partitions that are assigned.
+    pub(crate) fn reads(&self) -> Vec<(TopicPartition, i64)> {
+        self.lock().read.iter().map(|(at, next)| (at.clone(), *next)).collect()
+    }
+
+    /// What each target holds, for a task's `assigned`.
+    pub(crate) fn held(&self) -> Vec<Holding> {
+        let inner = self.lock();
+        let held = inner.ledger.held().iter();
+        held.map(|(target, positions)| Holding {
+            target: target.clone(),
+            positions: positions.iter().map(|(at, next)| inner.position(at, *next)).collect(),
+        })
+        .collect()
+    }
+
+    /// The commits of an interval, in their order.
+    pub(crate) fn interval(
+        &self,
+        staged: Vec<Staged<TopicPartition, Piece>>,
+        now: Duration,
+    ) -> Vec<Commit<TopicPartition, Piece>> {
+        self.lock().ledger.interval(staged, now, IDLE_TARGET_MAX)
+    }
+
+    /// The commit succeeded.
+    pub(crate) fn committed(&self, commit: &Commit<TopicPartition, Piece>) {
+        self.lock().ledger.committed(commit);
+    }
+
+    /// The offsets that the group shows as committed: the lowest that a target holds.
+    pub(crate) fn group_offsets(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)> {
+        let inner = self.lock();
+        partitions.iter().filter_map(|at| Some((at.clone(), inner.ledger.stored(at)?))).collect()
+    }
+
+    /// A span as the contract has it.
+    pub(crate) fn span(&self, span: &CoreSpan<TopicPartition>) -> Span {
+        let at = &span.partition;
+        Span {
+            topic: at.topic.to_string(),
+            topic_id: self.lock().id(at),
+            partition: at.partition,
+            first_offset: span.first,
+            next_offset: span.next,
+        }
+    }
+}
+
+impl Inner {
+    fn id(&self, at: &TopicPartition) -> String {
+        match self.ids.get(at) {
+            Some(id) => id.to_string(),
+            // Not assigned to this process: what the targets said of its topic is all there is.
+            None => self.topic_ids.get(&*at.topic).and_then(|ids| ids.first()).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn position(&self, at: &TopicPartition, next_offset: i64) -> LogPosition {
+        LogPosition { topic: at.topic.to_string(), topic_id: self.id(at), partition: at.partition, next_offset }
+    }
+}

@@ -1,0 +1,134 @@
+//! The instance that makes pieces visible. It never gets `put`.
+
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::retries::Retries;
+use crate::spec::SinkSpec;
+use crate::status::Status;
+use jackfield_core::{Next, after};
+use jackfield_plugin::{CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span, Usage};
+use std::sync::Arc;
+
+/// The committer's instance; a new one is made when the old one died.
+pub(crate) struct Committer {
+    spec: Arc<SinkSpec>,
+    host: Host,
+    status: Arc<Status>,
+    instance: Option<SinkInstance>,
+}
+
+/// Instantiates a sink and opens it in `role`.
+pub(crate) async fn open(spec: &SinkSpec, host: &Host, role: Role, usage: Arc<Usage>, interrupt: Interrupt) -> Result<SinkInstance, Failed> {
+    let sink_host = SinkHost {
+        connector: spec.connector.clone(),
+        lake: spec.lake.clone(),
+        schemas: host.registry.clone(),
+        http: spec.http.clone(),
+        interrupt,
+        usage,
+    };
+    let mut instance = SinkInstance::new(&spec.plugged.plugin, sink_host, &spec.plugged.limits)
+        .await
+        .map_err(|e| Failed::call("instantiate", e))?;
+    let context = Context {
+        connector: spec.connector.clone(),
+        delivery: spec.delivery,
+        role,
+        tasks: spec.tasks,
+    };
+    instance
+        .open(context, spec.plugged.settings.clone(), None)
+        .await
+        .map_err(|e| Failed::call("open", e))?;
+    Ok(instance)
+}
+
+impl Committer {
+    pub(crate) fn new(spec: &Arc<SinkSpec>, host: &Host, status: &Arc<Status>) -> Self {
+        Self { spec: Arc::clone(spec), host: host.clone(), status: Arc::clone(status), instance: None }
+    }
+
+    /// What the targets say they hold. Repeated until it succeeds or patience ends.
+    pub(crate) async fn stored(&mut self, known: &[String]) -> Result<Vec<Holding>, Failed> {
+        let mut retries = Retries::new(self.spec.patience, self.host.clock);
+        loop {
+            let failed = match self.instance().await {
+                Ok(instance) => match instance.stored(known.to_vec()).await {
+                    Ok(held) => return Ok(held),
+                    Err(error) => self.failed("stored", error),
+                },
+                Err(failed) => failed,
+            };
+            self.wait(&failed, &mut retries).await?;
+        }
+    }
+
+    /// Commits, repeating the same arguments after a retry, a trap or a time-out.
+    ///
+    /// # Errors
+    /// The target's positions are not the expected ones, or patience ended.
+    pub(crate) async fn commit(
+        &mut self,
+        target: &str,
+        pieces: &[Piece],
+        spans: &[Span],
+        id: &str,
+    ) -> Result<Committed, Failed> {
+        let mut retries = Retries::new(self.spec.patience, self.host.clock);
+        loop {
+            let failed = match self.instance().await {
+                Ok(instance) => {
+                    let committed = instance
+                        .commit(target.to_owned(), pieces.to_vec(), spans.to_vec(), id.to_owned())
+                        .await;
+                    match committed {
+                        Ok(committed) => return Ok(committed),
+                        Err(error) => self.failed("commit", error),
+                    }
+                }
+                Err(failed) => failed,
+            };
+            self.wait(&failed, &mut retries).await?;
+        }
+    }
+
+    pub(crate) async fn close(mut self) -> Result<(), Failed> {
+        match self.instance.take() {
+            Some(mut instance) => instance.close().await.map_err(|e| Failed::call("close", e)),
+            None => Ok(()),
+        }
+    }
+
+    /// After a failure: returns when the call may be repeated.
+    async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
+        self.status.metrics().error(failed.consequence);
+        match after::committer(failed.consequence) {
+            Next::Fail | Next::Reopen => return Err(failed.clone()),
+            Next::CallAgain => {}
+            Next::CallAgainOnNewInstance => self.instance = None,
+        }
+        let wait = retries.wait(failed)?;
+        self.status.metrics().retries(1);
+        tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {
+        if self.instance.is_none() {
+            let usage = Arc::new(Usage::default());
+            let opened = open(&self.spec, &self.host, Role::Committer, usage, Interrupt::default()).await?;
+            self.instance = Some(opened);
+        }
+        self.instance
+            .as_mut()
+            .ok_or_else(|| Failed::for_good("open", "the committer's instance is missing right after it was made"))
+    }
+
+    fn failed(&mut self, what: &'static str, error: CallError) -> Failed {
+        if matches!(error, CallError::Dead(_)) {
+            self.instance = None;
+        }
+        Failed::call(what, error)
+    }
+}

@@ -1,0 +1,221 @@
+//! When a sink connector commits, and in which order.
+
+use super::books::Books;
+use super::committer::Committer;
+use super::known_targets::KnownTargets;
+use super::pending::Pending;
+use super::task::{self, Command, Given, Request};
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::spec::SinkSpec;
+use crate::status::{State, Status};
+use jackfield_core::Staged;
+use jackfield_log::TopicPartition;
+use jackfield_plugin::{Piece, Span};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// Commands a task may have waiting: a stage and a mirror of offsets, never more.
+const COMMANDS_MAX: usize = 4;
+/// Requests that wait for the coordinator while it commits: one a task is enough.
+const REQUESTS_MAX: usize = 64;
+/// How often the lag is looked up.
+const LAG_EVERY: Duration = Duration::from_millis(250);
+
+/// What a life achieved, for the decision how soon to try again.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    committed: AtomicBool,
+}
+
+impl Life {
+    /// A commit succeeded.
+    pub(crate) fn committed(&self) -> bool {
+        self.committed.load(Ordering::Acquire)
+    }
+}
+
+struct Coordinator<'a> {
+    spec: &'a Arc<SinkSpec>,
+    host: &'a Host,
+    status: &'a Arc<Status>,
+    life: &'a Life,
+    known: KnownTargets,
+    committer: Committer,
+    books: Arc<Books>,
+    pending: Arc<Pending>,
+    commands: Vec<mpsc::Sender<Command>>,
+}
+
+/// One life of a sink connector: from what its targets hold to a drain or the first failure.
+pub(crate) async fn run(
+    spec: &Arc<SinkSpec>,
+    host: &Host,
+    status: &Arc<Status>,
+    stop: &CancellationToken,
+    life: &Life,
+) -> Result<(), Failed> {
+    let known = KnownTargets::load(host, &spec.connector).await?;
+    let mut committer = Committer::new(spec, host, status);
+    let held = committer.stored(&known.names()).await?;
+    let books = Arc::new(Books::new(held));
+    let pending = Arc::new(Pending::new(spec.commit));
+    let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
+    let mut tasks = JoinSet::new();
+    let mut commands = Vec::new();
+    for number in 0..spec.tasks.max(1) {
+        let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+        commands.push(sender);
+        let span = tracing::info_span!("task", connector = %spec.connector, task = number);
+        let given = Given {
+            number,
+            spec: Arc::clone(spec),
+            host: host.clone(),
+            status: Arc::clone(status),
+            books: Arc::clone(&books),
+            pending: Arc::clone(&pending),
+            commands: receiver,
+            requests: requests.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(task::run(given).instrument(span));
+    }
+    drop(requests);
+    status.set_state(State::Running);
+    let mut coordinator = Coordinator { spec, host, status, life, known, committer, books, pending, commands };
+    let ended = coordinator.serve(&mut tasks, &mut asked, stop).await;
+    let Coordinator { committer, commands, .. } = coordinator;
+    drop(commands);
+    let mut ended = ended;
+    while let Some(joined) = tasks.join_next().await {
+        let task_ended = task_end(joined);
+        ended = ended.and(task_ended);
+    }
+    ended?;
+    committer.close().await
+}
+
+fn task_end(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Result<(), Failed> {
+    match joined {
+        Ok(ended) => ended,
+        Err(panic) => Err(Failed::for_good("task", format!("a sink task panicked: {panic}"))),
+    }
+}
+
+impl Coordinator<'_> {
+    async fn serve(
+        &mut self,
+        tasks: &mut JoinSet<Result<(), Failed>>,
+        asked: &mut mpsc::Receiver<Request>,
+        stop: &CancellationToken,
+    ) -> Result<(), Failed> {
+        let mut lag = tokio::time::interval(LAG_EVERY);
+        lag.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let pending = Arc::clone(&self.pending);
+        loop {
+            let due_in = pending.due_in(self.host.clock.now());
+            let due_at = Instant::now() + due_in.unwrap_or_default();
+            tokio::select! {
+                biased;
+                Some(joined) = tasks.join_next() => {
+                    task_end(joined)?;
+                    return Err(Failed::for_good("task", "a sink task ended before it was told to"));
+                }
+                () = stop.cancelled() => break,
+                Some(Request::CommitNow(done)) = asked.recv() => {
+                    self.interval().await?;
+                    // The task may have given up waiting.
+                    let _gone = done.send(());
+                }
+                () = pending.bell.notified() => {}
+                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
+                _ = lag.tick() => self.look_up_lag().await,
+            }
+            if let Some(why) = pending.due(self.host.clock.now()) {
+                tracing::debug!(connector = %self.spec.connector, ?why, "commit is due");
+                self.interval().await?;
+            }
+        }
+        self.interval().await
+    }
+
+    /// Stages on all tasks, and commits each target once.
+    async fn interval(&mut self) -> Result<(), Failed> {
+        let started = Instant::now();
+        let (rows, bytes) = self.pending.take();
+        let (staged, all) = self.stage_all().await;
+        if !all {
+            self.pending.add(rows, bytes, false, self.host.clock.now());
+        }
+        let commits = self.books.interval(staged, self.host.clock.now());
+        if commits.is_empty() {
+            self.status.set_open(self.pending.rows());
+            return Ok(());
+        }
+        self.status.set_open(rows + self.pending.rows());
+        self.known.remember(commits.iter().map(|commit| commit.target.as_str())).await?;
+        for commit in commits {
+            let spans: Vec<Span> = commit.spans.iter().map(|span| self.books.span(span)).collect();
+            let id = Uuid::now_v7().to_string();
+            let committed = self.committer.commit(&commit.target, &commit.pieces, &spans, &id).await?;
+            self.books.committed(&commit);
+            self.life.committed.store(true, Ordering::Release);
+            let now = self.host.clock.now();
+            self.status.committed(committed.rows, now);
+            self.status.active(now);
+            self.status.metrics().commit(started.elapsed(), committed.rows, u64::from(committed.files), committed.bytes);
+            tracing::info!(
+                connector = %self.spec.connector, target = %commit.target, rows = committed.rows,
+                files = committed.files, bytes = committed.bytes, %id,
+                took_ms = started.elapsed().as_millis() as u64, "committed"
+            );
+        }
+        self.status.set_open(self.pending.rows());
+        for task in &self.commands {
+            // A task that ended is noticed by its exit.
+            let _ended = task.send(Command::MirrorOffsets).await;
+        }
+        Ok(())
+    }
+
+    /// What all tasks staged, and whether every one could.
+    async fn stage_all(&self) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
+        let mut replies = Vec::with_capacity(self.commands.len());
+        for task in &self.commands {
+            let (reply, staged) = oneshot::channel();
+            // A task that ended drops the reply, which counts as not staged.
+            let _ended = task.send(Command::Stage(reply)).await;
+            replies.push(staged);
+        }
+        let mut all = true;
+        let mut staged = Vec::with_capacity(replies.len());
+        for reply in replies {
+            match reply.await {
+                Ok(Some(part)) => staged.push(part),
+                Ok(None) | Err(_) => all = false,
+            }
+        }
+        (staged, all)
+    }
+
+    async fn look_up_lag(&self) {
+        let mut lag = 0;
+        for (at, read) in self.books.reads() {
+            match self.host.log.ends(&at.topic, at.partition).await {
+                Ok(ends) => lag += (ends.end - read).max(0),
+                Err(error) => {
+                    tracing::debug!(connector = %self.spec.connector, %error, "the lag is not known");
+                    return;
+                }
+            }
+        }
+        self.status.set_lag(lag);
+    }
+}

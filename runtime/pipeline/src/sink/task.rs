@@ -1,0 +1,375 @@
+//! One sink task: reads its partitions, puts, and stages when told to.
+
+use super::bad_records;
+use super::books::Books;
+use super::committer;
+use super::pending::Pending;
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::retries::Retries;
+use crate::spec::SinkSpec;
+use crate::status::Status;
+use bytes::Bytes;
+use jackfield_batch::{Batch, Limits};
+use jackfield_core::{Next, SinkTask, Span as CoreSpan, Staged, after};
+use jackfield_log::{Assignment, Fetched, Identity, Reader, ReaderEvent, ReaderSpec, TopicPartition, Writer};
+use jackfield_plugin::{CallError, Failure, Interrupt, Piece, Rejection, Role, SinkInstance, Taken, Usage};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What the coordinator asks of a task.
+pub(crate) enum Command {
+    /// Close what was put into pieces. `None`: not now, all that was put stays put.
+    Stage(oneshot::Sender<Option<Staged<TopicPartition, Piece>>>),
+    /// Show the group's offsets of the task's own partitions.
+    MirrorOffsets,
+}
+
+/// What a task asks of the coordinator.
+pub(crate) enum Request {
+    /// Commit all that was put now, since partitions are about to be taken away.
+    CommitNow(oneshot::Sender<()>),
+}
+
+/// Longest wait for a commit before partitions are given up uncommitted: well below a consumer
+/// group's session time-out.
+const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What a task is given.
+pub(crate) struct Given {
+    pub(crate) number: u32,
+    pub(crate) spec: Arc<SinkSpec>,
+    pub(crate) host: Host,
+    pub(crate) status: Arc<Status>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) requests: mpsc::Sender<Request>,
+    /// No more reading; what was put can still be staged.
+    pub(crate) stop: CancellationToken,
+}
+
+struct Task {
+    given: Given,
+    reader: Box<dyn Reader>,
+    instance: SinkInstance,
+    frontier: SinkTask<TopicPartition>,
+    dead_letters: Option<Box<dyn Writer>>,
+    retries: Retries,
+    /// A batch that the component asked to be given again, and when.
+    again: Option<(Fetched, Instant)>,
+}
+
+/// Runs a task until the coordinator lets go of it, or until it fails.
+pub(crate) async fn run(given: Given) -> Result<(), Failed> {
+    let mut task = Task::open(given).await?;
+    let ended = task.serve().await;
+    let closed = task.reader.close().await.map_err(|e| Failed::log("close reader", e));
+    ended?;
+    task.instance.close().await.map_err(|e| Failed::call("close", e))?;
+    closed
+}
+
+impl Task {
+    async fn open(given: Given) -> Result<Self, Failed> {
+        let (spec, host) = (&given.spec, &given.host);
+        let usage = Arc::new(Usage::default());
+        let instance = committer::open(spec, host, Role::Task(given.number), usage, Interrupt::default()).await?;
+        let reader = host
+            .log
+            .reader(&ReaderSpec {
+                group: spec.connector.clone(),
+                member: format!("{}-{}", spec.connector, given.number),
+                topics: spec.topics.iter().map(|(name, _)| name.clone()).collect(),
+                start: spec.start,
+            })
+            .await
+            .map_err(|e| Failed::log("open reader", e))?;
+        let retries = Retries::new(spec.patience, host.clock);
+        let frontier = SinkTask::default();
+        Ok(Self { given, reader, instance, frontier, dead_letters: None, retries, again: None })
+    }
+
+    async fn serve(&mut self) -> Result<(), Failed> {
+        let stop = self.given.stop.clone();
+        loop {
+            let stopping = stop.is_cancelled();
+            let again_at = self.again.as_ref().map(|(_, at)| *at);
+            tokio::select! {
+                biased;
+                command = self.given.commands.recv() => match command {
+                    Some(command) => self.obey(command).await?,
+                    None => return Ok(()),
+                },
+                () = stop.cancelled(), if !stopping => {}
+                () = tokio::time::sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() && !stopping => {
+                    if let Some((fetched, _)) = self.again.take() {
+                        self.put(fetched).await?;
+                    }
+                }
+                event = self.reader.next(), if again_at.is_none() && !stopping => {
+                    self.take(event.map_err(|e| Failed::log("read", e))?).await?;
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Failed> {
+        match command {
+            Command::Stage(reply) => {
+                let staged = self.stage().await?;
+                // Nobody waits any more: the pieces are lost with the life that is ending.
+                if reply.send(staged).is_err() {
+                    tracing::debug!(connector = %self.given.spec.connector, "staged for nobody");
+                }
+                Ok(())
+            }
+            Command::MirrorOffsets => self.mirror_offsets().await,
+        }
+    }
+
+    async fn take(&mut self, event: ReaderEvent) -> Result<(), Failed> {
+        match event {
+            ReaderEvent::Assigned(assigned) => self.assigned(&assigned).await,
+            ReaderEvent::Revoking(partitions) => self.revoking(&partitions).await,
+            ReaderEvent::Lost(partitions) => {
+                self.give_up(&partitions);
+                self.rewind().await
+            }
+            ReaderEvent::Batch(fetched) => self.put(fetched).await,
+        }
+    }
+
+    async fn assigned(&mut self, assigned: &[Assignment]) -> Result<(), Failed> {
+        for assignment in assigned {
+            let offset = self.given.books.own(assignment, self.given.spec.start)?;
+            tracing::info!(
+                connector = %self.given.spec.connector, topic = %assignment.at.topic,
+                partition = assignment.at.partition, offset, "reading from"
+            );
+            self.frontier.assign(assignment.at.clone(), offset);
+        }
+        let held = self.given.books.held();
+        self.instance.assigned(held).await.map_err(|e| Failed::call("assigned", e))?;
+        for assignment in assigned {
+            if let Some(offset) = self.given.books.read_of(&assignment.at) {
+                self.reader.seek(&assignment.at, offset).map_err(|e| Failed::log("seek", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits everything, or gives everything up; then lets go of the partitions.
+    async fn revoking(&mut self, partitions: &[TopicPartition]) -> Result<(), Failed> {
+        self.again = None;
+        if !self.commit_now().await? {
+            tracing::warn!(connector = %self.given.spec.connector, "partitions are given up uncommitted");
+            self.instance.discard().await.map_err(|e| Failed::call("discard", e))?;
+            self.give_up(partitions);
+            self.rewind().await?;
+        }
+        self.give_up(partitions);
+        self.reader.release(partitions).await.map_err(|e| Failed::log("release", e))
+    }
+
+    /// Asks for a commit and serves the coordinator until it is made; false: not in time.
+    async fn commit_now(&mut self) -> Result<bool, Failed> {
+        let (reply, mut done) = oneshot::channel();
+        let deadline = Instant::now() + REVOKE_DRAIN_MAX;
+        let mut asking = Box::pin({
+            let requests = self.given.requests.clone();
+            async move { requests.send(Request::CommitNow(reply)).await.is_ok() }
+        });
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                command = self.given.commands.recv() => match command {
+                    Some(command) => self.obey(command).await?,
+                    None => return Ok(false),
+                },
+                sent = &mut asking, if !asked => {
+                    if !sent {
+                        return Ok(false);
+                    }
+                    asked = true;
+                }
+                outcome = &mut done => return Ok(outcome.is_ok()),
+                () = tokio::time::sleep_until(deadline) => return Ok(false),
+            }
+        }
+    }
+
+    fn give_up(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            self.frontier.release(at);
+            self.given.books.release(at);
+        }
+        if self.again.as_ref().is_some_and(|(fetched, _)| partitions.contains(&fetched.at)) {
+            self.again = None;
+        }
+    }
+
+    /// Reads again from the end of what was staged.
+    async fn rewind(&mut self) -> Result<(), Failed> {
+        self.instance.discard().await.map_err(|e| Failed::call("discard", e))?;
+        let held = self.given.books.held();
+        self.instance.assigned(held).await.map_err(|e| Failed::call("assigned", e))?;
+        self.again = None;
+        for (at, offset) in self.frontier.rewind() {
+            self.reader.seek(&at, offset).map_err(|e| Failed::log("seek", e))?;
+            self.given.books.read(&at, offset);
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, fetched: Fetched) -> Result<(), Failed> {
+        let Some(span) = self.frontier.span(&fetched.at, fetched.position, fetched.next_offset)? else {
+            // Fetched before the partition was given up.
+            return Ok(());
+        };
+        let count = u64::from(
+            Batch::parse(&fetched.batch, &Limits::default())
+                .map_err(|e| Failed::for_good("read", format!("a batch of {}-{} is malformed: {e}", fetched.at.topic, fetched.at.partition)))?
+                .len(),
+        );
+        let bytes = fetched.batch.len() as u64;
+        let started = Instant::now();
+        let outcome = self.call_put(&span, fetched.batch.clone()).await;
+        self.given.status.metrics().put_seconds(started.elapsed());
+        let outcome = match outcome {
+            Err(CallError::Failure(Failure::Rejected(rejections))) => {
+                self.put_rest(&span, &fetched, &rejections).await?
+            }
+            other => other.map(Some),
+        };
+        match outcome {
+            Ok(taken) => {
+                match taken {
+                    Some(_) => self.frontier.put(&span),
+                    None => self.frontier.passed_over(&span),
+                }
+                self.account(&fetched, count, bytes, taken.is_some_and(|t| t.stage_now));
+                self.retries.progressed();
+                Ok(())
+            }
+            Err(error) => {
+                let failed = Failed::call("put", error);
+                if after::sink_task(failed.consequence) != Next::CallAgain {
+                    return Err(failed);
+                }
+                let wait = self.retries.wait(&failed)?;
+                self.given.status.metrics().retries(1);
+                self.again = Some((fetched, Instant::now() + wait));
+                Ok(())
+            }
+        }
+    }
+
+    async fn call_put(&mut self, span: &CoreSpan<TopicPartition>, batch: Bytes) -> Result<Taken, CallError> {
+        let at = self.given.books.span(span);
+        self.instance.put(at, batch).await
+    }
+
+    /// Nothing of the batch was taken: dead letters first, then the rest under the same span.
+    async fn put_rest(
+        &mut self,
+        span: &CoreSpan<TopicPartition>,
+        fetched: &Fetched,
+        rejections: &[Rejection],
+    ) -> Result<Result<Option<Taken>, CallError>, Failed> {
+        let spec = Arc::clone(&self.given.spec);
+        let sorted =
+            bad_records::sort(&spec.on_bad_record, &spec.connector, &fetched.at, &fetched.batch, rejections)?;
+        self.given.status.metrics().rejected(sorted.rejected);
+        self.keep_dead_letters(sorted.letters).await?;
+        let Some(rest) = sorted.rest else { return Ok(Ok(None)) };
+        match self.call_put(span, rest).await {
+            Err(CallError::Failure(Failure::Rejected(more))) => Err(Failed::new(
+                "put",
+                jackfield_core::Consequence::Replace,
+                format!("rejected {} more records of a batch after naming every bad one", more.len()),
+            )),
+            other => Ok(other.map(Some)),
+        }
+    }
+
+    async fn keep_dead_letters(&mut self, letters: Vec<jackfield_log::Output>) -> Result<(), Failed> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let spec = &self.given.spec;
+        if self.dead_letters.is_none() {
+            let identity = Identity {
+                cluster: self.given.host.cluster.clone(),
+                connector: spec.connector.clone(),
+                slot: format!("dead-letters-{}", self.given.number),
+            };
+            let writer = self.given.host.log.writer(&identity).await;
+            self.dead_letters = Some(writer.map_err(|e| Failed::log("open dead letters", e))?);
+        }
+        let count: u64 = letters
+            .iter()
+            .filter_map(|l| Batch::parse(&l.batch, &Limits::default()).ok())
+            .map(|batch| u64::from(batch.len()))
+            .sum();
+        if let Some(writer) = &mut self.dead_letters {
+            let appended = writer.append(bad_records::append(letters)).await;
+            appended
+                .map_err(|e| Failed::log("dead letter", e))?
+                .await
+                .map_err(|e| Failed::log("dead letter", e))?;
+        }
+        self.given.status.metrics().dead_letters(count);
+        Ok(())
+    }
+
+    fn account(&self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
+        let now = self.given.host.clock.now();
+        self.given.books.read(&fetched.at, fetched.next_offset);
+        self.given.pending.add(count, bytes, stage_now, now);
+        let status = &self.given.status;
+        status.took(count, now);
+        status.metrics().records(count);
+        status.metrics().bytes(bytes);
+        status.set_open(self.given.pending.rows());
+    }
+
+    async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+        let started = Instant::now();
+        let staged = self.instance.stage().await;
+        self.given.status.metrics().stage_seconds(started.elapsed());
+        match staged {
+            Ok(pieces) => {
+                let pieces = pieces.into_iter().map(|piece| (piece.target.clone(), piece)).collect();
+                Ok(Some(Staged { pieces, spans: self.frontier.staged() }))
+            }
+            Err(error) => {
+                let failed = Failed::call("stage", error);
+                if after::sink_task(failed.consequence) != Next::CallAgain {
+                    return Err(failed);
+                }
+                let wait = self.retries.wait(&failed)?;
+                tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
+                tokio::time::sleep(wait).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn mirror_offsets(&mut self) -> Result<(), Failed> {
+        let own: Vec<TopicPartition> = self.frontier.partitions().cloned().collect();
+        let offsets = self.given.books.group_offsets(&own);
+        match self.reader.commit(&offsets).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // The targets' own positions decide; the group's are for displays.
+                tracing::warn!(connector = %self.given.spec.connector, %error, "the group's offsets lag behind");
+                Ok(())
+            }
+        }
+    }
+}

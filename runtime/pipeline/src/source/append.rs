@@ -1,0 +1,73 @@
+//! One poll's outcome as one transaction of the log.
+
+use super::feeds::{Route, Routes};
+use crate::dead_letters;
+use crate::failures::Failed;
+use crate::spec::{OnBadRecord, SourceSpec};
+use jackfield_batch::{Batch, Limits, stamp_schemas};
+use jackfield_core::Consequence;
+use jackfield_log::{Append, InboxMark, Output, Position};
+use jackfield_plugin::Polled;
+use std::sync::Arc;
+
+/// What a poll brought, counted.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) rejected: u64,
+    pub(crate) dead_letters: u64,
+}
+
+/// The transaction for what was polled; without outputs and positions there is nothing to append.
+pub(crate) fn of(
+    polled: &mut Polled,
+    routes: &mut Routes,
+    spec: &SourceSpec,
+    mark: InboxMark,
+    now_ms: i64,
+) -> Result<(Append, Tally), Failed> {
+    let mut tally = Tally::default();
+    let mut outputs = Vec::with_capacity(polled.outputs.len());
+    for output in std::mem::take(&mut polled.outputs) {
+        let Some(route) = routes.get(output.feed) else {
+            let reason = format!("records of feed number {}, which was never told", output.feed);
+            return Err(Failed::new("poll", Consequence::Replace, reason));
+        };
+        let mut bytes = output.records;
+        let records = Batch::parse(&bytes, &Limits::default())
+            .map_err(|e| Failed::new("poll", Consequence::Replace, format!("malformed batch: {e}")))?
+            .len();
+        match route {
+            Route::Dropped => {}
+            Route::To { topic, ids, partitioner } => {
+                tally.records += u64::from(records);
+                tally.bytes += bytes.len() as u64;
+                stamp_schemas(&mut bytes, *ids);
+                for (partition, batch) in partitioner.split(bytes)? {
+                    outputs.push(Output { topic: Arc::clone(topic), partition, batch });
+                }
+            }
+        }
+    }
+    tally.rejected = polled.rejected.len() as u64;
+    match (&spec.on_bad_record, polled.rejected.first()) {
+        (_, None) | (OnBadRecord::Skip, Some(_)) => {}
+        (OnBadRecord::Stop, Some(event)) => {
+            return Err(Failed::for_good(
+                "poll",
+                format!("event {} of the inbox can never become a record: {}", event.event, event.reason),
+            ));
+        }
+        (OnBadRecord::DeadLetter { topic }, Some(_)) => {
+            tally.dead_letters = tally.rejected;
+            outputs.extend(dead_letters::of_events(topic, &spec.connector, &polled.rejected, now_ms)?);
+        }
+    }
+    let positions = polled
+        .positions
+        .iter()
+        .map(|p| Position { partition: p.partition.clone(), offset: p.offset.clone() })
+        .collect();
+    Ok((Append { outputs, positions, mark: Some(mark) }, tally))
+}

@@ -1,0 +1,97 @@
+//! Where each feed's records go, and under which schemas.
+
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::partitioner::Partitioner;
+use crate::spec::Topic;
+use jackfield_batch::SchemaIds;
+use jackfield_log::{Cleanup, TopicSpec};
+use jackfield_plugin::{Feed, Schema as PluginSchema, SchemaKind as PluginSchemaKind};
+use jackfield_schema::{Schema, SchemaKind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One feed's way.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// To a topic.
+    To {
+        topic: Arc<str>,
+        ids: SchemaIds,
+        partitioner: Partitioner,
+    },
+    /// Nowhere.
+    Dropped,
+}
+
+/// The routes of all feeds told so far, by their number.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    routes: Vec<Route>,
+}
+
+impl Routes {
+    /// Appends `feeds`: creates their topics, and registers their schemas under the subjects'
+    /// compatibility before any record of them is written.
+    pub(crate) async fn extend(
+        &mut self,
+        feeds: Vec<Feed>,
+        topics: &BTreeMap<String, Topic>,
+        host: &Host,
+    ) -> Result<(), Failed> {
+        for feed in feeds {
+            let route = route(&feed, topics, host).await?;
+            self.routes.push(route);
+        }
+        Ok(())
+    }
+
+    /// The route of a feed; `None` for a number that was never told.
+    pub(crate) fn get(&mut self, feed: u32) -> Option<&mut Route> {
+        self.routes.get_mut(feed as usize)
+    }
+}
+
+async fn route(feed: &Feed, topics: &BTreeMap<String, Topic>, host: &Host) -> Result<Route, Failed> {
+    let (name, partitions, configs) = match topics.get(&feed.name) {
+        Some(Topic::Named { name, partitions, configs }) => (name, *partitions, configs),
+        Some(Topic::Dropped) => return Ok(Route::Dropped),
+        None => {
+            return Err(Failed::for_good(
+                "open",
+                format!(
+                    "the source produces the feed `{0}`, which has no topic: name one under `topics.{0}`, or say `{0}: drop`",
+                    feed.name
+                ),
+            ));
+        }
+    };
+    let spec = TopicSpec {
+        name: name.clone(),
+        partitions,
+        replication: None,
+        cleanup: Cleanup::Delete,
+        configs: configs.clone(),
+    };
+    let info = host.log.create_topic(&spec).await.map_err(|e| Failed::log("create topic", e))?;
+    let value = register(host, &format!("{name}-value"), &feed.value).await?;
+    let key = match &feed.key {
+        Some(schema) => register(host, &format!("{name}-key"), schema).await?,
+        None => 0,
+    };
+    Ok(Route::To {
+        topic: info.name.clone(),
+        ids: SchemaIds { value, key },
+        partitioner: Partitioner::new(info.partitions),
+    })
+}
+
+async fn register(host: &Host, subject: &str, schema: &PluginSchema) -> Result<u32, Failed> {
+    let kind = match schema.kind {
+        PluginSchemaKind::Avro => SchemaKind::Avro,
+        PluginSchemaKind::Json => SchemaKind::Json,
+        PluginSchemaKind::None => return Ok(0),
+    };
+    let schema = Schema { kind, text: schema.text.clone() };
+    host.registry.register(subject, &schema).await.map_err(|e| Failed::schema("register schema", e))
+}

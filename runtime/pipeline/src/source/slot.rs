@@ -1,0 +1,134 @@
+//! One slot of a source: its inbox and connections outlive the instances that serve it.
+
+use super::life::{Life, LifeEnd};
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::retries::Retries;
+use crate::spec::SourceSpec;
+use crate::status::{State, Status};
+use jackfield_core::{Next, after};
+use jackfield_plugin::{Connections, Inbox, Interrupt, Requests, Slot, Usage};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of events that a slot keeps until they are settled: some seconds of a busy exchange,
+/// and a bound on what a stalled log costs in memory.
+const INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A life that lasted so long was healthy: its failure is counted as a first one.
+const HEALTHY_LIFE: Duration = Duration::from_secs(120);
+
+/// What every life of a slot's instance shares.
+pub(crate) struct Shared {
+    pub(crate) spec: Arc<SourceSpec>,
+    pub(crate) host: Host,
+    pub(crate) slot: Slot,
+    pub(crate) number: u32,
+    pub(crate) slots: u32,
+    pub(crate) status: Arc<Status>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) usage: Arc<Usage>,
+}
+
+/// How a slot ended.
+#[derive(Debug)]
+pub(crate) enum SlotEnd {
+    /// It was asked to, and all it took is durable.
+    Drained,
+    /// The slot will never produce again.
+    Ended,
+    /// The slots no longer fit the origin.
+    Replan,
+    /// It gave up.
+    Failed(Failed),
+}
+
+impl Shared {
+    pub(crate) fn new(
+        spec: &Arc<SourceSpec>,
+        host: &Host,
+        slot: Slot,
+        (number, slots): (u32, u32),
+        status: &Arc<Status>,
+        stop: CancellationToken,
+    ) -> Self {
+        let usage = Arc::new(Usage::default());
+        let inbox = Inbox::new(INBOX_BYTES_MAX);
+        Self {
+            connections: Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone()),
+            requests: Requests::new(inbox.clone(), spec.http.clone(), usage.clone()),
+            inbox,
+            spec: Arc::clone(spec),
+            host: host.clone(),
+            slot,
+            number,
+            slots,
+            status: Arc::clone(status),
+            stop,
+            interrupt: Interrupt::default(),
+            usage,
+        }
+    }
+
+    /// Publishes how much is taken and not durable.
+    pub(crate) fn count_open(&self, appends: usize) {
+        let events = self.inbox.last().saturating_sub(self.inbox.settled());
+        self.status.set_open(events + appends as u64);
+        self.status.metrics().inbox(events, self.inbox.bytes() as u64);
+        if events > 0 {
+            self.status.active(self.host.clock.now());
+        }
+    }
+}
+
+/// Serves the slot, one life after another, until it drains, ends or gives up. Then its
+/// connections are closed and its inbox is dropped: positions decide where the next one goes on.
+pub(crate) async fn run(shared: Shared) -> SlotEnd {
+    let end = lives(&shared).await;
+    shared.connections.close_all().await;
+    shared.requests.close();
+    shared.inbox.close();
+    end
+}
+
+async fn lives(shared: &Shared) -> SlotEnd {
+    let mut retries = Retries::new(shared.spec.patience, shared.host.clock);
+    loop {
+        let born = Instant::now();
+        let failed = match Life::open(shared).await {
+            Ok(mut life) => match life.run(&mut retries).await {
+                Ok(LifeEnd::Drained) => return SlotEnd::Drained,
+                Ok(LifeEnd::Ended) => return SlotEnd::Ended,
+                Ok(LifeEnd::Replan) => return SlotEnd::Replan,
+                Err(failed) => {
+                    if life.progressed || born.elapsed() >= HEALTHY_LIFE {
+                        retries.progressed();
+                    }
+                    life.abandon().await;
+                    failed
+                }
+            },
+            Err(failed) => failed,
+        };
+        shared.status.metrics().error(failed.consequence);
+        if after::source(failed.consequence) == Next::Fail || shared.stop.is_cancelled() {
+            return SlotEnd::Failed(failed);
+        }
+        let wait = match retries.wait(&failed) {
+            Ok(wait) => wait,
+            Err(failed) => return SlotEnd::Failed(failed),
+        };
+        tracing::warn!(connector = %shared.spec.connector, slot = %shared.slot.id, %failed, wait_ms = wait.as_millis() as u64, "source restarts from what is stored");
+        shared.status.metrics().restarts(1);
+        shared.status.set_state(State::Restarting { trace: failed.to_string() });
+        tokio::select! {
+            () = shared.stop.cancelled() => return SlotEnd::Drained,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

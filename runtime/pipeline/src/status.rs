@@ -1,0 +1,170 @@
+//! What a connector is doing, for the terminal, the admin API, tests and idleness.
+
+use jackfield_telemetry::ConnectorMetrics;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How a connector's supervisor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// All that was taken is durable.
+    Drained,
+    /// It gave up; the reason is for people.
+    Failed {
+        /// What went wrong, with the plugin's trace where there is one.
+        trace: String,
+    },
+    /// The grace time ended first.
+    Killed,
+}
+
+/// A connector's state, in Kafka Connect's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Not started yet.
+    Unassigned,
+    /// At work.
+    Running,
+    /// It failed and tries again after a wait.
+    Restarting {
+        /// The last failure.
+        trace: String,
+    },
+    /// It gave up: a person must act.
+    Failed {
+        /// The last failure.
+        trace: String,
+    },
+    /// It was asked to end, and has.
+    Stopped,
+}
+
+/// A snapshot of a [`Status`].
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The connector.
+    pub connector: String,
+    /// Whether it is a source.
+    pub source: bool,
+    /// Its state.
+    pub state: State,
+    /// Records appended by a source, or put by a sink, since the start.
+    pub records: u64,
+    /// Records in the log that a sink has not put yet, as far as known.
+    pub lag: i64,
+    /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows.
+    pub open: u64,
+    /// Rows made visible by commits since the start.
+    pub committed: u64,
+    /// When the last commit succeeded, on the clock of the pipelines.
+    pub last_commit: Option<Duration>,
+    /// When it last took something, on the clock of the pipelines.
+    pub last_active: Duration,
+}
+
+/// One connector's status: written by its tasks, read by anyone, never in a task's way.
+#[derive(Debug)]
+pub struct Status {
+    pipeline: String,
+    connector: String,
+    source: bool,
+    metrics: ConnectorMetrics,
+    state: Mutex<State>,
+    records: AtomicU64,
+    lag: AtomicI64,
+    open: AtomicU64,
+    committed: AtomicU64,
+    last_commit_ms: AtomicI64,
+    last_active_ms: AtomicU64,
+}
+
+/// No commit yet.
+const NEVER: i64 = -1;
+
+impl Status {
+    pub(crate) fn new(pipeline: &str, connector: &str, source: bool, metrics: ConnectorMetrics) -> Arc<Self> {
+        let status = Self {
+            pipeline: pipeline.to_owned(),
+            connector: connector.to_owned(),
+            source,
+            metrics,
+            state: Mutex::new(State::Unassigned),
+            records: AtomicU64::new(0),
+            lag: AtomicI64::new(0),
+            open: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            last_commit_ms: AtomicI64::new(NEVER),
+            last_active_ms: AtomicU64::new(0),
+        };
+        Arc::new(status)
+    }
+
+    /// The connector's name.
+    pub fn connector(&self) -> &str {
+        &self.connector
+    }
+
+    /// The connector's metrics.
+    pub fn metrics(&self) -> &ConnectorMetrics {
+        &self.metrics
+    }
+
+    /// What it is doing now.
+    pub fn report(&self) -> Report {
+        let last_commit = self.last_commit_ms.load(Ordering::Relaxed);
+        Report {
+            pipeline: self.pipeline.clone(),
+            connector: self.connector.clone(),
+            source: self.source,
+            state: self.state.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            records: self.records.load(Ordering::Relaxed),
+            lag: self.lag.load(Ordering::Relaxed),
+            open: self.open.load(Ordering::Acquire),
+            committed: self.committed.load(Ordering::Relaxed),
+            last_commit: u64::try_from(last_commit).ok().map(Duration::from_millis),
+            last_active: Duration::from_millis(self.last_active_ms.load(Ordering::Acquire)),
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.metrics.state(match &state {
+            State::Unassigned => jackfield_telemetry::State::Unassigned,
+            State::Running => jackfield_telemetry::State::Running,
+            State::Restarting { .. } => jackfield_telemetry::State::Restarting,
+            State::Failed { .. } => jackfield_telemetry::State::Failed,
+            State::Stopped => jackfield_telemetry::State::Stopped,
+        });
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// `records` were taken at `now`.
+    pub(crate) fn took(&self, records: u64, now: Duration) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.active(now);
+    }
+
+    pub(crate) fn active(&self, now: Duration) {
+        self.last_active_ms.fetch_max(millis(now), Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_open(&self, open: u64) {
+        self.open.store(open, Ordering::Release);
+    }
+
+    pub(crate) fn set_lag(&self, lag: i64) {
+        self.lag.store(lag, Ordering::Relaxed);
+        self.metrics.lag_records(lag);
+    }
+
+    pub(crate) fn committed(&self, rows: u64, now: Duration) {
+        self.committed.fetch_add(rows, Ordering::Relaxed);
+        self.last_commit_ms.store(i64::try_from(millis(now)).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+fn millis(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
