@@ -1,0 +1,46 @@
+//! The log itself.
+
+use crate::{
+    Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo, TopicSpec,
+    Writer,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// A log, used as `Arc<dyn Log>`.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Creates a topic, durably. One that exists and has as many partitions is returned as it is;
+    /// with another number it is [`LogError::Rejected`], saying both.
+    async fn create_topic(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError>;
+
+    /// The topic of that name, if there is one.
+    async fn describe_topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError>;
+
+    /// All topics, ordered by name.
+    async fn topics(&self) -> Result<Vec<TopicInfo>, LogError>;
+
+    /// Deletes a topic with its records and its groups' offsets; [`LogError::Rejected`] when there
+    /// is none. Readers lose its partitions.
+    async fn delete_topic(&self, name: &str) -> Result<(), LogError>;
+
+    /// Where a partition begins and ends. [`LogError::Rejected`] when there is none.
+    async fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError>;
+
+    /// Opens a writer and fences every earlier one of that identity: when this returns, nothing of
+    /// theirs can land any more.
+    async fn writer(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError>;
+
+    /// What is stored of a connector, and of the identity's slot. Read after opening the writer:
+    /// nothing older can still land.
+    async fn stored(&self, identity: &Identity) -> Result<Stored, LogError>;
+
+    /// Sets or deletes positions of a connector by hand. The connector must be stopped.
+    async fn set_positions(&self, connector: &str, positions: &[Position]) -> Result<(), LogError>;
+
+    /// Joins a group.
+    async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError>;
+
+    /// Opens a keyed, compacted topic, and creates it when missing.
+    async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError>;
+}
