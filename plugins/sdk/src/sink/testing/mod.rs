@@ -1,0 +1,90 @@
+//! A sink's host for plain tests: everything in memory, and whatever can go wrong on demand.
+
+mod catalog;
+mod faults;
+mod schemas;
+mod store;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use catalog::{FakeCatalog, Refused, TableFormat};
+pub use faults::{CommitFate, Faults, Kill};
+pub use schemas::FakeSchemas;
+pub use store::FakeStore;
+
+use super::{Http, HttpError, HttpRequest, HttpResponse, Log, LogLevel, Ports};
+
+/// A lake with its registry: outlives the sinks that are opened on it, as the real ones do.
+#[derive(Debug, Clone)]
+pub struct FakeLake {
+    /// Objects.
+    pub store: Arc<FakeStore>,
+    /// Tables.
+    pub catalog: Arc<FakeCatalog>,
+    /// Schemas by id.
+    pub schemas: Arc<FakeSchemas>,
+    /// What goes wrong next.
+    pub faults: Arc<Faults>,
+    /// What sinks wrote for people.
+    pub lines: Arc<Lines>,
+}
+
+impl FakeLake {
+    /// An empty lake whose tables are understood by `format`.
+    #[must_use]
+    pub fn new(format: impl TableFormat + 'static) -> Self {
+        let faults = Arc::new(Faults::default());
+        Self {
+            store: Arc::new(FakeStore::new(Arc::clone(&faults))),
+            catalog: Arc::new(FakeCatalog::new(format, Arc::clone(&faults))),
+            schemas: Arc::new(FakeSchemas::default()),
+            faults,
+            lines: Arc::new(Lines::default()),
+        }
+    }
+
+    /// For `Sink::open`.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        Ports {
+            store: Arc::clone(&self.store) as _,
+            catalog: Arc::clone(&self.catalog) as _,
+            schemas: Arc::clone(&self.schemas) as _,
+            http: Arc::new(NoHttp),
+            log: Arc::clone(&self.lines) as _,
+        }
+    }
+}
+
+/// Collects lines.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<Vec<(LogLevel, String)>>);
+
+impl Lines {
+    /// Those written so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<(LogLevel, String)> {
+        held(&self.0).clone()
+    }
+}
+
+impl Log for Lines {
+    fn write(&self, level: LogLevel, message: &str) {
+        held(&self.0).push((level, message.to_owned()));
+    }
+}
+
+/// Grants no address.
+#[derive(Debug)]
+struct NoHttp;
+
+impl Http for NoHttp {
+    fn fetch(&self, request: &HttpRequest, _timeout_ms: u32) -> Result<HttpResponse, HttpError> {
+        Err(HttpError::Denied(request.url.clone()))
+    }
+}
+
+/// A test that panicked with the lock held fails by itself.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
