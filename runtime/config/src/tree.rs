@@ -1,0 +1,143 @@
+//! The file as a tree in which each value knows where it stands.
+
+use crate::finding::Pos;
+use std::fmt;
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) at: Pos,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Pos,
+    pub(crate) node: Node,
+}
+
+/// Text and how it was written: what it means is decided by what is due at its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Scalar {
+    /// With variables replaced.
+    pub(crate) text: String,
+    /// Written without quotes, so that it may mean a number, a truth value or nothing.
+    pub(crate) plain: bool,
+    pub(crate) origin: Origin,
+}
+
+/// Where a scalar's text comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// All of it stands in the file.
+    Written,
+    /// Some of it is a variable's.
+    Variable,
+    /// Some of it was read from a file: never shown.
+    Secret,
+    /// A variable could not be replaced; that has been reported, and nothing else is to be said.
+    Broken,
+}
+
+impl Node {
+    /// Nodes in this one, itself included.
+    pub(crate) fn size(&self) -> usize {
+        1 + match &self.content {
+            Content::Scalar(_) => 0,
+            Content::List(nodes) => nodes.iter().map(Node::size).sum(),
+            Content::Map(entries) => entries.iter().map(|entry| entry.node.size()).sum(),
+        }
+    }
+
+    /// Whether some text below comes from a file.
+    pub(crate) fn holds_secret(&self) -> bool {
+        match &self.content {
+            Content::Scalar(scalar) => scalar.origin == Origin::Secret,
+            Content::List(nodes) => nodes.iter().any(Node::holds_secret),
+            Content::Map(entries) => entries.iter().any(|entry| entry.node.holds_secret()),
+        }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(&self.content, Content::Scalar(scalar) if scalar.origin == Origin::Broken)
+    }
+
+    /// The value below that key, in a mapping.
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+        match &self.content {
+            Content::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            Content::Scalar(_) | Content::List(_) => None,
+        }
+    }
+
+    /// The deepest node that the steps lead to, and whether they all lead somewhere. Steps are
+    /// keys, or numbers in a list.
+    pub(crate) fn walk<'a>(&'a self, steps: impl IntoIterator<Item = &'a str>) -> &'a Node {
+        let mut node = self;
+        for step in steps {
+            let next = match &node.content {
+                Content::Map(_) => node.get(step).map(|entry| &entry.node),
+                Content::List(nodes) => step
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| nodes.get(index)),
+                Content::Scalar(_) => None,
+            };
+            match next {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        node
+    }
+}
+
+/// The way to a value: `pipelines.trades.sinks.lake.topics[0]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Path(String);
+
+impl Path {
+    pub(crate) fn key(&self, key: &str) -> Path {
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
+        let key = if plain {
+            key.to_owned()
+        } else {
+            format!("{:?}", crate::finding::shown(key))
+        };
+        if self.0.is_empty() {
+            Path(key)
+        } else {
+            Path(format!("{}.{key}", self.0))
+        }
+    }
+
+    pub(crate) fn index(&self, index: usize) -> Path {
+        Path(format!("{}[{index}]", self.0))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Path> for String {
+    fn from(path: Path) -> Self {
+        path.0
+    }
+}
+
+impl From<&Path> for String {
+    fn from(path: &Path) -> Self {
+        path.0.clone()
+    }
+}
