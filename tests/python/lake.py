@@ -1,0 +1,87 @@
+"""Opens a table of a lake the way any reader would, and turns values into plain JSON."""
+
+import argparse
+import datetime
+import decimal
+import os
+
+from pyiceberg.catalog.sql import SqlCatalog
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--catalog", required=True, help="the SQLite file, or any SQLAlchemy URI")
+    parser.add_argument("--warehouse", required=True, help="a folder, or a URI")
+    parser.add_argument("--name", default="local", help="the catalog's name: the lake's in the YAML file")
+    parser.add_argument("--table", default="market.trades")
+    return parser
+
+
+def uri(path, scheme):
+    return path if "://" in path else scheme + os.path.abspath(path)
+
+
+def open_table(args):
+    catalog = SqlCatalog(
+        args.name,
+        uri=uri(args.catalog, "sqlite:///"),
+        warehouse=uri(args.warehouse, "file://"),
+    )
+    return catalog.load_table(args.table)
+
+
+def plain(value):
+    """Times as microseconds since the epoch, decimals as text: nothing is rounded on the way."""
+    if isinstance(value, datetime.datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
+        return (aware - EPOCH) // MICROSECOND
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def describe(table):
+    """All that is said of a table beside its rows."""
+    metadata = table.metadata
+    schema = table.schema()
+    return {
+        "location": metadata.location,
+        "format_version": metadata.format_version,
+        "schema": [
+            {"id": f.field_id, "name": f.name, "type": str(f.field_type), "required": f.required, "doc": f.doc}
+            for f in schema.fields
+        ],
+        "partition": [
+            {"source": schema.find_column_name(f.source_id), "transform": str(f.transform), "name": f.name}
+            for f in table.spec().fields
+        ],
+        "properties": dict(metadata.properties),
+        "current_snapshot": metadata.current_snapshot_id,
+        "snapshots": [
+            {
+                "id": s.snapshot_id,
+                "parent": s.parent_snapshot_id,
+                "operation": s.summary.operation.value if s.summary else None,
+                "summary": dict(s.summary.additional_properties) if s.summary else {},
+            }
+            for s in sorted(metadata.snapshots, key=lambda s: s.sequence_number or 0)
+        ],
+    }
+
+
+def data_files(table):
+    """The data files of the current snapshot: path, rows, partition values by field name."""
+    files = []
+    for task in table.scan().plan_files():
+        spec = table.specs()[task.file.spec_id]
+        values = {f.name: plain(task.file.partition[i]) for i, f in enumerate(spec.fields)}
+        files.append({"path": task.file.file_path, "rows": task.file.record_count, "partition": values})
+        assert not task.delete_files, "an append-only table has no delete files"
+    return files
