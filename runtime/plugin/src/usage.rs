@@ -1,0 +1,119 @@
+//! What a connector's instances used, counted by the host.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Counters of one slot or task; they outlive its instances. Recording cannot fail or block.
+#[derive(Debug, Default)]
+pub struct Usage {
+    host_calls: AtomicU64,
+    denials: AtomicU64,
+    connects: AtomicU64,
+    reconnects: AtomicU64,
+    frames: AtomicU64,
+    frame_bytes: AtomicU64,
+    requests: AtomicU64,
+    requests_failed: AtomicU64,
+    memory_bytes: AtomicU64,
+    cpu_ns: AtomicU64,
+    log_lines_dropped: AtomicU64,
+    deaths: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageSnapshot {
+    /// Calls of host functions.
+    pub host_calls: u64,
+    /// Those that reached for what was not granted.
+    pub denials: u64,
+    /// Connections that were opened.
+    pub connects: u64,
+    /// Those of a name that had been open before.
+    pub reconnects: u64,
+    /// Frames received.
+    pub frames: u64,
+    /// Their bytes.
+    pub frame_bytes: u64,
+    /// HTTP requests sent.
+    pub requests: u64,
+    /// Those that brought no response.
+    pub requests_failed: u64,
+    /// Linear memory of the instances that live now.
+    pub memory_bytes: u64,
+    /// CPU time inside calls, host functions that don't wait included.
+    pub cpu: Duration,
+    /// Log lines over the rate limit.
+    pub log_lines_dropped: u64,
+    /// Instances that died in a call.
+    pub deaths: u64,
+}
+
+impl Usage {
+    /// Reads every counter.
+    pub fn snapshot(&self) -> UsageSnapshot {
+        UsageSnapshot {
+            host_calls: self.host_calls.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            connects: self.connects.load(Relaxed),
+            reconnects: self.reconnects.load(Relaxed),
+            frames: self.frames.load(Relaxed),
+            frame_bytes: self.frame_bytes.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            requests_failed: self.requests_failed.load(Relaxed),
+            memory_bytes: self.memory_bytes.load(Relaxed),
+            cpu: Duration::from_nanos(self.cpu_ns.load(Relaxed)),
+            log_lines_dropped: self.log_lines_dropped.load(Relaxed),
+            deaths: self.deaths.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn host_call(&self) {
+        self.host_calls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn denied(&self) {
+        self.denials.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn connected(&self, again: bool) {
+        self.connects.fetch_add(1, Relaxed);
+        if again {
+            self.reconnects.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn frame(&self, bytes: usize) {
+        self.frames.fetch_add(1, Relaxed);
+        self.frame_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn request_failed(&self) {
+        self.requests_failed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn memory_grew(&self, bytes: usize) {
+        self.memory_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn memory_freed(&self, bytes: usize) {
+        self.memory_bytes.fetch_sub(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn cpu(&self, spent: Duration) {
+        self.cpu_ns
+            .fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn log_line_dropped(&self) {
+        self.log_lines_dropped.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn died(&self) {
+        self.deaths.fetch_add(1, Relaxed);
+    }
+}
