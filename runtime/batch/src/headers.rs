@@ -1,135 +1,156 @@
-//! Headers of one record.
+//! A record's headers: given as a slice when writing, read in place from a batch.
 
-use crate::layout::{u16_at, u32_at};
-use crate::malformed::Malformed;
+use crate::layout::{Cursor, put_sized};
+use std::fmt;
 
-/// Length that stands for a null value.
-const NULL_LEN: u32 = u32::MAX;
-/// Name length and value length before each header.
-const PREFIX_BYTES: usize = 6;
+/// Stands for a null where a value's length is.
+const NULL_VALUE: u32 = u32::MAX;
 
-/// A record's headers: names, each with a value or null. Names may repeat.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Headers<'a>(Source<'a>);
+/// Names and values beside a record, in order; a name may occur more than once.
+#[derive(Clone, Default)]
+pub struct Headers<'a>(Kind<'a>);
 
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    /// As they lie in a batch; checked when it was parsed.
-    Packed(&'a [u8]),
-    /// As given for writing.
+#[derive(Clone, Default)]
+enum Kind<'a> {
+    #[default]
+    None,
     Given(&'a [(&'a str, Option<&'a [u8]>)]),
-}
-
-impl Default for Source<'_> {
-    fn default() -> Self {
-        Source::Given(&[])
-    }
+    Packed(&'a [u8]),
 }
 
 impl<'a> Headers<'a> {
     /// Headers to be written.
     pub fn of(headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Self {
-        Self(Source::Given(headers))
+        Self(Kind::Given(headers))
     }
 
-    /// Whether there are none.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         match self.0 {
-            Source::Packed(bytes) => bytes.is_empty(),
-            Source::Given(headers) => headers.is_empty(),
+            Kind::None => true,
+            Kind::Given(headers) => headers.is_empty(),
+            Kind::Packed(bytes) => bytes.is_empty(),
         }
     }
 
-    /// Checks packed headers of one record.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let Some((name, _, after)) = split(rest) else {
-                return Err(Malformed::Inconsistent(
-                    "a header ends past its record's headers",
-                ));
-            };
-            if std::str::from_utf8(name).is_err() {
-                return Err(Malformed::Inconsistent("a header's name is not UTF-8"));
-            }
-            rest = after;
-        }
-        Ok(Self(Source::Packed(bytes)))
+    /// The names and values.
+    pub fn iter(&self) -> HeadersIter<'a> {
+        HeadersIter(self.0.clone())
     }
 
-    /// Packed headers of one record of a batch that was parsed.
+    /// Bytes of a batch's header section that were found sound by [`sound`].
     pub(crate) fn packed(bytes: &'a [u8]) -> Self {
-        Self(Source::Packed(bytes))
+        Self(Kind::Packed(bytes))
     }
 
-    /// Bytes that these headers take when packed; `None` when a name is too long.
-    pub(crate) fn packed_len(&self) -> Option<usize> {
+    /// Bytes they take in a batch.
+    pub(crate) fn packed_len(&self) -> usize {
         match self.0 {
-            Source::Packed(bytes) => Some(bytes.len()),
-            Source::Given(headers) => headers.iter().try_fold(0usize, |sum, (name, value)| {
-                u16::try_from(name.len()).ok()?;
-                Some(sum + PREFIX_BYTES + name.len() + value.map_or(0, <[u8]>::len))
-            }),
+            Kind::None => 0,
+            Kind::Given(headers) => headers
+                .iter()
+                .map(|(name, value)| 8 + name.len() + value.map_or(0, <[u8]>::len))
+                .sum(),
+            Kind::Packed(bytes) => bytes.len(),
         }
     }
 
-    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self.0 {
-            Source::Packed(bytes) => out.extend_from_slice(bytes),
-            Source::Given(headers) => {
+            Kind::None => {}
+            Kind::Given(headers) => {
                 for (name, value) in headers {
-                    // Lengths were checked by packed_len before anything is written.
-                    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-                    let len = value.map_or(NULL_LEN, |value| value.len() as u32);
-                    out.extend_from_slice(&len.to_le_bytes());
-                    out.extend_from_slice(name.as_bytes());
-                    out.extend_from_slice(value.unwrap_or_default());
+                    put_sized(out, name.as_bytes());
+                    match value {
+                        Some(value) => put_sized(out, value),
+                        None => out.extend_from_slice(&NULL_VALUE.to_le_bytes()),
+                    }
                 }
             }
+            Kind::Packed(bytes) => out.extend_from_slice(bytes),
         }
     }
 }
 
-/// Name, value and rest of packed headers.
-fn split(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
-    let name_len = usize::from(u16_at(bytes, 0)?);
-    let value_len = u32_at(bytes, 2)?;
-    let (name, rest) = bytes.get(PREFIX_BYTES..)?.split_at_checked(name_len)?;
-    if value_len == NULL_LEN {
-        return Some((name, None, rest));
+/// Whether these bytes are headers.
+pub(crate) fn sound(bytes: &[u8]) -> bool {
+    let mut at = Cursor(bytes);
+    while !at.0.is_empty() {
+        if take(&mut at).is_none() {
+            return false;
+        }
     }
-    let (value, rest) = rest.split_at_checked(value_len as usize)?;
-    Some((name, Some(value), rest))
+    true
 }
 
-impl<'a> IntoIterator for Headers<'a> {
-    type Item = (&'a str, Option<&'a [u8]>);
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        Iter(self.0)
-    }
+fn take<'a>(at: &mut Cursor<'a>) -> Option<(&'a str, Option<&'a [u8]>)> {
+    let name = str::from_utf8(at.sized()?).ok()?;
+    let value = match at.u32()? {
+        NULL_VALUE => None,
+        bytes => Some(at.take(bytes as usize)?),
+    };
+    Some((name, value))
 }
 
-/// Iterates over a record's headers in their order.
-#[derive(Debug, Clone)]
-pub struct Iter<'a>(Source<'a>);
+/// The headers of a record one by one.
+#[derive(Clone)]
+pub struct HeadersIter<'a>(Kind<'a>);
 
-impl<'a> Iterator for Iter<'a> {
+impl<'a> Iterator for HeadersIter<'a> {
     type Item = (&'a str, Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Source::Packed(bytes) => {
-                let (name, value, rest) = split(bytes)?;
-                *bytes = rest;
-                Some((std::str::from_utf8(name).ok()?, value))
-            }
-            Source::Given(headers) => {
+            Kind::None => None,
+            Kind::Given(headers) => {
                 let (first, rest) = headers.split_first()?;
                 *headers = rest;
                 Some(*first)
             }
+            Kind::Packed(bytes) => {
+                let mut at = Cursor(bytes);
+                let header = take(&mut at)?;
+                *bytes = at.0;
+                Some(header)
+            }
         }
+    }
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        HeadersIter(self.0)
+    }
+}
+
+impl<'a> IntoIterator for &Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        self.iter()
+    }
+}
+
+impl PartialEq for Headers<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers<'_> {}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl fmt::Debug for HeadersIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
     }
 }

@@ -1,15 +1,32 @@
-//! Reads a batch in place.
+//! Looks at a batch in place.
 
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::layout::{
-    AT_BODY, AT_COUNT, AT_FIRST_OFFSET, AT_FLAGS, AT_HEADERS, AT_RUNS, AT_VERSION,
-    FLAG_COORDINATES, FLAG_GAPS, FLAG_HEADERS, FLAGS_KNOWN, HEADER_BYTES, Limits, MAGIC, NULL_BIT,
-    RUN_BYTES, VERSION, i64_at, i64_of, u16_at, u32_at, u32_of,
+    Cursor, FLAG_COORDINATES, FLAG_GAPS, FLAG_HEADERS, HEADER_END_BYTES, Header, I64, NULL,
+    RUN_BYTES, U32, i64_at, u32_at,
 };
-use crate::malformed::Malformed;
-use crate::record::{Record, SchemaIds};
+use crate::{Limits, Malformed, Record, SchemaIds};
+use std::fmt;
 
-/// Consecutive records of the same schemas.
+/// A sound batch, borrowed. Everything was checked by [`parse`](Self::parse), so that nothing here
+/// can fail.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    bytes: &'a [u8],
+    runs: &'a [[u8; RUN_BYTES]],
+    timestamps: &'a [I64],
+    key_ends: &'a [U32],
+    value_ends: &'a [U32],
+    /// Empty when the offsets have no gaps.
+    deltas: &'a [U32],
+    /// Empty when no record has headers.
+    header_ends: &'a [U32],
+    headers: &'a [u8],
+    arena: &'a [u8],
+    first_offset: Option<i64>,
+}
+
+/// A stretch of records with the same schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// How many.
@@ -18,363 +35,337 @@ pub struct Run {
     pub schemas: SchemaIds,
 }
 
-/// A batch, checked as a whole by [`Batch::parse`].
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    bytes: &'a [u8],
-    count: u32,
-    first_offset: Option<i64>,
-    runs: &'a [u8],
-    timestamps: &'a [u8],
-    key_ends: &'a [u8],
-    value_ends: &'a [u8],
-    deltas: Option<&'a [u8]>,
-    header_ends: &'a [u8],
-    headers: &'a [u8],
-    arena: &'a [u8],
-}
-
-/// Takes columns off the front.
-struct Columns<'a> {
-    rest: &'a [u8],
-    total: usize,
-}
-
-impl<'a> Columns<'a> {
-    fn take(
-        &mut self,
-        count: usize,
-        width: usize,
-        what: &'static str,
-    ) -> Result<&'a [u8], Malformed> {
-        let truncated = Malformed::Truncated {
-            what,
-            bytes: self.total,
-        };
-        let bytes = count.checked_mul(width).ok_or(truncated.clone())?;
-        let (column, rest) = self.rest.split_at_checked(bytes).ok_or(truncated)?;
-        self.rest = rest;
-        Ok(column)
-    }
-}
-
 impl<'a> Batch<'a> {
-    /// Checks `bytes`, all of them, and once: sizes, order and text.
+    /// Checks the bytes as a whole.
     ///
     /// # Errors
-    /// [`Malformed`] says what is wrong; nothing of the bytes should be used.
+    /// They are not a batch, or one beyond the limits.
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, Malformed> {
-        if bytes.len() > limits.bytes_max {
-            return Err(Malformed::TooLarge {
-                bytes: bytes.len(),
-                max: limits.bytes_max,
-            });
-        }
-        let header = Malformed::Truncated {
-            what: "the header",
-            bytes: bytes.len(),
-        };
-        if bytes.get(..4).ok_or(header.clone())? != MAGIC {
-            return Err(Malformed::Magic);
-        }
-        let version = u16_at(bytes, AT_VERSION).ok_or(header.clone())?;
-        if version != VERSION {
-            return Err(Malformed::Version(version));
-        }
-        let flags = u16_at(bytes, AT_FLAGS).ok_or(header.clone())?;
-        if flags & !FLAGS_KNOWN != 0 || (flags & FLAG_GAPS != 0 && flags & FLAG_COORDINATES == 0) {
-            return Err(Malformed::Flags(flags));
-        }
-        let field = |at| u32_at(bytes, at).ok_or(header.clone());
-        let (count, runs) = (field(AT_COUNT)?, field(AT_RUNS)?);
-        let (body_len, headers_len) = (field(AT_BODY)? as usize, field(AT_HEADERS)? as usize);
-        let first_offset = i64_at(bytes, AT_FIRST_OFFSET).ok_or(header)?;
-        if count > limits.records_max {
-            return Err(Malformed::TooManyRecords {
-                count,
-                max: limits.records_max,
-            });
-        }
-        let n = count as usize;
-        let mut columns = Columns {
-            rest: &bytes[HEADER_BYTES..],
-            total: bytes.len(),
-        };
-        let runs = columns.take(runs as usize, RUN_BYTES, "the runs")?;
-        let timestamps = columns.take(n, 8, "the timestamps")?;
-        let key_ends = columns.take(n, 4, "the key ends")?;
-        let value_ends = columns.take(n, 4, "the value ends")?;
-        let deltas = match flags & FLAG_GAPS {
-            0 => None,
-            _ => Some(columns.take(n, 4, "the offsets")?),
-        };
-        let (header_ends, headers) = match flags & FLAG_HEADERS {
-            0 if headers_len == 0 => (&bytes[..0], &bytes[..0]),
-            0 => return Err(Malformed::Inconsistent("headers without their flag")),
-            _ => {
-                let rest = headers_len
-                    .checked_sub(n * 4)
-                    .ok_or(Malformed::Inconsistent(
-                        "the headers are shorter than their ends",
-                    ))?;
-                (
-                    columns.take(n, 4, "the header ends")?,
-                    columns.take(rest, 1, "the headers")?,
-                )
-            }
-        };
-        let arena = columns.take(body_len, 1, "the arena")?;
-        if !columns.rest.is_empty() {
-            return Err(Malformed::Trailing(columns.rest.len()));
-        }
-        let first_offset = (flags & FLAG_COORDINATES != 0).then_some(first_offset);
-        let batch = Self {
-            bytes,
-            count,
-            first_offset,
-            runs,
-            timestamps,
-            key_ends,
-            value_ends,
-            deltas,
-            header_ends,
-            headers,
-            arena,
-        };
-        batch.check_runs()?;
-        batch.check_ends()?;
-        batch.check_offsets()?;
-        batch.check_headers()?;
+        let (header, rest) = Header::read(bytes)?;
+        let batch = sections(bytes, rest, &header, limits)?;
+        check_runs(&batch)?;
+        check_ends(&batch)?;
+        check_offsets(&batch)?;
+        check_headers(&batch)?;
         Ok(batch)
     }
 
-    fn check_runs(&self) -> Result<(), Malformed> {
-        let mut sum = 0u64;
-        for run in self.runs() {
-            if run.records == 0 {
-                return Err(Malformed::Inconsistent("an empty run"));
-            }
-            sum += u64::from(run.records);
-        }
-        if sum != u64::from(self.count) {
-            return Err(Malformed::Inconsistent(
-                "the runs don't add up to the records",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_ends(&self) -> Result<(), Malformed> {
-        let mut last = 0;
-        for i in 0..self.count as usize {
-            for (ends, backwards, null) in [
-                (
-                    self.key_ends,
-                    "a key ends before it begins",
-                    "a null key has bytes",
-                ),
-                (
-                    self.value_ends,
-                    "a value ends before it begins",
-                    "a null value has bytes",
-                ),
-            ] {
-                let end = u32_of(ends, i);
-                let at = end & !NULL_BIT;
-                if at < last {
-                    return Err(Malformed::Inconsistent(backwards));
-                }
-                if end & NULL_BIT != 0 && at != last {
-                    return Err(Malformed::Inconsistent(null));
-                }
-                last = at;
-            }
-        }
-        if last as usize != self.arena.len() {
-            return Err(Malformed::Inconsistent("the records don't fill the arena"));
-        }
-        Ok(())
-    }
-
-    fn check_offsets(&self) -> Result<(), Malformed> {
-        let Some(first) = self.first_offset else {
-            return Ok(());
-        };
-        let mut last = i64::from(self.count) - 1;
-        if let Some(deltas) = self.deltas {
-            let mut before = None;
-            for i in 0..self.count as usize {
-                let delta = u32_of(deltas, i);
-                if before.is_some_and(|before| delta <= before) || (i == 0 && delta != 0) {
-                    return Err(Malformed::Inconsistent("offsets don't rise from the first"));
-                }
-                before = Some(delta);
-            }
-            last = i64::from(before.unwrap_or(0));
-        }
-        if first < 0 || first.checked_add(last.max(0) + 1).is_none() {
-            return Err(Malformed::Inconsistent("an offset is out of range"));
-        }
-        Ok(())
-    }
-
-    fn check_headers(&self) -> Result<(), Malformed> {
-        if self.header_ends.is_empty() {
-            return if self.headers.is_empty() {
-                Ok(())
-            } else {
-                Err(Malformed::Inconsistent("headers of no record"))
-            };
-        }
-        let mut last = 0;
-        for i in 0..self.count as usize {
-            let end = u32_of(self.header_ends, i) as usize;
-            let bytes = self
-                .headers
-                .get(last..end)
-                .ok_or(Malformed::Inconsistent("headers end before they begin"))?;
-            Headers::parse(bytes)?;
-            last = end;
-        }
-        if last != self.headers.len() {
-            return Err(Malformed::Inconsistent("headers after the last record's"));
-        }
-        Ok(())
-    }
-
-    /// The batch as it was given.
-    pub fn as_bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// Records.
+    /// How many records.
     pub fn len(&self) -> u32 {
-        self.count
+        // `parse` read the count as a u32.
+        self.timestamps.len() as u32
     }
 
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.timestamps.is_empty()
     }
 
-    /// The offset of the first record, when the batch has coordinates.
-    pub fn first_offset(&self) -> Option<i64> {
-        self.first_offset
-    }
-
-    /// The offset of record `i`, when the batch has coordinates.
+    /// Record `i`. To read all of them [`iter`](Self::iter) is cheaper.
     ///
     /// # Panics
-    /// When `i` is not below [`Batch::len`].
-    pub fn offset(&self, i: u32) -> Option<i64> {
-        assert!(i < self.count, "record {i} of {}", self.count);
-        let delta = self.deltas.map_or(i, |deltas| u32_of(deltas, i as usize));
-        self.first_offset.map(|first| first + i64::from(delta))
-    }
-
-    /// Runs of records of the same schemas, in order.
-    pub fn runs(&self) -> impl Iterator<Item = Run> + use<'a> {
-        self.runs.chunks_exact(RUN_BYTES).map(|run| Run {
-            records: u32_of(run, 0),
-            schemas: SchemaIds {
-                value: u32_of(run, 1),
-                key: u32_of(run, 2),
-            },
-        })
-    }
-
-    /// Record `i`. Going through all of them is quicker with [`Batch::iter`].
-    ///
-    /// # Panics
-    /// When `i` is not below [`Batch::len`].
+    /// Like a slice, when there is no such record.
     pub fn record(&self, i: u32) -> Record<'a> {
-        assert!(i < self.count, "record {i} of {}", self.count);
-        let mut before = 0u32;
+        let mut left = i;
         let run = self.runs().find(|run| {
-            before = before.saturating_add(run.records);
-            i < before
+            let found = left < run.records;
+            left = left.saturating_sub(run.records);
+            found
         });
-        self.view(i as usize, run.map(|run| run.schemas).unwrap_or_default())
+        self.record_with(
+            i as usize,
+            run.map_or(SchemaIds::default(), |run| run.schemas),
+        )
     }
 
-    /// All records, in order.
-    pub fn iter(&self) -> Iter<'a> {
-        Iter {
+    /// The records in order.
+    pub fn iter(&self) -> Records<'a> {
+        Records {
             batch: *self,
             next: 0,
             runs: self.runs,
-            left_in_run: 0,
+            left: 0,
             schemas: SchemaIds::default(),
         }
     }
 
-    fn view(&self, i: usize, schemas: SchemaIds) -> Record<'a> {
+    /// The offset of the first record in its log, where the batch says it.
+    pub fn first_offset(&self) -> Option<i64> {
+        self.first_offset
+    }
+
+    /// The offset of record `i` in its log, where the batch says it and has such a record.
+    pub fn offset(&self, i: u32) -> Option<i64> {
+        let first = self.first_offset?;
+        if i >= self.len() {
+            return None;
+        }
+        let delta = if self.deltas.is_empty() {
+            i
+        } else {
+            u32_at(self.deltas, i as usize)
+        };
+        Some(first + i64::from(delta))
+    }
+
+    /// The stretches of records with the same schemas, in order.
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = Run> + use<'a> {
+        self.runs.iter().map(run)
+    }
+
+    /// The whole batch.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    #[inline]
+    fn record_with(&self, i: usize, schemas: SchemaIds) -> Record<'a> {
         let start = if i == 0 {
             0
         } else {
-            u32_of(self.value_ends, i - 1) & !NULL_BIT
+            u32_at(self.value_ends, i - 1) & !NULL
         };
-        let (key_end, value_end) = (u32_of(self.key_ends, i), u32_of(self.value_ends, i));
-        let part = |from: u32, end: u32| {
-            (end & NULL_BIT == 0).then(|| &self.arena[from as usize..end as usize])
-        };
-        let headers = if self.header_ends.is_empty() {
-            Headers::default()
-        } else {
-            let from = if i == 0 {
-                0
-            } else {
-                u32_of(self.header_ends, i - 1) as usize
-            };
-            let bytes = &self.headers[from..u32_of(self.header_ends, i) as usize];
-            Headers::packed(bytes)
-        };
+        let key_end = u32_at(self.key_ends, i);
+        let value_end = u32_at(self.value_ends, i);
         Record {
-            timestamp_ms: i64_of(self.timestamps, i),
-            key: part(start, key_end),
-            value: part(key_end & !NULL_BIT, value_end),
+            timestamp_ms: i64_at(self.timestamps, i),
+            key: self.piece(start, key_end),
+            value: self.piece(key_end & !NULL, value_end),
             schemas,
-            headers,
+            headers: self.headers_of(i),
         }
+    }
+
+    #[inline]
+    fn piece(&self, start: u32, end: u32) -> Option<&'a [u8]> {
+        (end & NULL == 0).then(|| &self.arena[start as usize..end as usize])
+    }
+
+    fn headers_of(&self, i: usize) -> Headers<'a> {
+        if self.header_ends.is_empty() {
+            return Headers::default();
+        }
+        let start = if i == 0 {
+            0
+        } else {
+            u32_at(self.header_ends, i - 1)
+        };
+        Headers::packed(&self.headers[start as usize..u32_at(self.header_ends, i) as usize])
     }
 }
 
-/// Iterates over a batch's records.
+fn run(bytes: &[u8; RUN_BYTES]) -> Run {
+    let fields = bytes.as_chunks().0;
+    let schemas = SchemaIds {
+        value: u32_at(fields, 1),
+        key: u32_at(fields, 2),
+    };
+    Run {
+        records: u32_at(fields, 0),
+        schemas,
+    }
+}
+
+fn sections<'a>(
+    bytes: &'a [u8],
+    rest: &'a [u8],
+    header: &Header,
+    limits: &Limits,
+) -> Result<Batch<'a>, Malformed> {
+    if header.count > limits.records_max {
+        return Err(Malformed::TooMany {
+            records: header.count,
+            records_max: limits.records_max,
+        });
+    }
+    let declared = header.total();
+    if declared != bytes.len() as u64 {
+        return Err(Malformed::Length {
+            declared,
+            actual: bytes.len(),
+        });
+    }
+    // The sections are parts of `declared`, which is now known to be a length in memory.
+    let counted = bytes.len() - header.gaps_len() as usize;
+    if counted > limits.bytes_max {
+        return Err(Malformed::TooLarge {
+            bytes: counted,
+            bytes_max: limits.bytes_max,
+        });
+    }
+    let mut at = Cursor(rest);
+    // All sections fit into the length, so only the ends inside the headers' own can be missing.
+    take_sections(&mut at, bytes, header).ok_or(Malformed::Headers { record: 0 })
+}
+
+fn take_sections<'a>(at: &mut Cursor<'a>, bytes: &'a [u8], header: &Header) -> Option<Batch<'a>> {
+    let count = header.count as usize;
+    let runs = at.column(header.runs as usize)?;
+    let timestamps = at.column(count)?;
+    let key_ends = at.column(count)?;
+    let value_ends = at.column(count)?;
+    let deltas = at.column(if header.has(FLAG_GAPS) { count } else { 0 })?;
+    let mut section = Cursor(at.take(header.headers_len as usize)?);
+    let header_ends = if header.has(FLAG_HEADERS) {
+        section.column::<HEADER_END_BYTES>(count)?
+    } else {
+        &[]
+    };
+    Some(Batch {
+        bytes,
+        runs,
+        timestamps,
+        key_ends,
+        value_ends,
+        deltas,
+        header_ends,
+        headers: section.0,
+        arena: at.0,
+        first_offset: header.has(FLAG_COORDINATES).then_some(header.first_offset),
+    })
+}
+
+fn check_runs(batch: &Batch<'_>) -> Result<(), Malformed> {
+    let covered: u64 = batch.runs().map(|run| u64::from(run.records)).sum();
+    if covered != u64::from(batch.len()) || batch.runs().any(|run| run.records == 0) {
+        return Err(Malformed::Runs {
+            covered,
+            records: batch.len(),
+        });
+    }
+    Ok(())
+}
+
+fn check_ends(batch: &Batch<'_>) -> Result<(), Malformed> {
+    // A body length of 2 GiB or more can't be told from a null: no end reaches it.
+    let to = u32::try_from(batch.arena.len())
+        .unwrap_or(u32::MAX)
+        .min(NULL - 1);
+    let mut from = 0;
+    let ends = batch.key_ends.iter().zip(batch.value_ends);
+    for (record, (key_end, value_end)) in (0u32..).zip(ends) {
+        for end in [key_end, value_end] {
+            let end = u32::from_le_bytes(*end);
+            let (null, end) = (end & NULL != 0, end & !NULL);
+            if end < from || end > to {
+                return Err(Malformed::End {
+                    record,
+                    end,
+                    from,
+                    to,
+                });
+            }
+            if null && end != from {
+                return Err(Malformed::NullWithBytes { record });
+            }
+            from = end;
+        }
+    }
+    let unclaimed = batch.arena.len() - from as usize;
+    if unclaimed != 0 {
+        return Err(Malformed::Unclaimed {
+            bytes: u32::try_from(unclaimed).unwrap_or(u32::MAX),
+        });
+    }
+    Ok(())
+}
+
+fn check_offsets(batch: &Batch<'_>) -> Result<(), Malformed> {
+    let Some(first) = batch.first_offset else {
+        return Ok(());
+    };
+    let mut last = None;
+    for (record, delta) in (0u32..).zip(batch.deltas) {
+        let delta = u32::from_le_bytes(*delta);
+        let rises = last.map_or(delta == 0, |last| delta > last);
+        if !rises {
+            return Err(Malformed::Offset { record });
+        }
+        last = Some(delta);
+    }
+    let span = last.map_or(i64::from(batch.len()), |last| i64::from(last) + 1);
+    // The position after the last record must be an offset too.
+    if first < 0 || first.checked_add(span).is_none() {
+        return Err(Malformed::Offset { record: 0 });
+    }
+    Ok(())
+}
+
+fn check_headers(batch: &Batch<'_>) -> Result<(), Malformed> {
+    let mut from = 0;
+    for (record, end) in (0u32..).zip(batch.header_ends) {
+        let end = u32::from_le_bytes(*end) as usize;
+        let own = batch
+            .headers
+            .get(from..end)
+            .ok_or(Malformed::Headers { record })?;
+        if !headers::sound(own) {
+            return Err(Malformed::Headers { record });
+        }
+        from = end;
+    }
+    if from != batch.headers.len() {
+        return Err(Malformed::Headers {
+            record: batch.len().saturating_sub(1),
+        });
+    }
+    Ok(())
+}
+
+impl<'a> IntoIterator for &Batch<'a> {
+    type Item = Record<'a>;
+    type IntoIter = Records<'a>;
+
+    fn into_iter(self) -> Records<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("records", &self.len())
+            .field("bytes", &self.bytes.len())
+            .field("first_offset", &self.first_offset)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The records of a batch, in order.
 #[derive(Debug, Clone)]
-pub struct Iter<'a> {
+pub struct Records<'a> {
     batch: Batch<'a>,
-    next: u32,
-    runs: &'a [u8],
-    left_in_run: u32,
+    next: usize,
+    /// The runs after the one that is being read, of which `left` records with `schemas` remain.
+    runs: &'a [[u8; RUN_BYTES]],
+    left: u32,
     schemas: SchemaIds,
 }
 
-impl<'a> Iterator for Iter<'a> {
+impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
-        if self.next >= self.batch.count {
+        if self.next == self.batch.timestamps.len() {
             return None;
         }
-        if self.left_in_run == 0 {
-            let (run, rest) = self.runs.split_at_checked(RUN_BYTES)?;
-            self.left_in_run = u32_of(run, 0);
-            self.schemas = SchemaIds {
-                value: u32_of(run, 1),
-                key: u32_of(run, 2),
-            };
-            self.runs = rest;
+        if self.left == 0
+            && let Some((first, rest)) = self.runs.split_first()
+        {
+            let Run { records, schemas } = run(first);
+            (self.left, self.schemas, self.runs) = (records, schemas, rest);
         }
-        self.left_in_run -= 1;
-        let record = self.batch.view(self.next as usize, self.schemas);
+        let record = self.batch.record_with(self.next, self.schemas);
         self.next += 1;
+        self.left -= 1;
         Some(record)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.batch.count - self.next) as usize;
+        let left = self.batch.timestamps.len() - self.next;
         (left, Some(left))
     }
 }
 
-impl ExactSizeIterator for Iter<'_> {}
+impl ExactSizeIterator for Records<'_> {}

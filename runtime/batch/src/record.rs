@@ -1,27 +1,27 @@
-//! One record.
+//! One record, borrowed from wherever it lies.
 
-use crate::headers::Headers;
+use crate::Headers;
 
-/// Ids of a record's schemas in the registry; 0 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+/// Under which ids the registry keeps the schemas of a record; 0 stands for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SchemaIds {
-    /// Of the value.
+    /// The value's.
     pub value: u32,
-    /// Of the key.
+    /// The key's.
     pub key: u32,
 }
 
-/// A view of one record. Null is not empty.
-#[derive(Debug, Clone)]
+/// A record to be written, or one read from a batch. Null is not empty: `None` is not `Some(&[])`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record<'a> {
     /// When the host received it, ms since the epoch.
     pub timestamp_ms: i64,
-    /// The key, which decides the partition.
+    /// The key.
     pub key: Option<&'a [u8]>,
     /// The value; null is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Schemas of value and key.
+    /// The schemas of both.
     pub schemas: SchemaIds,
-    /// Names and values beside the record.
+    /// What stands beside them.
     pub headers: Headers<'a>,
 }

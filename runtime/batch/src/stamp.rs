@@ -1,34 +1,34 @@
-//! What the host writes into a batch without packing it anew.
+//! What the host writes into a batch that it passes on.
 
+use crate::SchemaIds;
 use crate::layout::{
-    AT_FIRST_OFFSET, AT_FLAGS, AT_RUNS, FLAG_COORDINATES, HEADER_BYTES, RUN_BYTES, u16_at, u32_at,
+    AT_FIRST_OFFSET, AT_FLAGS, AT_RUNS, FLAG_COORDINATES, HEADER_BYTES, RUN_BYTES,
 };
-use crate::record::SchemaIds;
 
-/// Sets the schemas of all records of a batch that was parsed.
+/// Writes the schemas of all records of a batch that was parsed, in place.
 pub fn stamp_schemas(bytes: &mut [u8], ids: SchemaIds) {
-    let runs = u32_at(bytes, AT_RUNS).unwrap_or(0) as usize;
-    let Some(runs) = bytes
-        .get_mut(HEADER_BYTES..)
-        .map(|rest| rest.chunks_exact_mut(RUN_BYTES).take(runs))
-    else {
+    let Some((header, rest)) = bytes.split_at_mut_checked(HEADER_BYTES) else {
         return;
     };
-    for run in runs {
+    let runs = header.as_chunks::<4>().0[AT_RUNS / 4];
+    for run in rest
+        .as_chunks_mut::<RUN_BYTES>()
+        .0
+        .iter_mut()
+        .take(u32::from_le_bytes(runs) as usize)
+    {
         run[4..8].copy_from_slice(&ids.value.to_le_bytes());
         run[8..12].copy_from_slice(&ids.key.to_le_bytes());
     }
 }
 
-/// Gives a batch that was parsed the coordinates from `first` on. Gaps that it has stay.
+/// Writes where in its log a batch that was parsed lies, in place. `first` is an offset of that
+/// log, so not negative.
 pub fn stamp_first_offset(bytes: &mut [u8], first: i64) {
-    let Some(flags) = u16_at(bytes, AT_FLAGS) else {
+    debug_assert!(first >= 0, "{first} is not an offset of a log");
+    let Some((header, _)) = bytes.split_at_mut_checked(HEADER_BYTES) else {
         return;
     };
-    if let Some(field) = bytes.get_mut(AT_FLAGS..AT_FLAGS + 2) {
-        field.copy_from_slice(&(flags | FLAG_COORDINATES).to_le_bytes());
-    }
-    if let Some(field) = bytes.get_mut(AT_FIRST_OFFSET..AT_FIRST_OFFSET + 8) {
-        field.copy_from_slice(&first.to_le_bytes());
-    }
+    header[AT_FLAGS] |= FLAG_COORDINATES as u8;
+    header[AT_FIRST_OFFSET..].copy_from_slice(&first.to_le_bytes());
 }

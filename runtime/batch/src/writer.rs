@@ -1,193 +1,167 @@
-//! Writes a batch.
+//! Packs records into a batch.
 
 use crate::layout::{
-    FLAG_COORDINATES, FLAG_GAPS, FLAG_HEADERS, HEADER_BYTES, Limits, MAGIC, NULL_BIT, RUN_BYTES,
-    VERSION,
+    FLAG_COORDINATES, FLAG_GAPS, FLAG_HEADERS, GAP_BYTES, HEADER_BYTES, HEADER_END_BYTES, Header,
+    NULL, RECORD_BYTES, RUN_BYTES,
 };
-use crate::record::{Record, SchemaIds};
+use crate::{Limits, Record, SchemaIds};
 
-/// A record that was not taken. Nothing of it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// The record was not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// Finish this batch, and push the record to the next one.
-    #[error("the batch is full")]
+    /// Finish this batch and push again: the record, or its place in the log, starts a new one.
+    #[error("the batch has no room for this record")]
     BatchIsFull,
-    /// The record fits into no batch.
-    #[error("the record takes {bytes} bytes, a batch holds at most {max}")]
+    /// No batch can ever hold it.
+    #[error("the record makes a batch of {bytes} bytes, where {bytes_max} are allowed")]
     TooLarge {
-        /// Bytes of a batch of this record alone.
+        /// Bytes of a batch that held nothing else.
         bytes: usize,
-        /// The limit.
-        max: usize,
+        /// Bytes allowed.
+        bytes_max: usize,
     },
-    /// Offsets rise, and a batch spans at most 2³²-1 of them.
-    #[error("offset {offset} can't follow in this batch")]
-    Offset {
-        /// The record's offset.
+    /// No record of a log has such an offset.
+    #[error("{offset} is not an offset of a log")]
+    NotAnOffset {
+        /// The offset given.
         offset: i64,
     },
 }
 
-/// Packs records into batches, reusing its buffers.
-#[derive(Debug)]
+/// Packs records, one by one, into a batch that never passes its limits.
+#[derive(Debug, Default)]
 pub struct BatchWriter {
     limits: Limits,
+    /// Records and ids of each stretch of records with the same schemas.
     runs: Vec<(u32, SchemaIds)>,
     timestamps: Vec<u8>,
     key_ends: Vec<u8>,
     value_ends: Vec<u8>,
-    first_offset: Option<i64>,
-    deltas: Vec<u32>,
     header_ends: Vec<u8>,
     headers: Vec<u8>,
     arena: Vec<u8>,
+    place: Place,
     count: u32,
 }
 
-impl Default for BatchWriter {
-    fn default() -> Self {
-        Self::new()
-    }
+/// Where the records of a batch lie in a log.
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    /// From `first` on; `deltas` holds one u32 a record, `last` is the last of them.
+    Log {
+        first: i64,
+        last: u32,
+        deltas: Vec<u8>,
+    },
 }
 
 impl BatchWriter {
-    /// A writer within the default limits.
+    /// A writer with the default limits.
     pub fn new() -> Self {
-        Self::with_limits(Limits::default())
+        Self::default()
     }
 
-    /// A writer within `limits`.
+    /// A writer with limits of its own.
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            // Ends are 31 bits wide.
-            limits: Limits {
-                bytes_max: limits.bytes_max.min(NULL_BIT as usize - 1),
-                ..limits
-            },
-            runs: Vec::new(),
-            timestamps: Vec::new(),
-            key_ends: Vec::new(),
-            value_ends: Vec::new(),
-            first_offset: None,
-            deltas: Vec::new(),
-            header_ends: Vec::new(),
-            headers: Vec::new(),
-            arena: Vec::new(),
-            count: 0,
+            limits,
+            ..Self::default()
         }
     }
 
-    /// Records so far.
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// See [`Full`]; nothing of the record was written.
+    pub fn push(&mut self, record: &Record<'_>) -> Result<(), Full> {
+        if self.count > 0 && matches!(self.place, Place::Log { .. }) {
+            return Err(Full::BatchIsFull);
+        }
+        self.room_for(record)?;
+        self.place = Place::Nowhere;
+        self.write(record);
+        Ok(())
+    }
+
+    /// Writes a record that lies at `offset` in a log. Offsets rise; an offset that does not fit
+    /// into this batch starts a new one ([`Full::BatchIsFull`]).
+    ///
+    /// # Errors
+    /// See [`Full`]; nothing of the record was written.
+    pub fn push_at(&mut self, offset: i64, record: &Record<'_>) -> Result<(), Full> {
+        // The position after the last record must be an offset too.
+        if !(0..i64::MAX).contains(&offset) {
+            return Err(Full::NotAnOffset { offset });
+        }
+        let delta = match &self.place {
+            _ if self.count == 0 => 0,
+            Place::Nowhere => return Err(Full::BatchIsFull),
+            Place::Log { first, last, .. } => match u32::try_from(offset - first) {
+                Ok(delta) if delta > *last => delta,
+                _ => return Err(Full::BatchIsFull),
+            },
+        };
+        self.room_for(record)?;
+        if self.count == 0 {
+            self.place = Place::Log {
+                first: offset,
+                last: 0,
+                deltas: Vec::new(),
+            };
+        }
+        if let Place::Log { last, deltas, .. } = &mut self.place {
+            *last = delta;
+            deltas.extend_from_slice(&delta.to_le_bytes());
+        }
+        self.write(record);
+        Ok(())
+    }
+
+    /// Records written.
     pub fn len(&self) -> u32 {
         self.count
     }
 
-    /// Whether there is no record yet.
+    /// Whether nothing is written.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Bytes of the batch if it were finished now.
+    /// Bytes that [`finish`](Self::finish) would give now.
     pub fn encoded_len(&self) -> usize {
-        let count = self.count as usize;
-        let header_section = if self.headers.is_empty() {
+        let gaps = if self.has_gaps() {
+            self.count as usize * GAP_BYTES
+        } else {
+            0
+        };
+        let headers = if self.headers.is_empty() {
             0
         } else {
             self.header_ends.len() + self.headers.len()
         };
-        let deltas = if self.has_gaps() { count * 4 } else { 0 };
-        HEADER_BYTES
-            + self.runs.len() * RUN_BYTES
-            + count * 16
-            + deltas
-            + header_section
-            + self.arena.len()
+        fixed_len(self.runs.len(), self.count) + gaps + headers + self.arena.len()
     }
 
-    /// Adds a record without coordinates.
-    ///
-    /// # Errors
-    /// [`Full`]: nothing was written.
-    pub fn push(&mut self, record: &Record<'_>) -> Result<(), Full> {
-        if self.first_offset.is_some() {
-            return Err(Full::BatchIsFull);
-        }
-        self.make_room(record)?;
-        self.write(record);
-        Ok(())
-    }
-
-    /// Adds a record that lies at `offset` of its partition. All records of a batch have
-    /// coordinates, or none: one of the other kind begins the next batch.
-    ///
-    /// # Errors
-    /// [`Full`]: nothing was written.
-    pub fn push_at(&mut self, offset: i64, record: &Record<'_>) -> Result<(), Full> {
-        if self.first_offset.is_none() && self.count > 0 {
-            return Err(Full::BatchIsFull);
-        }
-        let delta = match (self.first_offset, self.deltas.last()) {
-            (Some(first), Some(&last)) => offset
-                .checked_sub(first)
-                .and_then(|delta| u32::try_from(delta).ok())
-                .filter(|delta| *delta > last)
-                .ok_or(Full::Offset { offset })?,
-            (None, _) | (_, None) => 0,
-        };
-        self.make_room(record)?;
-        self.write(record);
-        self.first_offset.get_or_insert(offset);
-        self.deltas.push(delta);
-        Ok(())
-    }
-
-    /// The packed batch; the writer is empty again.
+    /// The batch. The writer is empty afterwards and keeps its buffers for the next one.
     pub fn finish(&mut self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
-        let gaps = self.has_gaps();
-        let with_headers = !self.headers.is_empty();
-        let mut flags = 0;
-        if with_headers {
-            flags |= FLAG_HEADERS;
-        }
-        if self.first_offset.is_some() {
-            flags |= FLAG_COORDINATES;
-        }
-        if gaps {
-            flags |= FLAG_GAPS;
-        }
-        let headers_len = if with_headers {
-            self.header_ends.len() + self.headers.len()
-        } else {
-            0
-        };
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&flags.to_le_bytes());
-        // All lengths were kept within limits.bytes_max, below 2³¹, when records were pushed.
-        for n in [
-            self.count,
-            self.runs.len() as u32,
-            self.arena.len() as u32,
-            headers_len as u32,
-        ] {
-            out.extend_from_slice(&n.to_le_bytes());
-        }
-        out.extend_from_slice(&self.first_offset.unwrap_or(0).to_le_bytes());
-        for (records, ids) in &self.runs {
-            for n in [*records, ids.value, ids.key] {
-                out.extend_from_slice(&n.to_le_bytes());
+        self.header().write(&mut out);
+        for (records, schemas) in &self.runs {
+            for field in [*records, schemas.value, schemas.key] {
+                out.extend_from_slice(&field.to_le_bytes());
             }
         }
         out.extend_from_slice(&self.timestamps);
         out.extend_from_slice(&self.key_ends);
         out.extend_from_slice(&self.value_ends);
-        if gaps {
-            for delta in &self.deltas {
-                out.extend_from_slice(&delta.to_le_bytes());
-            }
+        if let Place::Log { deltas, .. } = &self.place
+            && self.has_gaps()
+        {
+            out.extend_from_slice(deltas);
         }
-        if with_headers {
+        if !self.headers.is_empty() {
             out.extend_from_slice(&self.header_ends);
             out.extend_from_slice(&self.headers);
         }
@@ -196,65 +170,116 @@ impl BatchWriter {
         out
     }
 
+    fn header(&self) -> Header {
+        let mut flags = 0;
+        let mut headers_len = 0;
+        if !self.headers.is_empty() {
+            flags |= FLAG_HEADERS;
+            headers_len = self.header_ends.len() + self.headers.len();
+        }
+        let mut first_offset = 0;
+        if let Place::Log { first, .. } = &self.place {
+            flags |= FLAG_COORDINATES;
+            first_offset = *first;
+        }
+        if self.has_gaps() {
+            flags |= FLAG_GAPS;
+        }
+        Header {
+            flags,
+            count: self.count,
+            runs: length(self.runs.len()),
+            body_len: length(self.arena.len()),
+            headers_len: length(headers_len),
+            first_offset,
+        }
+    }
+
+    fn has_gaps(&self) -> bool {
+        // Deltas rise strictly from 0, so the last one tells.
+        matches!(&self.place, Place::Log { last, .. } if *last + 1 != self.count)
+    }
+
     fn clear(&mut self) {
         self.runs.clear();
         self.timestamps.clear();
         self.key_ends.clear();
         self.value_ends.clear();
-        self.first_offset = None;
-        self.deltas.clear();
         self.header_ends.clear();
         self.headers.clear();
         self.arena.clear();
+        self.place = Place::Nowhere;
         self.count = 0;
     }
 
-    fn has_gaps(&self) -> bool {
-        self.deltas
-            .last()
-            .is_some_and(|last| last + 1 != self.count)
-    }
-
-    /// Checks that the batch with the record stays within its limits.
-    fn make_room(&self, record: &Record<'_>) -> Result<(), Full> {
-        let max = self.limits.bytes_max;
-        let header_bytes = record.headers.packed_len().ok_or(Full::TooLarge {
-            bytes: usize::MAX,
-            max,
-        })?;
-        let body = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        // What a record costs at most: its columns, a run, an offset, its end among the headers.
-        let cost = 16 + RUN_BYTES + 4 + 4 + header_bytes + body;
-        let alone = HEADER_BYTES + cost;
-        if alone > max {
-            return Err(Full::TooLarge { bytes: alone, max });
+    fn room_for(&self, record: &Record<'_>) -> Result<(), Full> {
+        let own = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        let headers = record.headers.packed_len();
+        let bytes_max = self.limits.bytes_max.min(NULL as usize - 1);
+        let bytes = |runs, count, arena: usize, headers: usize| {
+            let ends = if headers == 0 {
+                0
+            } else {
+                count as usize * HEADER_END_BYTES
+            };
+            fixed_len(runs, count) + ends + headers + arena
+        };
+        let runs = self.runs.len()
+            + usize::from(self.runs.last().is_none_or(|last| last.1 != record.schemas));
+        let together = bytes(
+            runs,
+            self.count + 1,
+            self.arena.len() + own,
+            self.headers.len() + headers,
+        );
+        if self.count < self.limits.records_max && together <= bytes_max {
+            return Ok(());
         }
-        // The columns that a first header or a first gap adds for all records are counted as if there.
-        let columns = self.count as usize * 8;
-        if self.count >= self.limits.records_max || self.encoded_len() + columns + cost > max {
-            return Err(Full::BatchIsFull);
+        let alone = bytes(1, 1, own, headers);
+        if self.count == 0 || alone > bytes_max {
+            return Err(Full::TooLarge {
+                bytes: alone,
+                bytes_max,
+            });
         }
-        Ok(())
+        Err(Full::BatchIsFull)
     }
 
     fn write(&mut self, record: &Record<'_>) {
         match self.runs.last_mut() {
-            Some((records, ids)) if *ids == record.schemas => *records += 1,
-            Some(_) | None => self.runs.push((1, record.schemas)),
+            Some((records, schemas)) if *schemas == record.schemas => *records += 1,
+            _ => self.runs.push((1, record.schemas)),
         }
         self.timestamps
             .extend_from_slice(&record.timestamp_ms.to_le_bytes());
-        for (part, ends) in [
-            (record.key, &mut self.key_ends),
-            (record.value, &mut self.value_ends),
-        ] {
-            self.arena.extend_from_slice(part.unwrap_or_default());
-            let null = if part.is_none() { NULL_BIT } else { 0 };
-            ends.extend_from_slice(&(self.arena.len() as u32 | null).to_le_bytes());
-        }
-        record.headers.pack(&mut self.headers);
+        let key_end = append(&mut self.arena, record.key);
+        self.key_ends.extend_from_slice(&key_end.to_le_bytes());
+        let value_end = append(&mut self.arena, record.value);
+        self.value_ends.extend_from_slice(&value_end.to_le_bytes());
+        record.headers.write(&mut self.headers);
         self.header_ends
-            .extend_from_slice(&(self.headers.len() as u32).to_le_bytes());
+            .extend_from_slice(&length(self.headers.len()).to_le_bytes());
         self.count += 1;
     }
+}
+
+fn fixed_len(runs: usize, count: u32) -> usize {
+    HEADER_BYTES + runs * RUN_BYTES + count as usize * RECORD_BYTES
+}
+
+#[inline]
+fn append(arena: &mut Vec<u8>, bytes: Option<&[u8]>) -> u32 {
+    let null = match bytes {
+        Some(bytes) => {
+            arena.extend_from_slice(bytes);
+            0
+        }
+        None => NULL,
+    };
+    length(arena.len()) | null
+}
+
+#[inline]
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("room_for keeps a batch below 2 GiB")
 }
