@@ -1,1 +1,29 @@
-//! placeholder
+//! Writes topics into Iceberg tables, exactly once.
+//!
+//! The tasks turn Avro records into Parquet files under the table's data folder; the committer
+//! makes them a snapshot together with the offsets that they cover. The table itself is the only
+//! place where the progress is kept: see [`offsets`](self) for the keys.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod avro;
+mod commit;
+mod errors;
+mod files;
+mod grouping;
+mod location;
+mod offsets;
+mod parquet_properties;
+mod partition_by;
+mod piece;
+mod schema;
+mod settings;
+mod sink;
+mod storage;
+mod tables;
+mod task;
+
+pub use settings::{ByteSize, Settings};
+pub use sink::IcebergSink;
+
+jackfield_sdk::export_sink!(IcebergSink);

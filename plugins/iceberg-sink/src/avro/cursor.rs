@@ -1,0 +1,202 @@
+//! Reads Avro's binary encoding, trusting nothing.
+
+/// Why a datum can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("it ends too early")]
+    Short,
+    #[error("a number of more than 64 bits")]
+    LongNumber,
+    #[error("{0} does not fit an int")]
+    NotInt(i64),
+    #[error("a length of {0}")]
+    Length(i64),
+    #[error("{0} is not a boolean")]
+    NotBoolean(u8),
+    #[error("text that is not UTF-8")]
+    NotUtf8,
+    #[error("{0} is not a branch of the union")]
+    Branch(i64),
+    #[error("{0} is not a symbol of the enum")]
+    Symbol(i64),
+    #[error("more digits than decimal({precision}, {scale}) holds")]
+    Digits { precision: u32, scale: u32 },
+    #[error("a time out of range")]
+    Time,
+    #[error("`{0}` is not a UUID")]
+    NotUuid(String),
+    #[error("more than {0} items in one record")]
+    Items(u32),
+    #[error("{0} bytes are left over")]
+    LeftOver(usize),
+    #[error("`{field}`: {source}")]
+    Field {
+        field: String,
+        source: Box<Malformed>,
+    },
+}
+
+impl Malformed {
+    pub(crate) fn within(self, field: &str) -> Self {
+        Self::Field {
+            field: field.to_owned(),
+            source: Box::new(self),
+        }
+    }
+}
+
+/// A datum, and how far it has been read.
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    /// Items that arrays and maps of this record may still have: an item can be zero bytes long,
+    /// so the datum's length does not bound them.
+    items: u32,
+}
+
+/// A record with more is a mistake, or an attack.
+pub(crate) const ITEMS_MAX: u32 = 100_000;
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            items: ITEMS_MAX,
+        }
+    }
+
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed::LeftOver(self.bytes.len()))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(Malformed::Short)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.bytes.split_first_chunk().ok_or(Malformed::Short)?;
+        self.bytes = rest;
+        Ok(*taken)
+    }
+
+    #[inline]
+    pub(crate) fn long(&mut self) -> Result<i64, Malformed> {
+        let mut value = 0_u64;
+        let mut shift = 0;
+        for (at, byte) in self.bytes.iter().enumerate() {
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && *byte > 1 {
+                return Err(Malformed::LongNumber);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                self.bytes = self.bytes.get(at + 1..).unwrap_or_default();
+                return Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+            }
+            shift += 7;
+        }
+        Err(Malformed::Short)
+    }
+
+    #[inline]
+    pub(crate) fn int(&mut self) -> Result<i32, Malformed> {
+        let value = self.long()?;
+        i32::try_from(value).map_err(|_| Malformed::NotInt(value))
+    }
+
+    pub(crate) fn boolean(&mut self) -> Result<bool, Malformed> {
+        match self.array::<1>()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(Malformed::NotBoolean(other)),
+        }
+    }
+
+    pub(crate) fn float(&mut self) -> Result<f32, Malformed> {
+        self.array().map(f32::from_le_bytes)
+    }
+
+    pub(crate) fn double(&mut self) -> Result<f64, Malformed> {
+        self.array().map(f64::from_le_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.long()?;
+        let length = usize::try_from(length).map_err(|_| Malformed::Length(length))?;
+        self.take(length)
+    }
+
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed::NotUtf8)
+    }
+
+    /// How many items the next block of an array or a map has; 0: it ends.
+    pub(crate) fn block(&mut self) -> Result<u32, Malformed> {
+        let mut count = self.long()?;
+        if count < 0 {
+            self.long()?; // the block's size in bytes, for readers that skip it
+            count = count.checked_neg().ok_or(Malformed::Length(count))?;
+        }
+        let count = u32::try_from(count).map_err(|_| Malformed::Items(ITEMS_MAX))?;
+        self.items = self
+            .items
+            .checked_sub(count)
+            .ok_or(Malformed::Items(ITEMS_MAX))?;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(bytes: &[u8]) -> Result<i64, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        let value = cursor.long()?;
+        cursor.end()?;
+        Ok(value)
+    }
+
+    #[test]
+    fn longs_are_zigzag() {
+        for (bytes, value) in [(&[0_u8][..], 0), (&[1], -1), (&[2], 1), (&[0x80, 1], 64)] {
+            assert_eq!(long(bytes), Ok(value));
+        }
+        let min = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(long(&min), Ok(i64::MIN));
+    }
+
+    #[test]
+    fn nothing_is_read_past_the_end_or_beyond_the_type() {
+        assert_eq!(long(&[]), Err(Malformed::Short));
+        assert_eq!(long(&[0x80]), Err(Malformed::Short));
+        assert_eq!(long(&[0xff; 11]), Err(Malformed::LongNumber));
+        let too_much = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2];
+        assert_eq!(long(&too_much), Err(Malformed::LongNumber));
+        assert_eq!(Cursor::new(&[2]).boolean(), Err(Malformed::NotBoolean(2)));
+        assert_eq!(Cursor::new(&[4, 65]).bytes(), Err(Malformed::Short));
+        assert_eq!(Cursor::new(&[1]).bytes(), Err(Malformed::Length(-1)));
+        assert_eq!(Cursor::new(&[2, 0xff]).string(), Err(Malformed::NotUtf8));
+        assert!(matches!(
+            Cursor::new(&[0x80, 0x80, 0x80, 0x80, 0x20]).int(),
+            Err(Malformed::NotInt(_))
+        ));
+    }
+
+    #[test]
+    fn the_items_of_a_record_are_bounded() {
+        let mut endless = Cursor::new(&[0xfe, 0xff, 0xff, 0xff, 0x0f]);
+        assert_eq!(endless.block(), Err(Malformed::Items(ITEMS_MAX)));
+        let mut least = Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0]);
+        assert!(least.block().is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! One datum → one row.
+
+use super::columns::{Column, Columns, Values};
+use super::cursor::{Cursor, Malformed};
+
+/// How one Avro type is read into a column of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Read {
+    Boolean,
+    /// An int, into a column of 32 or 64 bits.
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Fixed(usize),
+    Enum(Vec<String>),
+    Decimal {
+        precision: u32,
+        scale: u32,
+        fixed: Option<usize>,
+    },
+    /// Milliseconds of 32 bits, into microseconds.
+    TimeMillis,
+    /// Milliseconds of 64 bits, into microseconds.
+    Millis,
+    Uuid,
+    Record(Plan),
+    Array(Box<Read>),
+    Map(Box<Read>),
+    Nullable {
+        null_branch: i64,
+        read: Box<Read>,
+    },
+}
+
+/// How a record is read into columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// In the order of the datum: name, column, how.
+    pub(crate) fields: Vec<(String, usize, Read)>,
+    /// Columns that the datum lacks: null.
+    pub(crate) missing: Vec<usize>,
+}
+
+impl Plan {
+    /// Reads a datum as the next row. After an error the columns must be rolled back.
+    pub(crate) fn read(&self, datum: &[u8], rows: &mut Columns) -> Result<(), Malformed> {
+        let mut cursor = Cursor::new(datum);
+        self.record(&mut cursor, &mut rows.columns)?;
+        cursor.end()?;
+        rows.rows += 1;
+        Ok(())
+    }
+
+    fn record(&self, cursor: &mut Cursor<'_>, columns: &mut [Column]) -> Result<(), Malformed> {
+        for (name, column, read) in &self.fields {
+            read.next(cursor, &mut columns[*column])
+                .map_err(|why| why.within(name))?;
+        }
+        for column in &self.missing {
+            columns[*column].push_null();
+        }
+        Ok(())
+    }
+}
+
+impl Read {
+    fn next(&self, cursor: &mut Cursor<'_>, column: &mut Column) -> Result<(), Malformed> {
+        if let Self::Nullable { null_branch, read } = self {
+            let branch = cursor.long()?;
+            if branch == *null_branch {
+                column.push_null();
+                return Ok(());
+            }
+            if branch != 1 - *null_branch {
+                return Err(Malformed::Branch(branch));
+            }
+            return read.next(cursor, column);
+        }
+        self.value(cursor, &mut column.values)?;
+        column.pushed();
+        Ok(())
+    }
+
+    fn value(&self, cursor: &mut Cursor<'_>, values: &mut Values) -> Result<(), Malformed> {
+        match (self, values) {
+            (Self::Boolean, Values::Bits(to)) => to.append(cursor.boolean()?),
+            (Self::Int, Values::I32(to)) => to.push(cursor.int()?),
+            (Self::Int, Values::I64(to)) => to.push(i64::from(cursor.int()?)),
+            (Self::Long, Values::I64(to)) => to.push(cursor.long()?),
+            (Self::TimeMillis, Values::I64(to)) => to.push(i64::from(cursor.int()?) * 1000),
+            (Self::Millis, Values::I64(to)) => {
+                to.push(cursor.long()?.checked_mul(1000).ok_or(Malformed::Time)?);
+            }
+            (Self::Float, Values::F32(to)) => to.push(cursor.float()?),
+            (Self::Float, Values::F64(to)) => to.push(f64::from(cursor.float()?)),
+            (Self::Double, Values::F64(to)) => to.push(cursor.double()?),
+            (
+                Self::Decimal {
+                    precision,
+                    scale,
+                    fixed,
+                },
+                Values::I128(to),
+            ) => {
+                let bytes = match fixed {
+                    Some(width) => cursor.take(*width)?,
+                    None => cursor.bytes()?,
+                };
+                let digits = || Malformed::Digits {
+                    precision: *precision,
+                    scale: *scale,
+                };
+                let unscaled = unscaled(bytes).ok_or_else(digits)?;
+                if unscaled.unsigned_abs() >= 10_u128.pow(*precision) {
+                    return Err(digits());
+                }
+                to.push(unscaled);
+            }
+            (Self::String, Values::Text { ends, bytes }) => {
+                text(cursor.string()?, ends, bytes)?;
+            }
+            (Self::Enum(symbols), Values::Text { ends, bytes }) => {
+                let symbol = cursor.long()?;
+                let name = usize::try_from(symbol).ok().and_then(|at| symbols.get(at));
+                text(name.ok_or(Malformed::Symbol(symbol))?, ends, bytes)?;
+            }
+            (Self::Bytes, Values::Bytes { ends, bytes }) => {
+                bytes.extend_from_slice(cursor.bytes()?);
+                ends.push(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+            }
+            (Self::Fixed(width), Values::Fixed { bytes, .. }) => {
+                bytes.extend_from_slice(cursor.take(*width)?);
+            }
+            (Self::Uuid, Values::Fixed { bytes, .. }) => {
+                let text = cursor.string()?;
+                let uuid = uuid::Uuid::try_parse(text)
+                    .map_err(|_| Malformed::NotUuid(text.chars().take(64).collect()))?;
+                bytes.extend_from_slice(uuid.as_bytes());
+            }
+            (Self::Record(plan), Values::Struct(columns)) => plan.record(cursor, columns)?,
+            (Self::Array(read), Values::List { ends, items }) => {
+                loop {
+                    let count = cursor.block()?;
+                    if count == 0 {
+                        break;
+                    }
+                    for _ in 0..count {
+                        read.next(cursor, items)?;
+                    }
+                }
+                ends.push(i32::try_from(items.len()).map_err(|_| Malformed::Length(i64::MAX))?);
+            }
+            (Self::Map(read), Values::Map { ends, keys, values }) => {
+                loop {
+                    let count = cursor.block()?;
+                    if count == 0 {
+                        break;
+                    }
+                    for _ in 0..count {
+                        Self::String.next(cursor, keys)?;
+                        read.next(cursor, values)?;
+                    }
+                }
+                ends.push(i32::try_from(keys.len()).map_err(|_| Malformed::Length(i64::MAX))?);
+            }
+            (read, values) => unreachable!("planned {read:?} into {values:?}"),
+        }
+        Ok(())
+    }
+}
+
+fn text(value: &str, ends: &mut Vec<i32>, bytes: &mut Vec<u8>) -> Result<(), Malformed> {
+    bytes.extend_from_slice(value.as_bytes());
+    ends.push(i32::try_from(bytes.len()).map_err(|_| Malformed::Length(i64::MAX))?);
+    Ok(())
+}
+
+/// A big-endian two's complement number, if 128 bits hold it.
+#[inline]
+fn unscaled(bytes: &[u8]) -> Option<i128> {
+    let negative = bytes.first().is_some_and(|it| it & 0x80 != 0);
+    let sign = if negative { 0xff } else { 0 };
+    let (excess, bytes) = bytes.split_at(bytes.len().saturating_sub(16));
+    if excess.iter().any(|it| *it != sign) {
+        return None;
+    }
+    let mut wide = [sign; 16];
+    wide[16 - bytes.len()..].copy_from_slice(bytes);
+    let value = i128::from_be_bytes(wide);
+    ((value < 0) == negative).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_twos_complement_of_any_length() {
+        assert_eq!(unscaled(&[]), Some(0));
+        assert_eq!(unscaled(&[0x80]), Some(-128));
+        assert_eq!(unscaled(&[0, 0x80]), Some(128));
+        assert_eq!(unscaled(&[0xff; 20]), Some(-1));
+        assert_eq!(unscaled(&i128::MIN.to_be_bytes()), Some(i128::MIN));
+        let mut long = vec![0];
+        long.extend(u128::MAX.to_be_bytes());
+        assert_eq!(unscaled(&long), None);
+    }
+}

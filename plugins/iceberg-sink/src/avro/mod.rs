@@ -1,0 +1,13 @@
+//! Avro datum → Arrow columns, directly and strictly.
+//!
+//! The columns can be rolled back to any earlier row, so that a batch with a bad record in it is
+//! not taken at all, and every bad record of it is named.
+
+mod columns;
+mod cursor;
+mod decode;
+mod schema;
+
+pub(crate) use columns::Columns;
+pub(crate) use decode::{Plan, Read};
+pub(crate) use schema::{AvroField, AvroType, parse};

@@ -1,0 +1,341 @@
+//! The committer: staged files and their offsets become one snapshot, or nothing does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use iceberg::spec::DataFile;
+use iceberg::table::Table;
+use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::{
+    Catalog, Error, ErrorKind, Namespace, NamespaceIdent, TableCommit, TableCreation, TableIdent,
+    TableRequirement, TableUpdate,
+};
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::{
+    Catalog as Port, CatalogError, CatalogTable, Committed, Holding, Piece, Span,
+};
+use tokio::runtime::Runtime;
+
+use crate::errors;
+use crate::offsets::{Offsets, Refused, Step, Stored, commit_key, offsets_key};
+use crate::piece;
+use crate::storage::HostStorage;
+use crate::tables::Tables;
+
+/// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Commits for one connector.
+pub(crate) struct Committer {
+    connector: String,
+    tables: Tables,
+    storage: HostStorage,
+    /// As of the last call, so that a catalog need not send what it has sent.
+    known: BTreeMap<String, Table>,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Done(CatalogTable),
+    /// Look at the table again: someone was first, or nobody knows.
+    Again(String),
+}
+
+impl Committer {
+    pub(crate) fn new(connector: String, tables: Tables, storage: HostStorage) -> Self {
+        Self {
+            connector,
+            tables,
+            storage,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// What each of the tables holds of this connector.
+    pub(crate) fn stored(&mut self, targets: &[String]) -> Result<Vec<Holding>, Failure> {
+        let mut held = Vec::new();
+        for target in targets {
+            // A table that is gone holds nothing.
+            let Some(table) = self.load(target)? else {
+                continue;
+            };
+            let stored = Stored::read(table.metadata(), &self.connector)
+                .map_err(|why| refused(target, &why))?;
+            let positions = stored.offsets.positions();
+            if !positions.is_empty() {
+                held.push(Holding {
+                    target: target.clone(),
+                    positions,
+                });
+            }
+        }
+        Ok(held)
+    }
+
+    pub(crate) fn commit(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        pieces: &[Piece],
+        spans: &[Span],
+        id: &str,
+    ) -> Result<Committed, Failure> {
+        let (rows, files, bytes) = piece::tally(target, pieces)?;
+        let committed = Committed { rows, files, bytes };
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS_MAX {
+            let table = self.load(target)?.ok_or_else(|| {
+                Failure::Misconfigured(format!("the table {target} does not exist any more"))
+            })?;
+            // Also how an unknown outcome is settled: it is in the table, or the table stands
+            // where it stood, or someone else has moved it.
+            let stored = Stored::read(table.metadata(), &self.connector)
+                .map_err(|why| refused(target, &why))?;
+            let offsets = match stored.follow(&self.connector, spans, id, files > 0) {
+                Ok(Step::Done | Step::Nothing) => return Ok(committed),
+                Ok(Step::Commit(offsets)) => offsets,
+                Err(why) => return Err(refused(target, &why)),
+            };
+            let staged = piece::decode(target, &table, pieces)?;
+            match self.attempt(runtime, target, &table, staged.files, &offsets, id)? {
+                Attempt::Done(now) => {
+                    let now = self.tables.table(target, now)?;
+                    self.known.insert(target.to_owned(), now);
+                    return Ok(committed);
+                }
+                Attempt::Again(why) => last = why,
+            }
+        }
+        Err(errors::retry(format!(
+            "committing to {target}: {ATTEMPTS_MAX} attempts: {last}"
+        )))
+    }
+
+    fn load(&mut self, target: &str) -> Result<Option<Table>, Failure> {
+        let loaded = self.tables.load(target, self.known.get(target))?;
+        match &loaded {
+            Some(table) => self.known.insert(target.to_owned(), table.clone()),
+            None => self.known.remove(target),
+        };
+        Ok(loaded)
+    }
+
+    fn attempt(
+        &self,
+        runtime: &Runtime,
+        target: &str,
+        table: &Table,
+        files: Vec<DataFile>,
+        offsets: &Offsets,
+        id: &str,
+    ) -> Result<Attempt, Failure> {
+        let pinned = Pinned {
+            ident: target.to_owned(),
+            table: table.clone(),
+            catalog: Arc::clone(self.tables.catalog()),
+            outcome: Mutex::new(None),
+        };
+        self.storage.take_error();
+        let built = runtime.block_on(transact(&pinned, &self.connector, files, offsets, id));
+        let during = format!("committing to {target}");
+        match pinned
+            .outcome
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            Some(Ok(now)) => Ok(Attempt::Done(now)),
+            Some(Err(error)) => match error {
+                CatalogError::Conflict(_) | CatalogError::Unknown(_) => {
+                    Ok(Attempt::Again(error.to_string()))
+                }
+                CatalogError::Denied(_)
+                | CatalogError::Missing
+                | CatalogError::Exists
+                | CatalogError::Transient(_)
+                | CatalogError::Interrupted
+                | CatalogError::Other(_) => Err(errors::catalog(&during, error)),
+            },
+            // The catalog was not asked: nothing has happened but files that nobody names.
+            None => match (self.storage.take_error(), built) {
+                (Some(error), _) => Err(errors::store(&during, &error)),
+                (None, Err(error)) => Err(Failure::Broken(format!("{during}: {error}"))),
+                (None, Ok(())) => Err(Failure::Broken(format!(
+                    "{during}: the transaction was never sent"
+                ))),
+            },
+        }
+    }
+}
+
+fn refused(target: &str, why: &Refused) -> Failure {
+    let text = format!("{target}: {why}");
+    match why {
+        Refused::NotThere { .. } => Failure::Fenced(text),
+        Refused::TopicRecreated { .. } | Refused::Unreadable { .. } => Failure::Misconfigured(text),
+        Refused::Gap { .. } => Failure::Broken(text),
+    }
+}
+
+/// Offsets and files in one fast append; offsets alone make an empty one, since the newest
+/// snapshot is what tells them.
+async fn transact(
+    pinned: &Pinned,
+    connector: &str,
+    files: Vec<DataFile>,
+    offsets: &Offsets,
+    id: &str,
+) -> iceberg::Result<()> {
+    let offsets = offsets.to_json();
+    let state = HashMap::from([
+        (offsets_key(connector), offsets.clone()),
+        (commit_key(connector), id.to_owned()),
+    ]);
+    let transaction = Transaction::new(&pinned.table);
+    let transaction = transaction
+        .fast_append()
+        // It would read every manifest of the table. The spans' equality is the guard.
+        .with_check_duplicate(false)
+        .set_snapshot_properties(state)
+        .add_data_files(files)
+        .apply(transaction)?;
+    let transaction = transaction
+        .update_table_properties()
+        .set(offsets_key(connector), offsets)
+        .set(commit_key(connector), id.to_owned())
+        .apply(transaction)?;
+    transaction.commit(pinned).await.map(drop)
+}
+
+/// A catalog that knows one table as it was when its offsets were checked. The library loads the
+/// table anew before it commits; that would put these files on top of whatever has come since.
+struct Pinned {
+    ident: String,
+    table: Table,
+    catalog: Arc<dyn Port>,
+    outcome: Mutex<Option<Result<CatalogTable, CatalogError>>>,
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned")
+            .field("ident", &self.ident)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pinned {
+    fn send(&self, mut commit: TableCommit) -> iceberg::Result<Result<CatalogTable, CatalogError>> {
+        let mut requirements = commit.take_requirements();
+        requirements.push(TableRequirement::DefaultSpecIdMatch {
+            default_spec_id: self.table.metadata().default_partition_spec_id(),
+        });
+        let mut updates = commit.take_updates();
+        updates.retain(
+            |it| !matches!(it, TableUpdate::RemoveProperties { removals } if removals.is_empty()),
+        );
+        Ok(self.catalog.commit(
+            &self.ident,
+            self.table.metadata_location_result()?,
+            &serde_json::to_string(&requirements)?,
+            &serde_json::to_string(&updates)?,
+        ))
+    }
+}
+
+fn unasked<T>() -> iceberg::Result<T> {
+    Err(Error::new(
+        ErrorKind::FeatureUnsupported,
+        "not part of a commit",
+    ))
+}
+
+#[async_trait]
+impl Catalog for Pinned {
+    async fn load_table(&self, _table: &TableIdent) -> iceberg::Result<Table> {
+        Ok(self.table.clone())
+    }
+
+    async fn update_table(&self, commit: TableCommit) -> iceberg::Result<Table> {
+        let outcome = self.send(commit)?;
+        // Not retryable: what comes next is decided here, after a new look at the table.
+        let told = match &outcome {
+            Ok(_) => Ok(self.table.clone()),
+            Err(error) => Err(Error::new(ErrorKind::Unexpected, error.to_string())),
+        };
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        told
+    }
+
+    async fn list_namespaces(
+        &self,
+        _parent: Option<&NamespaceIdent>,
+    ) -> iceberg::Result<Vec<NamespaceIdent>> {
+        unasked()
+    }
+
+    async fn create_namespace(
+        &self,
+        _namespace: &NamespaceIdent,
+        _properties: HashMap<String, String>,
+    ) -> iceberg::Result<Namespace> {
+        unasked()
+    }
+
+    async fn get_namespace(&self, _namespace: &NamespaceIdent) -> iceberg::Result<Namespace> {
+        unasked()
+    }
+
+    async fn namespace_exists(&self, _namespace: &NamespaceIdent) -> iceberg::Result<bool> {
+        unasked()
+    }
+
+    async fn update_namespace(
+        &self,
+        _namespace: &NamespaceIdent,
+        _properties: HashMap<String, String>,
+    ) -> iceberg::Result<()> {
+        unasked()
+    }
+
+    async fn drop_namespace(&self, _namespace: &NamespaceIdent) -> iceberg::Result<()> {
+        unasked()
+    }
+
+    async fn list_tables(&self, _namespace: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
+        unasked()
+    }
+
+    async fn create_table(
+        &self,
+        _namespace: &NamespaceIdent,
+        _creation: TableCreation,
+    ) -> iceberg::Result<Table> {
+        unasked()
+    }
+
+    async fn drop_table(&self, _table: &TableIdent) -> iceberg::Result<()> {
+        unasked()
+    }
+
+    async fn purge_table(&self, _table: &TableIdent) -> iceberg::Result<()> {
+        unasked()
+    }
+
+    async fn table_exists(&self, _table: &TableIdent) -> iceberg::Result<bool> {
+        unasked()
+    }
+
+    async fn rename_table(&self, _from: &TableIdent, _to: &TableIdent) -> iceberg::Result<()> {
+        unasked()
+    }
+
+    async fn register_table(
+        &self,
+        _table: &TableIdent,
+        _metadata_location: String,
+    ) -> iceberg::Result<Table> {
+        unasked()
+    }
+}

@@ -1,0 +1,70 @@
+//! What the host must do next, after each thing that can go wrong outside.
+
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::{CatalogError, SchemasError, StoreError};
+
+/// A busy store, catalog or registry gets this long before the next call; the host backs off
+/// further by itself.
+pub(crate) const RETRY_AFTER_MS: u32 = 500;
+
+pub(crate) fn retry(reason: impl Into<String>) -> Failure {
+    Failure::Retry {
+        after_ms: RETRY_AFTER_MS,
+        reason: reason.into(),
+    }
+}
+
+/// The host wants the call back: nothing is wrong, so there is nothing to wait for.
+pub(crate) fn interrupted(during: &str) -> Failure {
+    Failure::Retry {
+        after_ms: 0,
+        reason: format!("{during} was interrupted"),
+    }
+}
+
+/// A call to the catalog that changes nothing, or that may be repeated.
+pub(crate) fn catalog(during: &str, error: CatalogError) -> Failure {
+    match error {
+        CatalogError::Denied(why) => {
+            Failure::Misconfigured(format!("{during}: the lake is not granted: {why}"))
+        }
+        CatalogError::Interrupted => interrupted(during),
+        CatalogError::Missing | CatalogError::Other(_) | CatalogError::Exists => {
+            retry(format!("{during}: {error}"))
+        }
+        CatalogError::Conflict(_) | CatalogError::Unknown(_) | CatalogError::Transient(_) => {
+            retry(format!("{during}: {error}"))
+        }
+    }
+}
+
+/// A call to the store during which nothing was lost.
+pub(crate) fn store(during: &str, error: &StoreError) -> Failure {
+    match error {
+        StoreError::Denied(why) => {
+            Failure::Misconfigured(format!("{during}: the lake is not granted: {why}"))
+        }
+        StoreError::Interrupted => interrupted(during),
+        StoreError::Missing
+        | StoreError::TooLarge(_)
+        | StoreError::Transient(_)
+        | StoreError::Other(_) => retry(format!("{during}: {error}")),
+    }
+}
+
+/// A call to the store after which rows that were put are gone.
+pub(crate) fn store_lossy(during: &str, error: &StoreError) -> Failure {
+    match store(during, error) {
+        Failure::Retry { reason, .. } => Failure::Rewind(reason),
+        other => other,
+    }
+}
+
+pub(crate) fn schemas(id: u32, error: SchemasError) -> Failure {
+    match error {
+        SchemasError::Missing => {
+            Failure::Misconfigured(format!("the registry knows no schema {id}"))
+        }
+        SchemasError::Transient(why) => retry(format!("schema {id}: {why}")),
+    }
+}

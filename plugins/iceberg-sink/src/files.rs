@@ -1,0 +1,236 @@
+//! Rows of many partitions → data files, with few files open and few rows in memory.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use iceberg::Result;
+use iceberg::arrow::FieldMatchMode;
+use iceberg::spec::{DataFile, PartitionKey};
+use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
+use iceberg::writer::file_writer::ParquetWriterBuilder;
+use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
+use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
+use parquet::file::properties::WriterProperties;
+
+use crate::grouping::{Group, Grouping};
+use crate::location::{DataLocation, UniqueName};
+use crate::tables::TableHandle;
+
+/// Each open file holds up to a row group and its dictionaries in memory, about 9 MiB.
+pub(crate) const OPEN_FILES_MAX: usize = 16;
+/// Rows that wait for their partition to have enough of them.
+pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
+const ROWS_WORTH_WRITING: usize = 4096;
+
+type Builder = DataFileWriterBuilder<ParquetWriterBuilder, DataLocation, UniqueName>;
+type Writer = DataFileWriter<ParquetWriterBuilder, DataLocation, UniqueName>;
+
+struct Partition {
+    key: PartitionKey,
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    waiting_bytes: usize,
+    writer: Option<Writer>,
+    /// When it was last written to, in writes.
+    written_at: u64,
+}
+
+/// What is written of a table and not staged yet.
+pub(crate) struct Files {
+    builder: Builder,
+    grouping: Grouping,
+    partitions: HashMap<Vec<u8>, Partition>,
+    closed: Vec<DataFile>,
+    open: usize,
+    waiting_bytes: usize,
+    writes: u64,
+    waiting_bytes_max: usize,
+    open_files_max: usize,
+}
+
+impl Files {
+    pub(crate) fn new(
+        table: &TableHandle,
+        properties: WriterProperties,
+        target_file_bytes: u64,
+    ) -> Result<Self> {
+        let metadata = table.metadata();
+        let schema = metadata.current_schema();
+        let parquet = ParquetWriterBuilder::new_with_match_mode(
+            properties,
+            schema.clone(),
+            FieldMatchMode::Id,
+        );
+        let rolling = RollingFileWriterBuilder::new(
+            parquet,
+            usize::try_from(target_file_bytes).unwrap_or(usize::MAX),
+            table.file_io().clone(),
+            DataLocation::new(metadata)?,
+            UniqueName,
+        );
+        Ok(Self {
+            builder: DataFileWriterBuilder::new(rolling),
+            grouping: Grouping::new(metadata.default_partition_spec().clone(), schema.clone())?,
+            partitions: HashMap::new(),
+            closed: Vec::new(),
+            open: 0,
+            waiting_bytes: 0,
+            writes: 0,
+            waiting_bytes_max: WAITING_BYTES_MAX,
+            open_files_max: OPEN_FILES_MAX,
+        })
+    }
+
+    /// Files that staging will make, at least: those closed, and one for each partition at hand.
+    pub(crate) fn count(&self) -> usize {
+        self.closed.len() + self.partitions.len()
+    }
+
+    /// Takes rows of any partitions. After an error all rows are lost.
+    pub(crate) async fn write(&mut self, rows: RecordBatch) -> Result<()> {
+        for group in self.grouping.group(rows)? {
+            let key = self.wait(group);
+            let partition = &self.partitions[&key];
+            let worth = if partition.writer.is_some() {
+                ROWS_WORTH_WRITING / 4
+            } else {
+                ROWS_WORTH_WRITING
+            };
+            if partition.waiting_rows >= worth {
+                self.encode(&key).await?;
+            }
+        }
+        if self.waiting_bytes > self.waiting_bytes_max {
+            self.relieve().await?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, group: Group) -> Vec<u8> {
+        let partition = self
+            .partitions
+            .entry(group.key.clone())
+            .or_insert_with(|| Partition {
+                key: self.grouping.partition(group.values),
+                waiting: Vec::new(),
+                waiting_rows: 0,
+                waiting_bytes: 0,
+                writer: None,
+                written_at: 0,
+            });
+        let bytes = bytes_of(&group.rows);
+        partition.waiting_rows += group.rows.num_rows();
+        partition.waiting_bytes += bytes;
+        partition.waiting.push(group.rows);
+        self.waiting_bytes += bytes;
+        group.key
+    }
+
+    /// Writes the fullest partitions until half of what may wait is free.
+    async fn relieve(&mut self) -> Result<()> {
+        let mut fullest: Vec<_> = self
+            .partitions
+            .iter()
+            .filter(|(_, it)| it.waiting_bytes > 0)
+            .map(|(key, it)| (it.waiting_bytes, key.clone()))
+            .collect();
+        fullest.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, key) in fullest {
+            if self.waiting_bytes <= self.waiting_bytes_max / 2 {
+                break;
+            }
+            self.encode(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for a partition to its file.
+    async fn encode(&mut self, key: &[u8]) -> Result<()> {
+        let has_file = self
+            .partitions
+            .get(key)
+            .is_some_and(|it| it.writer.is_some());
+        if !has_file && self.open >= self.open_files_max {
+            self.close_oldest().await?;
+        }
+        let Some(partition) = self.partitions.get_mut(key) else {
+            return Ok(());
+        };
+        let mut writer = match partition.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let writer = self.builder.build(Some(partition.key.clone())).await?;
+                self.open += 1;
+                writer
+            }
+        };
+        if let [rows] = partition.waiting.as_slice() {
+            writer.write(rows.clone()).await?;
+        } else if let Some(first) = partition.waiting.first() {
+            // Many small writes cost more than putting the rows together first.
+            writer
+                .write(concat_batches(&first.schema(), &partition.waiting)?)
+                .await?;
+        }
+        partition.waiting.clear();
+        self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
+        partition.waiting_rows = 0;
+        self.writes += 1;
+        partition.written_at = self.writes;
+        partition.writer = Some(writer);
+        Ok(())
+    }
+
+    async fn close_oldest(&mut self) -> Result<()> {
+        let oldest = self
+            .partitions
+            .iter()
+            .filter(|(_, it)| it.writer.is_some())
+            .min_by_key(|(_, it)| it.written_at)
+            .map(|(key, _)| key.clone());
+        match oldest {
+            Some(key) => self.close(&key).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&mut self, key: &[u8]) -> Result<()> {
+        let Some(partition) = self.partitions.get_mut(key) else {
+            return Ok(());
+        };
+        let idle = partition.waiting.is_empty();
+        if let Some(mut writer) = partition.writer.take() {
+            self.open -= 1;
+            self.closed.extend(writer.close().await?);
+        }
+        if idle {
+            self.partitions.remove(key);
+        }
+        Ok(())
+    }
+
+    /// Writes and closes everything, and hands out the files.
+    pub(crate) async fn finish(mut self) -> Result<Vec<DataFile>> {
+        let mut keys: Vec<_> = self.partitions.keys().cloned().collect();
+        // Those that are open need no other's place.
+        keys.sort_unstable_by_key(|key| (self.partitions[key].writer.is_none(), key.clone()));
+        for key in keys {
+            if self
+                .partitions
+                .get(&key)
+                .is_some_and(|it| !it.waiting.is_empty())
+            {
+                self.encode(&key).await?;
+            }
+            self.close(&key).await?;
+        }
+        Ok(self.closed)
+    }
+}
+
+/// What a slice of rows takes in memory once it is on its own.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    rows.get_array_memory_size()
+}

@@ -1,0 +1,112 @@
+//! Where data files go: under the table's data folder, a folder for each partition.
+
+use std::fmt::Write as _;
+
+use iceberg::spec::{PartitionKey, TableMetadata};
+use iceberg::writer::file_writer::location_generator::{
+    DefaultLocationGenerator, FileNameGenerator, LocationGenerator,
+};
+use uuid::Uuid;
+
+/// Bytes of one folder's name: file systems allow 255, some stores count the whole path.
+const FOLDER_BYTES_MAX: usize = 120;
+
+/// As the library's own, but values are escaped: a value with a slash in it must not choose the
+/// folder, or leave the table's.
+#[derive(Debug, Clone)]
+pub(crate) struct DataLocation {
+    data: DefaultLocationGenerator,
+}
+
+impl DataLocation {
+    pub(crate) fn new(metadata: &TableMetadata) -> iceberg::Result<Self> {
+        Ok(Self {
+            data: DefaultLocationGenerator::new(metadata)?,
+        })
+    }
+}
+
+impl LocationGenerator for DataLocation {
+    fn generate_location(&self, key: Option<&PartitionKey>, file_name: &str) -> String {
+        let name = match key {
+            Some(key) if !key.spec().is_unpartitioned() => {
+                format!("{}/{file_name}", folders(key))
+            }
+            _ => file_name.to_owned(),
+        };
+        self.data.generate_location(None, &name)
+    }
+}
+
+fn folders(key: &PartitionKey) -> String {
+    let Ok(types) = key.spec().partition_type(key.schema()) else {
+        return "unknown".to_owned();
+    };
+    let mut path = String::new();
+    for (at, (field, ty)) in key.spec().fields().iter().zip(types.fields()).enumerate() {
+        if at > 0 {
+            path.push('/');
+        }
+        let value = field
+            .transform
+            .to_human_string(&ty.field_type, key.data()[at].as_ref());
+        path.push_str(&folder(&field.name, &value));
+    }
+    path
+}
+
+fn folder(name: &str, value: &str) -> String {
+    let mut folder = String::new();
+    escape(name, &mut folder);
+    folder.push('=');
+    escape(value, &mut folder);
+    // The folder is for people; the value is in the metadata. Two long values may share one.
+    folder.truncate(FOLDER_BYTES_MAX);
+    folder
+}
+
+fn escape(text: &str, to: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => to.push(char::from(byte)),
+            b'.' if text.len() > 2 => to.push('.'),
+            other => {
+                // Writing to a String can't fail.
+                let _ = write!(to, "%{other:02X}");
+            }
+        }
+    }
+}
+
+/// Names that are never used twice.
+#[derive(Debug, Clone)]
+pub(crate) struct UniqueName;
+
+impl FileNameGenerator for UniqueName {
+    fn generate_file_name(&self) -> String {
+        format!("{}.parquet", Uuid::now_v7())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_can_not_leave_its_folder() {
+        assert_eq!(folder("symbol", "BTCUSDT"), "symbol=BTCUSDT");
+        assert_eq!(folder("day", "2024-08-08"), "day=2024-08-08");
+        assert_eq!(folder("symbol", "../../x"), "symbol=..%2F..%2Fx");
+        assert_eq!(folder("symbol", ".."), "symbol=%2E%2E");
+        assert_eq!(folder("symbol", "a=b c%é"), "symbol=a%3Db%20c%25%C3%A9");
+        assert_eq!(folder("symbol", &"x".repeat(500)).len(), FOLDER_BYTES_MAX);
+    }
+
+    #[test]
+    fn names_differ() {
+        assert_ne!(
+            UniqueName.generate_file_name(),
+            UniqueName.generate_file_name()
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! What a table says it holds of the log, and whether a commit may follow it. Pure.
+//!
+//! Each commit of a connector carries, in its snapshot's summary and as table properties:
+//! - `jackfield.offsets.<connector>`: the next offset of every partition ever committed, as
+//!   `{"<topic id>": {"topic": "<name>", "partitions": {"<partition>": <next offset>}}}`;
+//! - `jackfield.commit-id.<connector>`: the id of that commit.
+//!
+//! The newest snapshot on the way back from the branch's head that has the first key tells the
+//! state, so that taking the table back to an earlier snapshot takes the connector back as well.
+//! Where none has it (expired, or compacted away), the properties do.
+
+use std::collections::BTreeMap;
+
+use iceberg::spec::TableMetadata;
+use jackfield_sdk::sink::{LogPosition, Span};
+use serde::{Deserialize, Serialize};
+
+/// The stored offsets, by topic id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Offsets(BTreeMap<String, Topic>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Topic {
+    topic: String,
+    partitions: BTreeMap<i32, i64>,
+}
+
+/// What a table says of one connector.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) offsets: Offsets,
+    commits: Vec<String>,
+}
+
+/// What a commit has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is in the table already.
+    Done,
+    /// It may follow; afterwards the table holds this.
+    Commit(Offsets),
+    /// The table says so already, and there are no rows.
+    Nothing,
+}
+
+/// Why a commit must not follow what the table holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("{topic}[{partition}] is stored up to {stored}, and these pieces begin at {first}")]
+    NotThere {
+        topic: String,
+        partition: i32,
+        stored: i64,
+        first: i64,
+    },
+    #[error(
+        "the table holds offsets of the topic {topic} under the id {stored}, and now its id is \
+         {now}: it was created again, and its offsets mean other records. Write to another table, \
+         or remove the table's property and snapshots' key `{key}` to begin anew"
+    )]
+    TopicRecreated {
+        topic: String,
+        stored: String,
+        now: String,
+        key: String,
+    },
+    #[error("the spans of {topic}[{partition}] do not follow each other")]
+    Gap { topic: String, partition: i32 },
+    #[error("the table's `{key}` is not readable: {why}")]
+    Unreadable { key: String, why: String },
+}
+
+pub(crate) fn offsets_key(connector: &str) -> String {
+    format!("jackfield.offsets.{connector}")
+}
+
+pub(crate) fn commit_key(connector: &str) -> String {
+    format!("jackfield.commit-id.{connector}")
+}
+
+impl Offsets {
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("maps of numbers under text are JSON")
+    }
+
+    pub(crate) fn positions(&self) -> Vec<LogPosition> {
+        self.0
+            .iter()
+            .flat_map(|(id, it)| {
+                it.partitions.iter().map(|(partition, next)| LogPosition {
+                    topic: it.topic.clone(),
+                    topic_id: id.clone(),
+                    partition: *partition,
+                    next_offset: *next,
+                })
+            })
+            .collect()
+    }
+
+    fn get(&self, topic_id: &str, partition: i32) -> Option<i64> {
+        self.0.get(topic_id)?.partitions.get(&partition).copied()
+    }
+
+    fn set(&mut self, span: &Span) {
+        let topic = self.0.entry(span.topic_id.clone()).or_default();
+        topic.topic.clone_from(&span.topic);
+        topic.partitions.insert(span.partition, span.next_offset);
+    }
+
+    fn other_id_of(&self, topic: &str, topic_id: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(id, it)| it.topic == topic && id.as_str() != topic_id)
+            .map(|(id, _)| id.as_str())
+    }
+}
+
+impl Stored {
+    /// What the table says of `connector`.
+    pub(crate) fn read(metadata: &TableMetadata, connector: &str) -> Result<Self, Refused> {
+        let (offsets_key, commit_key) = (offsets_key(connector), commit_key(connector));
+        let mut offsets: Option<&String> = None;
+        let mut commits = Vec::new();
+        let mut at = metadata.current_snapshot();
+        while let Some(snapshot) = at {
+            let summary = &snapshot.summary().additional_properties;
+            if offsets.is_none() {
+                offsets = summary.get(&offsets_key);
+            }
+            commits.extend(summary.get(&commit_key).cloned());
+            at = snapshot
+                .parent_snapshot_id()
+                .and_then(|id| metadata.snapshot_by_id(id));
+        }
+        if offsets.is_none() {
+            offsets = metadata.properties().get(&offsets_key);
+            commits.extend(metadata.properties().get(&commit_key).cloned());
+        }
+        let offsets = match offsets {
+            None => Offsets::default(),
+            Some(text) => Offsets::parse(text).map_err(|e| Refused::Unreadable {
+                key: offsets_key,
+                why: e.to_string(),
+            })?,
+        };
+        Ok(Self { offsets, commits })
+    }
+
+    /// Whether the commit `id` of these spans may follow. A partition that the table has no entry
+    /// of may begin anywhere: whoever is late finds an entry there.
+    pub(crate) fn follow(
+        &self,
+        connector: &str,
+        spans: &[Span],
+        id: &str,
+        rows: bool,
+    ) -> Result<Step, Refused> {
+        if self.commits.iter().any(|it| it == id) {
+            return Ok(Step::Done);
+        }
+        let mut next = self.offsets.clone();
+        for span in joined(spans)? {
+            if let Some(stored) = self.offsets.other_id_of(&span.topic, &span.topic_id) {
+                return Err(Refused::TopicRecreated {
+                    topic: span.topic,
+                    stored: stored.to_owned(),
+                    now: span.topic_id,
+                    key: offsets_key(connector),
+                });
+            }
+            if let Some(stored) = self.offsets.get(&span.topic_id, span.partition)
+                && stored != span.first_offset
+            {
+                return Err(Refused::NotThere {
+                    topic: span.topic,
+                    partition: span.partition,
+                    stored,
+                    first: span.first_offset,
+                });
+            }
+            next.set(&span);
+        }
+        if next == self.offsets && !rows {
+            Ok(Step::Nothing)
+        } else {
+            Ok(Step::Commit(next))
+        }
+    }
+}
+
+/// One span a partition.
+fn joined(spans: &[Span]) -> Result<Vec<Span>, Refused> {
+    let mut sorted = spans.to_vec();
+    sorted.sort_by(|a, b| {
+        (&a.topic_id, a.partition, a.first_offset, a.next_offset).cmp(&(
+            &b.topic_id,
+            b.partition,
+            b.first_offset,
+            b.next_offset,
+        ))
+    });
+    let mut joined: Vec<Span> = Vec::with_capacity(sorted.len());
+    for span in sorted {
+        let gap = || Refused::Gap {
+            topic: span.topic.clone(),
+            partition: span.partition,
+        };
+        if span.next_offset < span.first_offset {
+            return Err(gap());
+        }
+        match joined.last_mut() {
+            Some(last) if last.topic_id == span.topic_id && last.partition == span.partition => {
+                if last.next_offset != span.first_offset {
+                    return Err(gap());
+                }
+                last.next_offset = span.next_offset;
+            }
+            _ => joined.push(span),
+        }
+    }
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(partition: i32, first_offset: i64, next_offset: i64) -> Span {
+        Span {
+            topic: "trades".to_owned(),
+            topic_id: "t1".to_owned(),
+            partition,
+            first_offset,
+            next_offset,
+        }
+    }
+
+    fn stored(text: &str, commits: &[&str]) -> Stored {
+        Stored {
+            offsets: Offsets::parse(text).unwrap(),
+            commits: commits.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    }
+
+    const AT_10: &str = r#"{"t1":{"topic":"trades","partitions":{"0":10}}}"#;
+
+    #[test]
+    fn only_equality_lets_a_commit_follow() {
+        let stored = stored(AT_10, &[]);
+        let follow = |spans: &[Span]| stored.follow("c", spans, "new", true);
+        assert!(matches!(follow(&[span(0, 10, 20)]), Ok(Step::Commit(_))));
+        for first in [9, 11, 0, 20] {
+            assert!(matches!(
+                follow(&[span(0, first, 20)]),
+                Err(Refused::NotThere { stored: 10, .. })
+            ));
+        }
+        // A strict prefix, and what ends where the table is, are both no beginning.
+        assert!(follow(&[span(0, 0, 10)]).is_err());
+        assert!(follow(&[span(1, 0, 5), span(0, 9, 20)]).is_err());
+    }
+
+    #[test]
+    fn a_partition_without_an_entry_may_begin_anywhere_once() {
+        let begun = stored(AT_10, &[])
+            .follow("c", &[span(1, 77, 80)], "a", true)
+            .unwrap();
+        let Step::Commit(offsets) = begun else {
+            panic!("{begun:?}")
+        };
+        assert_eq!(
+            offsets.to_json(),
+            r#"{"t1":{"topic":"trades","partitions":{"0":10,"1":80}}}"#
+        );
+        let late = Stored {
+            offsets,
+            commits: vec![],
+        };
+        assert!(late.follow("c", &[span(1, 77, 80)], "b", true).is_err());
+    }
+
+    #[test]
+    fn a_commit_that_is_there_is_done_whatever_has_followed() {
+        let stored = stored(AT_10, &["z", "a"]);
+        assert_eq!(
+            stored.follow("c", &[span(0, 0, 5)], "a", true),
+            Ok(Step::Done)
+        );
+    }
+
+    #[test]
+    fn positions_that_are_stored_already_need_no_snapshot() {
+        let stored = stored(AT_10, &[]);
+        assert_eq!(
+            stored.follow("c", &[span(0, 10, 10)], "a", false),
+            Ok(Step::Nothing)
+        );
+        assert!(matches!(
+            stored.follow("c", &[span(0, 10, 10)], "a", true),
+            Ok(Step::Commit(_))
+        ));
+        assert!(matches!(
+            stored.follow("c", &[span(1, 0, 0)], "a", false),
+            Ok(Step::Commit(_))
+        ));
+    }
+
+    #[test]
+    fn a_recreated_topic_stops() {
+        let mut again = span(0, 0, 5);
+        again.topic_id = "t2".to_owned();
+        let why = stored(AT_10, &[])
+            .follow("c", &[again], "a", true)
+            .unwrap_err();
+        assert!(matches!(why, Refused::TopicRecreated { .. }), "{why}");
+    }
+
+    #[test]
+    fn spans_of_a_partition_join_only_without_a_gap() {
+        let stored = stored(AT_10, &[]);
+        let follow = |spans: &[Span]| stored.follow("c", spans, "a", true);
+        let Ok(Step::Commit(offsets)) = follow(&[span(0, 15, 20), span(0, 10, 15)]) else {
+            panic!("they follow each other");
+        };
+        assert_eq!(offsets.get("t1", 0), Some(20));
+        assert!(matches!(
+            follow(&[span(0, 10, 15), span(0, 16, 20)]),
+            Err(Refused::Gap { .. })
+        ));
+        assert!(matches!(
+            follow(&[span(0, 10, 9)]),
+            Err(Refused::Gap { .. })
+        ));
+    }
+}

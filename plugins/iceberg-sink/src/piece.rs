@@ -1,0 +1,152 @@
+//! What a task stages for the committer: data files that are written and in no snapshot yet.
+
+use iceberg::spec::{DataFile, deserialize_data_file_from_json, serialize_data_file_to_json};
+use iceberg::table::Table;
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::Piece;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// The version of a piece's bytes, and the oldest that is read.
+pub(crate) const STAGED_VERSION: u32 = 1;
+pub(crate) const STAGED_VERSION_MIN: u32 = 1;
+
+/// A piece's bytes, as JSON: small (a kilobyte or two a file), and readable in a debugger.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Staged {
+    /// Of the table itself: one dropped and created again is another.
+    table_uuid: Uuid,
+    spec_id: i32,
+    /// The schema that the files were written with.
+    schema_id: i32,
+    rows: u64,
+    bytes: u64,
+    /// As Iceberg's own JSON of a data file.
+    files: Vec<Box<RawValue>>,
+}
+
+/// Data files of one commit.
+#[derive(Debug, Default)]
+pub(crate) struct StagedFiles {
+    pub(crate) files: Vec<DataFile>,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Why pieces can't be committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("{0}")]
+    Broken(String),
+    /// The table is another than they were written for.
+    #[error("{0}")]
+    Outdated(String),
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Broken(why) => Self::Broken(why),
+            Unfit::Outdated(why) => Self::Rewind(why),
+        }
+    }
+}
+
+/// The piece of one target.
+pub(crate) fn encode(target: &str, table: &Table, files: Vec<DataFile>) -> iceberg::Result<Piece> {
+    let metadata = table.metadata();
+    let (mut rows, mut bytes) = (0, 0);
+    let mut raw = Vec::with_capacity(files.len());
+    for file in files {
+        rows += file.record_count();
+        bytes += file.file_size_in_bytes();
+        let json = serialize_data_file_to_json(
+            file,
+            metadata.default_partition_type(),
+            metadata.format_version(),
+        )?;
+        raw.push(RawValue::from_string(json)?);
+    }
+    let staged = Staged {
+        table_uuid: metadata.uuid(),
+        spec_id: metadata.default_partition_spec_id(),
+        schema_id: metadata.current_schema_id(),
+        rows,
+        bytes,
+        files: raw,
+    };
+    Ok(Piece {
+        target: target.to_owned(),
+        version: STAGED_VERSION,
+        bytes: serde_json::to_vec(&staged)?,
+    })
+}
+
+/// The files of all pieces, if they fit the table as it is now.
+pub(crate) fn decode(target: &str, table: &Table, pieces: &[Piece]) -> Result<StagedFiles, Unfit> {
+    let metadata = table.metadata();
+    let mut all = StagedFiles::default();
+    for piece in pieces {
+        let staged = parse(target, piece)?;
+        if staged.table_uuid != metadata.uuid() {
+            return Err(Unfit::Outdated(format!(
+                "{target} was dropped and created again since the files were written"
+            )));
+        }
+        if staged.spec_id != metadata.default_partition_spec_id() {
+            return Err(Unfit::Outdated(format!(
+                "{target} is partitioned otherwise since the files were written"
+            )));
+        }
+        let schema = metadata.schema_by_id(staged.schema_id).ok_or_else(|| {
+            Unfit::Outdated(format!(
+                "{target} has lost the schema of the files: {}",
+                staged.schema_id
+            ))
+        })?;
+        for json in &staged.files {
+            let file = deserialize_data_file_from_json(
+                json.get(),
+                staged.spec_id,
+                metadata.default_partition_type(),
+                schema,
+            );
+            all.files
+                .push(file.map_err(|e| Unfit::Broken(format!("a data file of {target}: {e}")))?);
+        }
+        all.rows += staged.rows;
+        all.bytes += staged.bytes;
+    }
+    Ok(all)
+}
+
+/// Rows, files and bytes of pieces, as they say themselves.
+pub(crate) fn tally(target: &str, pieces: &[Piece]) -> Result<(u64, u32, u64), Unfit> {
+    let mut tally = (0, 0, 0);
+    for piece in pieces {
+        let staged = parse(target, piece)?;
+        tally.0 += staged.rows;
+        tally.1 += u32::try_from(staged.files.len()).unwrap_or(u32::MAX);
+        tally.2 += staged.bytes;
+    }
+    Ok(tally)
+}
+
+fn parse(target: &str, piece: &Piece) -> Result<Staged, Unfit> {
+    if piece.target != target {
+        return Err(Unfit::Broken(format!(
+            "a piece of {} among those of {target}",
+            piece.target
+        )));
+    }
+    if !(STAGED_VERSION_MIN..=STAGED_VERSION).contains(&piece.version) {
+        return Err(Unfit::Broken(format!(
+            "a piece of version {}",
+            piece.version
+        )));
+    }
+    serde_json::from_slice(&piece.bytes)
+        .map_err(|e| Unfit::Broken(format!("a piece of {target} is not readable: {e}")))
+}

@@ -1,0 +1,347 @@
+//! A topic's Avro schema → the schema of a new table, and how it is read into a table that exists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iceberg::spec::{
+    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
+};
+
+use crate::avro::{AvroField, AvroType, Plan, Read};
+
+/// The schema of a new table: every field with its doc, nullable where its union has a null.
+pub(crate) fn for_new_table(fields: &[AvroField]) -> Result<Schema, String> {
+    let mut ids = Ids(0);
+    let fields = ids.fields(fields);
+    Schema::builder()
+        .with_fields(fields)
+        .build()
+        .map_err(|e| e.to_string())
+}
+
+/// Gives out field ids: those of one level before those inside of them, as Iceberg does.
+struct Ids(i32);
+
+impl Ids {
+    fn next(&mut self) -> i32 {
+        self.0 += 1;
+        self.0
+    }
+
+    fn fields(&mut self, fields: &[AvroField]) -> Vec<NestedFieldRef> {
+        let ids: Vec<_> = fields.iter().map(|_| self.next()).collect();
+        fields
+            .iter()
+            .zip(ids)
+            .map(|(field, id)| self.field(id, field).into())
+            .collect()
+    }
+
+    fn field(&mut self, id: i32, field: &AvroField) -> NestedField {
+        let mut made = NestedField::new(
+            id,
+            &field.name,
+            self.ty(&field.ty),
+            field.null_branch.is_none(),
+        );
+        made.doc.clone_from(&field.doc);
+        made
+    }
+
+    fn ty(&mut self, ty: &AvroType) -> Type {
+        match ty {
+            AvroType::Record(fields) => Type::Struct(StructType::new(self.fields(fields))),
+            AvroType::Array(item) => {
+                let id = self.next();
+                Type::List(ListType {
+                    element_field: Arc::new(self.field(id, item)),
+                })
+            }
+            AvroType::Map(value) => {
+                let (key_id, value_id) = (self.next(), self.next());
+                let key = Type::Primitive(PrimitiveType::String);
+                Type::Map(MapType {
+                    key_field: Arc::new(NestedField::map_key_element(key_id, key)),
+                    value_field: Arc::new(self.field(value_id, value)),
+                })
+            }
+            primitive => Type::Primitive(primitive_of(primitive)),
+        }
+    }
+}
+
+fn primitive_of(ty: &AvroType) -> PrimitiveType {
+    match ty {
+        AvroType::Boolean => PrimitiveType::Boolean,
+        AvroType::Int => PrimitiveType::Int,
+        AvroType::Long => PrimitiveType::Long,
+        AvroType::Float => PrimitiveType::Float,
+        AvroType::Double => PrimitiveType::Double,
+        AvroType::String | AvroType::Enum(_) => PrimitiveType::String,
+        AvroType::Fixed(width) => PrimitiveType::Fixed(*width as u64),
+        AvroType::Decimal {
+            precision, scale, ..
+        } => PrimitiveType::Decimal {
+            precision: *precision,
+            scale: *scale,
+        },
+        AvroType::Date => PrimitiveType::Date,
+        AvroType::TimeMillis | AvroType::TimeMicros => PrimitiveType::Time,
+        AvroType::TimestampMillis | AvroType::TimestampMicros => PrimitiveType::Timestamptz,
+        AvroType::LocalTimestampMillis | AvroType::LocalTimestampMicros => PrimitiveType::Timestamp,
+        AvroType::Uuid => PrimitiveType::Uuid,
+        AvroType::Bytes | AvroType::Record(_) | AvroType::Array(_) | AvroType::Map(_) => {
+            PrimitiveType::Binary
+        }
+    }
+}
+
+/// How records of an Avro schema are read into a table: by name, columns that they lack being
+/// null. The error lists every difference.
+pub(crate) fn plan(avro: &[AvroField], table: &Schema) -> Result<Plan, String> {
+    let mut differences = Vec::new();
+    let plan = record(avro, table.as_struct(), "", &mut differences);
+    if differences.is_empty() {
+        Ok(plan)
+    } else {
+        Err(differences.join("; "))
+    }
+}
+
+fn record(
+    avro: &[AvroField],
+    table: &StructType,
+    path: &str,
+    differences: &mut Vec<String>,
+) -> Plan {
+    let mut columns: BTreeMap<&str, usize> = table
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, it)| (it.name.as_str(), at))
+        .collect();
+    let mut fields = Vec::with_capacity(avro.len());
+    for field in avro {
+        let path = format!("{path}{}", field.name);
+        match columns.remove(field.name.as_str()) {
+            None => differences.push(format!(
+                "the topic's `{path}` ({}) has no column in the table",
+                shown(&field.ty)
+            )),
+            Some(at) => {
+                let read = nullable(field, &table.fields()[at], &path, differences);
+                fields.push((field.name.clone(), at, read));
+            }
+        }
+    }
+    let missing: Vec<usize> = columns.into_values().collect();
+    for at in &missing {
+        let column = &table.fields()[*at];
+        if column.required {
+            differences.push(format!(
+                "the table's column `{path}{}` ({}) is required, and the topic lacks it",
+                column.name, column.field_type
+            ));
+        }
+    }
+    Plan { fields, missing }
+}
+
+fn nullable(
+    field: &AvroField,
+    column: &NestedField,
+    path: &str,
+    differences: &mut Vec<String>,
+) -> Read {
+    if field.null_branch.is_some() && column.required {
+        differences.push(format!(
+            "`{path}` can be null in the topic, and is required in the table"
+        ));
+    }
+    let read = plain(&field.ty, &column.field_type, path, differences);
+    match field.null_branch {
+        None => read,
+        Some(branch) => Read::Nullable {
+            null_branch: i64::from(branch),
+            read: Box::new(read),
+        },
+    }
+}
+
+fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String>) -> Read {
+    use PrimitiveType as P;
+    match (avro, table) {
+        (AvroType::Record(fields), Type::Struct(columns)) => {
+            Read::Record(record(fields, columns, &format!("{path}."), differences))
+        }
+        (AvroType::Array(item), Type::List(list)) => {
+            let path = format!("{path}[]");
+            Read::Array(Box::new(nullable(
+                item,
+                &list.element_field,
+                &path,
+                differences,
+            )))
+        }
+        (AvroType::Map(value), Type::Map(map))
+            if map.key_field.field_type.as_primitive_type() == Some(&P::String) =>
+        {
+            let path = format!("{path}{{}}");
+            Read::Map(Box::new(nullable(
+                value,
+                &map.value_field,
+                &path,
+                differences,
+            )))
+        }
+        (avro, Type::Primitive(column)) => match (avro, column) {
+            (AvroType::Boolean, P::Boolean) => Read::Boolean,
+            (AvroType::Int, P::Int | P::Long) | (AvroType::Date, P::Date) => Read::Int,
+            (AvroType::Long, P::Long)
+            | (AvroType::TimeMicros, P::Time)
+            | (AvroType::TimestampMicros, P::Timestamptz)
+            | (AvroType::LocalTimestampMicros, P::Timestamp) => Read::Long,
+            (AvroType::TimeMillis, P::Time) => Read::TimeMillis,
+            (AvroType::TimestampMillis, P::Timestamptz)
+            | (AvroType::LocalTimestampMillis, P::Timestamp) => Read::Millis,
+            (AvroType::Float, P::Float | P::Double) => Read::Float,
+            (AvroType::Double, P::Double) => Read::Double,
+            (AvroType::Bytes, P::Binary) => Read::Bytes,
+            (AvroType::String, P::String) => Read::String,
+            (AvroType::Enum(symbols), P::String) => Read::Enum(symbols.clone()),
+            (AvroType::Fixed(width), P::Fixed(there)) if *width as u64 == *there => {
+                Read::Fixed(*width)
+            }
+            (AvroType::Fixed(16), P::Uuid) => Read::Fixed(16),
+            (AvroType::Uuid, P::Uuid) => Read::Uuid,
+            (
+                AvroType::Decimal {
+                    precision,
+                    scale,
+                    fixed,
+                },
+                P::Decimal {
+                    precision: holds,
+                    scale: there,
+                },
+            ) if scale == there && precision <= holds => Read::Decimal {
+                precision: *precision,
+                scale: *scale,
+                fixed: *fixed,
+            },
+            (avro, column) => mismatch(avro, column, path, differences),
+        },
+        (avro, column) => mismatch(avro, column, path, differences),
+    }
+}
+
+fn mismatch(
+    avro: &AvroType,
+    column: &impl std::fmt::Display,
+    path: &str,
+    differences: &mut Vec<String>,
+) -> Read {
+    differences.push(format!(
+        "`{path}` is {} in the topic, and {column} in the table",
+        shown(avro)
+    ));
+    Read::Boolean
+}
+
+fn shown(ty: &AvroType) -> String {
+    match ty {
+        AvroType::Record(_) => "a record".to_owned(),
+        AvroType::Array(_) => "an array".to_owned(),
+        AvroType::Map(_) => "a map".to_owned(),
+        AvroType::Enum(_) => "an enum".to_owned(),
+        primitive => primitive_of(primitive).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::parse;
+
+    fn avro(fields: &str) -> Vec<AvroField> {
+        parse(&format!(
+            r#"{{"type":"record","name":"R","fields":[{fields}]}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_new_table_has_docs_ids_and_nullability() {
+        let fields = avro(
+            r#"{"name":"a","type":"long","doc":"First."},
+               {"name":"s","type":{"type":"record","name":"S","fields":[
+                   {"name":"x","type":["null","int"]}]}},
+               {"name":"l","type":{"type":"array","items":"string"}},
+               {"name":"t","type":{"type":"long","logicalType":"timestamp-millis"}}"#,
+        );
+        let schema = for_new_table(&fields).unwrap();
+        let a = schema.field_by_name("a").unwrap();
+        assert_eq!(
+            (a.id, a.required, a.doc.as_deref()),
+            (1, true, Some("First."))
+        );
+        assert_eq!(schema.field_by_name("t").unwrap().id, 4);
+        let x = schema.field_by_name("s.x").unwrap();
+        assert_eq!((x.id, x.required), (5, false));
+        assert_eq!(
+            *schema.field_by_name("t").unwrap().field_type,
+            Type::Primitive(PrimitiveType::Timestamptz)
+        );
+        let plan = plan(&fields, &schema).unwrap();
+        assert_eq!(plan.missing, Vec::<usize>::new());
+    }
+
+    #[test]
+    fn fields_are_matched_by_name_and_what_is_missing_is_null() {
+        let table = for_new_table(&avro(
+            r#"{"name":"a","type":["null","long"]},{"name":"b","type":"long"},
+               {"name":"c","type":"double"}"#,
+        ))
+        .unwrap();
+        let plan = plan(
+            &avro(r#"{"name":"c","type":"float"},{"name":"b","type":"int"}"#),
+            &table,
+        )
+        .unwrap();
+        assert_eq!(plan.missing, [0]);
+        let columns: Vec<_> = plan
+            .fields
+            .iter()
+            .map(|(name, at, _)| (name.as_str(), *at))
+            .collect();
+        assert_eq!(columns, [("c", 2), ("b", 1)]);
+    }
+
+    #[test]
+    fn every_difference_is_told() {
+        let table = for_new_table(&avro(
+            r#"{"name":"a","type":"long"},{"name":"b","type":"long"},
+               {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}},
+               {"name":"e","type":"string"}"#,
+        ))
+        .unwrap();
+        let why = plan(
+            &avro(
+                r#"{"name":"a","type":"string"},{"name":"new","type":"int"},
+                   {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":3}},
+                   {"name":"e","type":["null","string"]}"#,
+            ),
+            &table,
+        )
+        .unwrap_err();
+        for part in [
+            "`a` is string in the topic, and long in the table",
+            "`new` (int) has no column",
+            "column `b` (long) is required",
+            "`d` is decimal(10,3)",
+            "`e` can be null in the topic",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+    }
+}

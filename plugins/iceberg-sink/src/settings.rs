@@ -1,0 +1,223 @@
+//! What a person writes under the sink's `settings:`.
+
+use std::fmt;
+
+use jackfield_sdk::Finding;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::partition_by::PartitionBy;
+
+/// zstd's own range; beyond 3 the CPU time spent buys next to nothing on market data.
+pub(crate) const COMPRESSION_LEVEL_MIN: i32 = 1;
+pub(crate) const COMPRESSION_LEVEL_MAX: i32 = 22;
+/// A smaller target would make more metadata than data.
+pub(crate) const TARGET_FILE_BYTES_MIN: u64 = 1024 * 1024;
+/// Readers plan by whole files; beyond this they wait for one file.
+pub(crate) const TARGET_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// What most engines read best.
+const TARGET_FILE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+
+/// Settings of the Iceberg sink.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// The table, with its namespace: `market.trades`.
+    pub table: String,
+    /// How the table is partitioned: columns, or `year(column)`, `month(column)`, `day(column)`,
+    /// `hour(column)`, `bucket(16, column)`, `truncate(4, column)`. A table that exists has to be
+    /// partitioned like this. Left out: as the table is, and a new one is not partitioned.
+    pub partition_by: Option<Vec<String>>,
+    /// Whether to create the table when it is missing, from the schema of the topic.
+    #[serde(default = "yes")]
+    pub create: bool,
+    /// zstd's level for data files, 1 to 22. Left out: what the table says, or else 1.
+    #[schemars(range(min = 1, max = 22))]
+    pub compression_level: Option<i32>,
+    /// Data files are closed at about this size.
+    #[serde(default)]
+    pub target_file_size: ByteSize,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A size: bytes as a number, or text such as `128MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "SizeText")]
+#[schemars(with = "SizeText")]
+pub struct ByteSize(pub u64);
+
+impl Default for ByteSize {
+    fn default() -> Self {
+        Self(TARGET_FILE_BYTES_DEFAULT)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes % (1 << 30) == 0 => write!(f, "{}GiB", bytes >> 30),
+            bytes if bytes % (1 << 20) == 0 => write!(f, "{}MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => write!(f, "{}KiB", bytes >> 10),
+            bytes => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum SizeText {
+    Bytes(u64),
+    Text(String),
+}
+
+impl TryFrom<SizeText> for ByteSize {
+    type Error = String;
+
+    fn try_from(size: SizeText) -> Result<Self, String> {
+        let text = match size {
+            SizeText::Bytes(bytes) => return Ok(Self(bytes)),
+            SizeText::Text(text) => text,
+        };
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            other => return Err(format!("`{other}` is not a unit: B, KiB, MiB or GiB")),
+        };
+        digits
+            .trim()
+            .parse::<u64>()
+            .ok()
+            .and_then(|count| count.checked_mul(unit))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a size such as 128MiB"))
+    }
+}
+
+impl Settings {
+    /// What is wrong with them, as far as that can be told without the table.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if let Err(why) = table_parts(&self.table) {
+            found.push(Finding::error(
+                "table",
+                why,
+                "write namespace and table: `market.trades`",
+            ));
+        }
+        if let Err((at, why)) = self.partitioning() {
+            found.push(Finding::error(
+                format!("partition-by[{at}]"),
+                why,
+                "write a column, or one of year(c), month(c), day(c), hour(c), bucket(16, c), \
+                 truncate(4, c)",
+            ));
+        }
+        if let Some(level) = self.compression_level
+            && !(COMPRESSION_LEVEL_MIN..=COMPRESSION_LEVEL_MAX).contains(&level)
+        {
+            found.push(Finding::error(
+                "compression-level",
+                format!("zstd has no level {level}"),
+                format!("write {COMPRESSION_LEVEL_MIN} to {COMPRESSION_LEVEL_MAX}; 1 is fastest"),
+            ));
+        }
+        let size = self.target_file_size;
+        if !(TARGET_FILE_BYTES_MIN..=TARGET_FILE_BYTES_MAX).contains(&size.0) {
+            found.push(Finding::error(
+                "target-file-size",
+                format!("{size} is out of range"),
+                format!(
+                    "write {} to {}",
+                    ByteSize(TARGET_FILE_BYTES_MIN),
+                    ByteSize(TARGET_FILE_BYTES_MAX)
+                ),
+            ));
+        }
+        found
+    }
+
+    /// `partition-by`, parsed; none where it is left out. The error names its index.
+    pub(crate) fn partitioning(&self) -> Result<Option<PartitionBy>, (usize, String)> {
+        self.partition_by
+            .as_deref()
+            .map(PartitionBy::parse)
+            .transpose()
+    }
+}
+
+/// Namespace levels and the table's own name.
+pub(crate) fn table_parts(table: &str) -> Result<Vec<String>, String> {
+    let parts: Vec<String> = table.split('.').map(str::to_owned).collect();
+    if parts.len() < 2 {
+        return Err(format!("`{table}` has no namespace"));
+    }
+    if parts
+        .iter()
+        .any(|part| part.is_empty() || part.trim() != part)
+    {
+        return Err(format!("`{table}` has an empty or padded name in it"));
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(json: &str) -> Result<Settings, Finding> {
+        jackfield_sdk::parse_settings(json)
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let settings = settings(r#"{"table":"market.trades"}"#).unwrap();
+        assert!(settings.create);
+        assert_eq!(settings.partition_by, None);
+        assert_eq!(settings.target_file_size, ByteSize(128 << 20));
+        assert_eq!(settings.findings(), vec![]);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_found_at_once() {
+        let settings = settings(
+            r#"{"table":"trades","partition-by":["symbol","week(trade_time)"],
+                "compression-level":99,"target-file-size":"1KiB"}"#,
+        )
+        .unwrap();
+        let paths: Vec<_> = settings.findings().into_iter().map(|it| it.path).collect();
+        assert_eq!(
+            paths,
+            [
+                "table",
+                "partition-by[1]",
+                "compression-level",
+                "target-file-size"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(settings(r#"{"table":"a.b","partitionby":[]}"#).is_err());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let size = |json: &str| {
+            settings(&format!(r#"{{"table":"a.b","target-file-size":{json}}}"#))
+                .map(|it| it.target_file_size.0)
+        };
+        assert_eq!(size("1048576").unwrap(), 1 << 20);
+        assert_eq!(size(r#""64MiB""#).unwrap(), 64 << 20);
+        assert_eq!(size(r#""2GiB""#).unwrap(), 2 << 30);
+        for wrong in [r#""64MB""#, r#""MiB""#, r#""-1""#, r#""99999999999GiB""#] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Tables of the granted lake: loaded and created through the host's catalog.
+
+use std::sync::Arc;
+
+use iceberg::io::FileIO;
+use iceberg::spec::{Schema, TableMetadata, UnboundPartitionSpec};
+use iceberg::table::Table;
+use iceberg::{Runtime, TableIdent};
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable};
+use serde::Serialize;
+
+use crate::errors;
+use crate::settings::table_parts;
+
+/// A table as the library knows it.
+pub(crate) type TableHandle = Table;
+
+/// A new table, in the words of Iceberg's REST specification.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Creation<'a> {
+    name: &'a str,
+    schema: &'a Schema,
+    partition_spec: &'a UnboundPartitionSpec,
+    properties: &'a std::collections::HashMap<String, String>,
+}
+
+/// The lake's tables.
+pub(crate) struct Tables {
+    catalog: Arc<dyn Catalog>,
+    io: FileIO,
+    runtime: Runtime,
+}
+
+impl Tables {
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, io: FileIO, runtime: Runtime) -> Self {
+        Self {
+            catalog,
+            io,
+            runtime,
+        }
+    }
+
+    pub(crate) fn catalog(&self) -> &Arc<dyn Catalog> {
+        &self.catalog
+    }
+
+    /// The table as it is now, none if there is none. `known` is handed back if it still is the
+    /// table.
+    pub(crate) fn load(
+        &self,
+        ident: &str,
+        known: Option<&Table>,
+    ) -> Result<Option<Table>, Failure> {
+        let at = known.and_then(|it| it.metadata_location());
+        match self.catalog.load(ident, at) {
+            Ok(Some(loaded)) => self.table(ident, loaded).map(Some),
+            Ok(None) => Ok(known.cloned()),
+            Err(CatalogError::Missing) => Ok(None),
+            Err(error) => Err(errors::catalog(&format!("loading {ident}"), error)),
+        }
+    }
+
+    /// Creates the table; if another task was faster, the table is that one's.
+    pub(crate) fn create(
+        &self,
+        ident: &str,
+        schema: &Schema,
+        spec: &UnboundPartitionSpec,
+        properties: &std::collections::HashMap<String, String>,
+    ) -> Result<Table, Failure> {
+        let during = || format!("creating {ident}");
+        let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
+        let name = parts.last().map(String::as_str).unwrap_or_default();
+        let creation = Creation {
+            name,
+            schema,
+            partition_spec: spec,
+            properties,
+        };
+        let creation = serde_json::to_string(&creation)
+            .map_err(|e| Failure::Broken(format!("{}: {e}", during())))?;
+        match self.catalog.create(ident, &creation) {
+            Ok(created) => self.table(ident, created),
+            // Whoever made it, and also if it was this very call: it is there, or it will be said.
+            Err(CatalogError::Exists | CatalogError::Unknown(_) | CatalogError::Conflict(_)) => {
+                self.load(ident, None)?
+                    .ok_or_else(|| errors::retry(format!("{}: the outcome is unknown", during())))
+            }
+            Err(error) => Err(errors::catalog(&during(), error)),
+        }
+    }
+
+    pub(crate) fn table(&self, ident: &str, loaded: CatalogTable) -> Result<Table, Failure> {
+        let unread = |e: &dyn std::fmt::Display| {
+            Failure::Misconfigured(format!("{ident}: its metadata can't be read: {e}"))
+        };
+        let metadata: TableMetadata =
+            serde_json::from_str(&loaded.metadata).map_err(|e| unread(&e))?;
+        let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
+        Table::builder()
+            .identifier(TableIdent::from_strs(parts).map_err(|e| unread(&e))?)
+            .metadata_location(loaded.metadata_location)
+            .metadata(metadata)
+            .file_io(self.io.clone())
+            .runtime(self.runtime.clone())
+            // Manifests are read once a commit, and differ each time.
+            .disable_cache()
+            .build()
+            .map_err(|e| unread(&e))
+    }
+}

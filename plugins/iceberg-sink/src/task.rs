@@ -1,0 +1,376 @@
+//! One task's share: records → rows → data files → a piece.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::table::Table;
+use jackfield_sdk::batch::{Batch, SchemaIds};
+use jackfield_sdk::sink::{Holding, Piece, Ports, Span, Taken};
+use jackfield_sdk::{Counts, Failure, Rejection, SchemaKind};
+use tokio::runtime::Runtime;
+
+use crate::avro::{Columns, Plan};
+use crate::errors;
+use crate::files::Files;
+use crate::parquet_properties::{of_new_table, writer_properties};
+use crate::partition_by::PartitionBy;
+use crate::piece;
+use crate::schema;
+use crate::settings::Settings;
+use crate::storage::HostStorage;
+use crate::tables::Tables;
+
+/// Rows of one schema that are gathered before they are grouped by partition: enough for the cost
+/// of a group to vanish, few enough to be lost in memory beside the files.
+const GATHERED_ROWS_MAX: usize = 32 * 1024;
+/// The same, in bytes, for wide rows.
+const GATHERED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Schemas whose rows are gathered beside each other: more than a rolling change ever mixes.
+const SCHEMAS_MAX: usize = 8;
+/// Files of one piece. A file takes 1 to 2 KiB of a piece, and one more batch can add 1000 files:
+/// that stays below the 16 MiB that cross in a `stage`.
+const FILES_MAX: usize = 4000;
+
+/// How the records of one schema become rows.
+struct Decoder {
+    plan: Plan,
+    rows: Columns,
+}
+
+/// The table, once a record has shown what it looks like.
+struct Open {
+    table: Table,
+    decoders: BTreeMap<u32, Decoder>,
+    files: Option<Files>,
+}
+
+/// A task.
+pub(crate) struct Task {
+    settings: Settings,
+    partition_by: Option<PartitionBy>,
+    ports: Ports,
+    tables: Tables,
+    storage: HostStorage,
+    /// By topic id and partition: what the table holds already.
+    held: HashMap<(String, i32), i64>,
+    open: Option<Open>,
+}
+
+impl Task {
+    pub(crate) fn new(
+        settings: Settings,
+        partition_by: Option<PartitionBy>,
+        ports: Ports,
+        tables: Tables,
+        storage: HostStorage,
+    ) -> Self {
+        Self {
+            settings,
+            partition_by,
+            ports,
+            tables,
+            storage,
+            held: HashMap::new(),
+            open: None,
+        }
+    }
+
+    pub(crate) fn assigned(&mut self, held: Vec<Holding>) {
+        self.held = held
+            .into_iter()
+            .filter(|it| it.target == self.settings.table)
+            .flat_map(|it| it.positions)
+            .map(|at| ((at.topic_id, at.partition), at.next_offset))
+            .collect();
+    }
+
+    /// Everything that was put and not staged is gone; the table is looked at anew.
+    pub(crate) fn discard(&mut self) {
+        self.open = None;
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        runtime: &Runtime,
+        at: &Span,
+        records: &Batch<'_>,
+    ) -> Result<Taken, Failure> {
+        let key = (at.topic_id.clone(), at.partition);
+        let held = self.held.get(&key).copied().unwrap_or(i64::MIN);
+        let mut counts = Counts::default();
+        let mut rejected = Vec::new();
+        let mut before: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut index = 0;
+        for run in records.runs() {
+            let range = index..index + run.records;
+            index = range.end;
+            let taken = self.decoder(at, run.schemas).map(|(schema, decoder)| {
+                before.entry(schema).or_insert_with(|| decoder.rows.rows());
+                decoder.take(records, range, held, &mut counts, &mut rejected);
+            });
+            if let Err(failure) = taken {
+                self.roll_back(&before);
+                return Err(failure);
+            }
+        }
+        if !rejected.is_empty() {
+            self.roll_back(&before);
+            return Err(Failure::Rejected(rejected));
+        }
+        self.write_full(runtime)?;
+        Ok(Taken {
+            counts,
+            stage_now: self.files_at_hand() >= FILES_MAX,
+        })
+    }
+
+    fn files_at_hand(&self) -> usize {
+        self.open
+            .as_ref()
+            .and_then(|it| it.files.as_ref())
+            .map_or(0, Files::count)
+    }
+
+    fn roll_back(&mut self, before: &BTreeMap<u32, usize>) {
+        let Some(open) = &mut self.open else { return };
+        for (schema, rows) in before {
+            if let Some(decoder) = open.decoders.get_mut(schema) {
+                decoder.rows.roll_back(*rows);
+            }
+        }
+    }
+
+    /// The decoder of a schema; the first one opens the table, or creates it.
+    fn decoder(&mut self, at: &Span, ids: SchemaIds) -> Result<(u32, &mut Decoder), Failure> {
+        let id = ids.value;
+        let known = self
+            .open
+            .as_ref()
+            .is_some_and(|it| it.decoders.contains_key(&id));
+        if !known {
+            self.open_for(at, id)?;
+        }
+        let decoder = self.open.as_mut().and_then(|it| it.decoders.get_mut(&id));
+        Ok((id, decoder.expect("it was known, or has just been made")))
+    }
+
+    fn open_for(&mut self, at: &Span, id: u32) -> Result<(), Failure> {
+        let target = &self.settings.table;
+        let misfit = |why: String| {
+            Failure::Misconfigured(format!("schema {id} of {} into {target}: {why}", at.topic))
+        };
+        let avro = if id == 0 {
+            None
+        } else {
+            let schema = self
+                .ports
+                .schemas
+                .get(id)
+                .map_err(|e| errors::schemas(id, e))?;
+            match schema.kind {
+                SchemaKind::Avro => Some(crate::avro::parse(&schema.text).map_err(misfit)?),
+                SchemaKind::Json => return Err(misfit("it is JSON, not Avro".to_owned())),
+                SchemaKind::None => None,
+            }
+        };
+        let Some(avro) = avro else {
+            return Err(misfit(
+                "the records have no schema; columns come from Avro".to_owned(),
+            ));
+        };
+        if self.open.is_none() {
+            let table = match self.tables.load(target, None)? {
+                Some(table) => table,
+                None if self.settings.create => {
+                    self.create(&avro).map_err(|failure| match failure {
+                        Failure::Misconfigured(why) => misfit(why),
+                        other => other,
+                    })?
+                }
+                None => {
+                    return Err(Failure::Misconfigured(format!(
+                        "the table {target} does not exist, and `create` is false"
+                    )));
+                }
+            };
+            if let Some(wanted) = &self.partition_by {
+                let metadata = table.metadata();
+                wanted
+                    .check(metadata.default_partition_spec(), metadata.current_schema())
+                    .map_err(misfit)?;
+            }
+            self.open = Some(Open {
+                table,
+                decoders: BTreeMap::new(),
+                files: None,
+            });
+        }
+        let open = self
+            .open
+            .as_mut()
+            .expect("it was open, or has just been opened");
+        let columns = open.table.metadata().current_schema();
+        let plan = schema::plan(&avro, columns).map_err(misfit)?;
+        let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
+        let rows = Columns::new(Arc::new(arrow)).map_err(misfit)?;
+        if open.decoders.len() >= SCHEMAS_MAX {
+            // Those without rows can be made again at any time.
+            open.decoders.retain(|_, it| it.rows.rows() > 0);
+        }
+        open.decoders.insert(id, Decoder { plan, rows });
+        Ok(())
+    }
+
+    fn create(&self, avro: &[crate::avro::AvroField]) -> Result<Table, Failure> {
+        let columns = schema::for_new_table(avro).map_err(Failure::Misconfigured)?;
+        let nothing = PartitionBy(Vec::new());
+        let spec = self
+            .partition_by
+            .as_ref()
+            .unwrap_or(&nothing)
+            .bind(&columns)
+            .map_err(Failure::Misconfigured)?;
+        let properties = of_new_table(self.settings.compression_level);
+        self.tables
+            .create(&self.settings.table, &columns, &spec, &properties)
+    }
+
+    /// Writes the rows of schemas that have gathered enough.
+    fn write_full(&mut self, runtime: &Runtime) -> Result<(), Failure> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let crowded = open.decoders.len() > SCHEMAS_MAX;
+        let full: Vec<u32> = open
+            .decoders
+            .iter()
+            .filter(|(_, it)| {
+                crowded
+                    || it.rows.rows() >= GATHERED_ROWS_MAX
+                    || it.rows.bytes() >= GATHERED_BYTES_MAX
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        full.into_iter().try_for_each(|id| self.write(runtime, id))
+    }
+
+    fn write(&mut self, runtime: &Runtime, schema: u32) -> Result<(), Failure> {
+        let outcome = self.try_write(runtime, schema);
+        if outcome.is_err() {
+            // Rows of earlier calls are lost with these.
+            self.discard();
+        }
+        outcome
+    }
+
+    fn try_write(&mut self, runtime: &Runtime, schema: u32) -> Result<(), Failure> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let Some(decoder) = open.decoders.get_mut(&schema) else {
+            return Ok(());
+        };
+        if decoder.rows.rows() == 0 {
+            return Ok(());
+        }
+        let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("making rows: {e}"));
+        let rows = decoder.rows.finish().map_err(|e| broken(&e))?;
+        if open.files.is_none() {
+            let properties = writer_properties(
+                open.table.metadata().properties(),
+                self.settings.compression_level,
+            )
+            .map_err(Failure::Misconfigured)?;
+            let files = Files::new(&open.table, properties, self.settings.target_file_size.0);
+            open.files = Some(files.map_err(|e| broken(&e))?);
+        }
+        let files = open
+            .files
+            .as_mut()
+            .expect("it was there, or has just been made");
+        self.storage.take_error();
+        runtime
+            .block_on(files.write(rows))
+            .map_err(|e| lost(&self.storage, "writing", &e))
+    }
+
+    pub(crate) fn stage(&mut self, runtime: &Runtime) -> Result<Vec<Piece>, Failure> {
+        let schemas: Vec<u32> = self
+            .open
+            .iter()
+            .flat_map(|it| it.decoders.keys().copied())
+            .collect();
+        for schema in schemas {
+            self.write(runtime, schema)?;
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(Vec::new());
+        };
+        let Some(files) = open.files.take() else {
+            return Ok(Vec::new());
+        };
+        self.storage.take_error();
+        let piece = runtime
+            .block_on(files.finish())
+            .map_err(|e| lost(&self.storage, "closing files", &e))
+            .and_then(|files| {
+                piece::encode(&self.settings.table, &open.table, files)
+                    .map_err(|e| Failure::Broken(format!("staging: {e}")))
+            });
+        if piece.is_err() {
+            self.discard();
+        }
+        Ok(vec![piece?])
+    }
+}
+
+/// After an error in the middle of files: what was put is gone.
+fn lost(storage: &HostStorage, during: &str, error: &iceberg::Error) -> Failure {
+    match storage.take_error() {
+        Some(error) => errors::store_lossy(during, &error),
+        None => Failure::Broken(format!("{during}: {error}")),
+    }
+}
+
+impl Decoder {
+    /// Takes a run of records, or says which of them are bad.
+    fn take(
+        &mut self,
+        records: &Batch<'_>,
+        range: std::ops::Range<u32>,
+        held: i64,
+        counts: &mut Counts,
+        rejected: &mut Vec<Rejection>,
+    ) {
+        for index in range {
+            if records.offset(index).is_some_and(|it| it < held) {
+                counts.duplicates += 1;
+                continue;
+            }
+            let record = records.record(index);
+            let Some(datum) = record.value else {
+                let reason = "a tombstone: a table that is appended to has nothing for it";
+                rejected.push(Rejection {
+                    index,
+                    reason: reason.to_owned(),
+                });
+                continue;
+            };
+            let rows = self.rows.rows();
+            match self.plan.read(datum, &mut self.rows) {
+                Ok(()) => {
+                    counts.records += 1;
+                    counts.saw_event_time(record.timestamp_ms);
+                }
+                Err(why) => {
+                    self.rows.roll_back(rows);
+                    rejected.push(Rejection {
+                        index,
+                        reason: why.to_string(),
+                    });
+                }
+            }
+        }
+    }
+}
