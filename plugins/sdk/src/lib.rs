@@ -7,11 +7,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod avro;
 pub mod sink;
+pub mod source;
 
+mod human_duration;
 mod settings;
 mod types;
 
+pub use human_duration::HumanDuration;
 pub use jackfield_batch as batch;
 pub use settings::{parse_settings, settings_schema};
 pub use types::{
