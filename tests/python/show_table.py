@@ -11,9 +11,13 @@ def main():
     arrow = table.scan().to_arrow()
     snapshots = len(table.metadata.snapshots)
     print(f"{arrow.num_rows:,} rows in {snapshots} snapshots")
-    for f in sorted(lake.data_files(table), key=lambda f: str(f["partition"])):
-        where = "/".join(f"{name}={value}" for name, value in f["partition"].items())
-        print(f"  {f['rows']:>9,}  {where}")
+    rows = {}
+    for task in table.scan().plan_files():
+        spec = table.specs()[task.file.spec_id]
+        where = spec.partition_to_path(task.file.partition, table.schema())
+        rows[where] = rows.get(where, 0) + task.file.record_count
+    for where, count in sorted(rows.items()):
+        print(f"  {count:>9,}  {where}")
     if "trade_time" in arrow.column_names:
         arrow = arrow.sort_by("trade_time")
     print("  " + "  ".join(arrow.column_names))

@@ -94,9 +94,9 @@ impl Clock {
         let elapsed = now.saturating_duration_since(start);
         match self.speed {
             Speed::Unlimited => tape.total(),
-            Speed::PerSecond(rate) => {
-                ((elapsed.as_secs_f64() * rate) as u64).saturating_add(1).min(tape.total())
-            }
+            Speed::PerSecond(rate) => ((elapsed.as_secs_f64() * rate) as u64)
+                .saturating_add(1)
+                .min(tape.total()),
             Speed::Realtime(factor) => {
                 let passed_ns = (elapsed.as_nanos() as f64 * factor) as i64;
                 partition(tape.total(), |number| tape.offset_ns(number) <= passed_ns)

@@ -262,10 +262,12 @@ fn fault_of(kind: &str, args: &[&str]) -> Result<Fault, String> {
             to_id: number(args, 2, "TO")?,
         },
         _ => {
-            return Err("the kinds are drop, close, half-open, silence, shutdown, duplicate, \
+            return Err(
+                "the kinds are drop, close, half-open, silence, shutdown, duplicate, \
                         skip, reorder, late, refuse, rate-limited, banned, server-error, slow, \
                         hole and storm"
-                .into());
+                    .into(),
+            );
         }
     })
 }

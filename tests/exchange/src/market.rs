@@ -142,7 +142,9 @@ fn rest_trade(trade: &Trade) -> RestTrade {
 fn rest_aggregate(number: i64, group: &[Trade]) -> RestAggregate {
     let first = &group[0];
     let last = &group[group.len() - 1];
-    let quantity = group[1..].iter().fold(first.quantity, |sum, t| sum + t.quantity);
+    let quantity = group[1..]
+        .iter()
+        .fold(first.quantity, |sum, t| sum + t.quantity);
     RestAggregate {
         a: number,
         p: first.price.to_string(),
@@ -156,13 +158,13 @@ fn rest_aggregate(number: i64, group: &[Trade]) -> RestAggregate {
 }
 
 impl RestTrade {
-    pub(crate) fn to_micros(&mut self) {
+    pub(crate) fn use_micros(&mut self) {
         self.time *= 1000;
     }
 }
 
 impl RestAggregate {
-    pub(crate) fn to_micros(&mut self) {
+    pub(crate) fn use_micros(&mut self) {
         self.time *= 1000;
     }
 }

@@ -257,9 +257,17 @@ mod tests {
             assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1));
             assert_eq!(recording.depth(symbol).unwrap().bids.len(), 1000);
         }
-        assert!(trades.windows(2).all(|p| p[0].received_ns <= p[1].received_ns));
+        assert!(
+            trades
+                .windows(2)
+                .all(|p| p[0].received_ns <= p[1].received_ns)
+        );
         assert_eq!(trades[0].price.to_string(), "61837.63000000");
-        assert!(recording.frame(0).starts_with("{\"stream\":\"btcusdt@trade\""));
+        assert!(
+            recording
+                .frame(0)
+                .starts_with("{\"stream\":\"btcusdt@trade\"")
+        );
     }
 
     #[test]

@@ -268,7 +268,7 @@ fn list_trades(
     };
     let mut list = market.trades(from_id, limit(params, LIMIT_DEFAULT, LIMIT_MAX)?);
     if wants_micros(headers) {
-        list.iter_mut().for_each(|trade| trade.to_micros());
+        list.iter_mut().for_each(|trade| trade.use_micros());
     }
     Ok(Json(list).into_response())
 }
@@ -291,7 +291,7 @@ async fn agg_trades(
     };
     let mut list = market.aggregates(&wanted, limit(&params, LIMIT_DEFAULT, LIMIT_MAX)?);
     if wants_micros(&headers) {
-        list.iter_mut().for_each(|aggregate| aggregate.to_micros());
+        list.iter_mut().for_each(|aggregate| aggregate.use_micros());
     }
     Ok(Json(list).into_response())
 }
@@ -303,7 +303,11 @@ async fn depth(State(shared): State<Arc<Shared>>, params: Params) -> Result<Json
         position: shared.position(),
         holes: &[],
     };
-    Ok(Json(market.depth(limit(&params, DEPTH_DEFAULT, DEPTH_MAX)?)))
+    Ok(Json(market.depth(limit(
+        &params,
+        DEPTH_DEFAULT,
+        DEPTH_MAX,
+    )?)))
 }
 
 /// The body is a list of faults as the command line takes them.

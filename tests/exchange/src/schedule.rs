@@ -33,7 +33,9 @@ enum State {
     Waiting,
     /// A connection fault: connections opened before it struck, those with a
     /// smaller number than this, are struck too.
-    Struck { before: u64 },
+    Struck {
+        before: u64,
+    },
     /// A request fault with this many requests to go.
     Requests(u32),
     Until(Instant),
@@ -307,7 +309,12 @@ mod tests {
                 Some(Answer::Banned { .. })
             ));
         }
-        assert!(schedule.meet(20, now + Duration::from_secs(6)).answer.is_none());
+        assert!(
+            schedule
+                .meet(20, now + Duration::from_secs(6))
+                .answer
+                .is_none()
+        );
         assert_eq!(schedule.struck(), ["rate-limited:2:1@10", "banned:5@20"]);
     }
 }

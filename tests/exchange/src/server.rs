@@ -142,7 +142,9 @@ impl Shared {
 
     /// The exchange's clock: that of the last trade that happened.
     pub(crate) fn exchange_time_ms(&self) -> i64 {
-        self.tape.trade(self.position().saturating_sub(1)).event_time_ms
+        self.tape
+            .trade(self.position().saturating_sub(1))
+            .event_time_ms
     }
 
     pub(crate) fn weight(&self) -> MutexGuard<'_, Weight> {
@@ -325,9 +327,15 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
     let subscriptions = Subscriptions::new(asked.streams, asked.combined);
     // A client may not send before the upgrade is answered: nothing is lost with
     // the handshake's buffer.
-    Session::new(shared, number, socket.into_inner(), subscriptions, asked.micros)
-        .run()
-        .await;
+    Session::new(
+        shared,
+        number,
+        socket.into_inner(),
+        subscriptions,
+        asked.micros,
+    )
+    .run()
+    .await;
 }
 
 #[expect(clippy::result_large_err, reason = "the callback's type is given")]
@@ -375,7 +383,9 @@ fn admit(shared: &Shared, uri: &axum::http::Uri) -> Result<Asked, ErrorResponse>
 }
 
 fn names(list: &str) -> impl Iterator<Item = String> {
-    list.split('/').filter(|name| !name.is_empty()).map(str::to_owned)
+    list.split('/')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
 }
 
 /// A running exchange; it stops when this is dropped.

@@ -122,7 +122,7 @@ impl Session {
             }
             End::Parked => self.shared.stop.cancelled().await,
             End::Close(code, reason) => {
-                self.out.clear();
+                // What was answered before still goes out.
                 wire::put_close(code, reason, &mut self.out);
                 // The client may be gone: then there is no one to tell.
                 let _ = timeout(CLOSE_WITHIN, self.farewell()).await;
@@ -224,7 +224,11 @@ impl Session {
                 Message::Ping(payload) => wire::put_pong(&payload, &mut self.out),
                 Message::Pong(payload) => {
                     // Only the answer to our own ping counts.
-                    if self.pinged.as_ref().is_some_and(|(sent, _)| *sent == payload) {
+                    if self
+                        .pinged
+                        .as_ref()
+                        .is_some_and(|(sent, _)| *sent == payload)
+                    {
                         self.pinged = None;
                     }
                 }
@@ -236,7 +240,11 @@ impl Session {
 
     fn count_arrival(&mut self, now: Instant) -> Result<(), End> {
         let window = Duration::from_secs(1);
-        while self.arrivals.front().is_some_and(|then| now - *then >= window) {
+        while self
+            .arrivals
+            .front()
+            .is_some_and(|then| now - *then >= window)
+        {
             self.arrivals.pop_front();
         }
         if self.arrivals.len() >= self.shared.limits.messages_per_second {
@@ -366,7 +374,11 @@ impl Session {
         }
         if !self.holes.is_empty() {
             let trade = tape.trade(number);
-            if self.holes.iter().any(|h| h.hides(&trade.symbol, trade.trade_id)) {
+            if self
+                .holes
+                .iter()
+                .any(|h| h.hides(&trade.symbol, trade.trade_id))
+            {
                 return;
             }
         }
@@ -407,7 +419,10 @@ impl Session {
             })
             .flatten()
             .map(|moment| self.late_until.unwrap_or(moment).max(moment));
-        let pong = self.pinged.as_ref().map(|(_, sent)| *sent + shared.limits.pong_within);
+        let pong = self
+            .pinged
+            .as_ref()
+            .map(|(_, sent)| *sent + shared.limits.pong_within);
         [next_trade, pong, self.closing_at, Some(self.next_ping)]
             .into_iter()
             .flatten()

@@ -243,9 +243,15 @@ mod tests {
         assert!(subscriptions.contains("btcusdt@trade"));
         assert_eq!(subscriptions.len(), 2);
         let reply = subscriptions.handle("{");
-        assert!(reply.contains(r#""code":3,"msg":"Invalid JSON: "#), "{reply}");
+        assert!(
+            reply.contains(r#""code":3,"msg":"Invalid JSON: "#),
+            "{reply}"
+        );
         let reply = subscriptions.handle(r#"{"id":1}"#);
-        assert!(reply.contains("Invalid request: missing field `method` at line 1"), "{reply}");
+        assert!(
+            reply.contains("Invalid request: missing field `method` at line 1"),
+            "{reply}"
+        );
         let reply = subscriptions.handle(r#"{"method":"BUY","id":1}"#);
         assert!(reply.contains("unknown variant `BUY`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"), "{reply}");
     }

@@ -86,7 +86,8 @@ impl Tape {
         for book in &mut books {
             book.trades.sort_by_key(|i| trades[*i as usize].trade_id);
             if let (Some(first), Some(last)) = (book.trades.first(), book.trades.last()) {
-                book.id_span = trades[*last as usize].trade_id - trades[*first as usize].trade_id + 1;
+                book.id_span =
+                    trades[*last as usize].trade_id - trades[*first as usize].trade_id + 1;
             }
         }
         let first = trades.first().map_or(0, |t| t.received_ns);
@@ -175,8 +176,7 @@ impl Tape {
         let in_lap = book
             .trades
             .partition_point(|i| trades[*i as usize].trade_id < in_lap_id);
-        (lap * book.trades.len() as u64 + in_lap as u64)
-            .min(book.trades.len() as u64 * self.laps)
+        (lap * book.trades.len() as u64 + in_lap as u64).min(book.trades.len() as u64 * self.laps)
     }
 
     /// Appends the frame of trade `number` to `out`.
@@ -240,10 +240,7 @@ fn payload(recorded: &str, form: Form) -> String {
     for key in ["\"E\":", "\"T\":"] {
         if let Some(at) = text.find(key) {
             let from = at + key.len();
-            let digits = text[from..]
-                .bytes()
-                .take_while(u8::is_ascii_digit)
-                .count();
+            let digits = text[from..].bytes().take_while(u8::is_ascii_digit).count();
             text.insert_str(from + digits, "000");
         }
     }
@@ -279,7 +276,7 @@ mod tests {
         let mut out = Vec::new();
         tape.frame(7, form, &mut out);
         assert!(out.ends_with(tape.recording().frame(7).as_bytes()));
-        let mut last = vec![None; 2];
+        let mut last = [None; 2];
         for number in 0..tape.total() {
             let trade = tape.trade(number);
             let symbol = tape.symbol_of(number);
@@ -290,7 +287,10 @@ mod tests {
             out.clear();
             tape.frame(number, form, &mut out);
             let text = String::from_utf8(out[4..].to_vec()).unwrap();
-            assert!(text.contains(&format!("\"t\":{},", trade.trade_id)), "{text}");
+            assert!(
+                text.contains(&format!("\"t\":{},", trade.trade_id)),
+                "{text}"
+            );
             assert!(text.contains(&format!("\"E\":{},", trade.event_time_ms)));
         }
     }

@@ -115,7 +115,12 @@ mod tests {
 
     #[test]
     fn decimals_keep_their_text() {
-        for text in ["61837.63000000", "0.00000001", "0.00000000", "2683.80000000"] {
+        for text in [
+            "61837.63000000",
+            "0.00000001",
+            "0.00000000",
+            "2683.80000000",
+        ] {
             let decimal: Decimal8 = text.parse().unwrap();
             assert_eq!(decimal.to_string(), text);
         }

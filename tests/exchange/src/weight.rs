@@ -87,6 +87,9 @@ mod tests {
         assert_eq!(weight.spend(1, now), Verdict::Banned(120));
         let later = now + Duration::from_secs(90);
         assert_eq!(weight.spend(1, later), Verdict::Banned(31));
-        assert_eq!(weight.spend(1, now + Duration::from_secs(121)), Verdict::Fine);
+        assert_eq!(
+            weight.spend(1, now + Duration::from_secs(121)),
+            Verdict::Fine
+        );
     }
 }

@@ -1,0 +1,134 @@
+//! A client, as the tests of the exchange need it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use jackfield_exchange::{Exchange, Options, Running};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Longer than anything here takes, short enough to see a hang.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub async fn exchange(change: impl FnOnce(&mut Options)) -> Running {
+    let mut options = Options::spot().unwrap();
+    options.seed = 7;
+    change(&mut options);
+    Exchange::start(options).await.unwrap()
+}
+
+pub struct Client {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// What ended a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    Close(u16, String),
+    /// Without a close frame.
+    Lost,
+}
+
+impl Client {
+    pub async fn open(running: &Running, path: &str) -> Client {
+        Client::try_open(running, path).await.unwrap()
+    }
+
+    pub async fn try_open(
+        running: &Running,
+        path: &str,
+    ) -> Result<Client, tokio_tungstenite::tungstenite::Error> {
+        let url = format!("{}{path}", running.ws_url());
+        let (socket, _) = timeout(PATIENCE, connect_async(url))
+            .await
+            .expect("no hang")?;
+        Ok(Client { socket })
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    /// The next message of any kind.
+    pub async fn message(&mut self) -> Result<Message, Ended> {
+        let next = timeout(PATIENCE, self.socket.next())
+            .await
+            .expect("no hang");
+        match next {
+            Some(Ok(Message::Close(Some(frame)))) => {
+                Err(Ended::Close(frame.code.into(), frame.reason.to_string()))
+            }
+            Some(Ok(Message::Close(None)) | Err(_)) | None => Err(Ended::Lost),
+            Some(Ok(message)) => Ok(message),
+        }
+    }
+
+    /// The next text, pings answered on the way.
+    pub async fn text(&mut self) -> Result<String, Ended> {
+        loop {
+            if let Message::Text(text) = self.message().await? {
+                return Ok(text.to_string());
+            }
+        }
+    }
+
+    pub async fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text().await.unwrap()).unwrap()
+    }
+
+    /// Texts until the connection ends.
+    pub async fn rest(&mut self) -> (Vec<String>, Ended) {
+        let mut texts = Vec::new();
+        loop {
+            match self.text().await {
+                Ok(text) => texts.push(text),
+                Err(ended) => return (texts, ended),
+            }
+        }
+    }
+
+    /// So many trades, in the combined form, as symbol and id.
+    pub async fn trades(&mut self, count: usize) -> Vec<(String, i64)> {
+        let mut trades = Vec::new();
+        while trades.len() < count {
+            trades.extend(trade(&self.text().await.unwrap()));
+        }
+        trades
+    }
+}
+
+/// Symbol and id of a combined trade.
+pub fn trade(text: &str) -> Option<(String, i64)> {
+    let json: Value = serde_json::from_str(text).unwrap();
+    let data = json.get("data")?;
+    Some((data["s"].as_str()?.to_owned(), data["t"].as_i64()?))
+}
+
+/// Symbols and ids of a recording, in order.
+pub fn ids(trades: &[jackfield_exchange::Trade]) -> Vec<(String, i64)> {
+    trades
+        .iter()
+        .map(|trade| (trade.symbol.to_string(), trade.trade_id))
+        .collect()
+}
+
+pub const BOTH: &str = "/stream?streams=btcusdt@trade/ethusdt@trade";
+
+pub async fn get(running: &Running, path: &str) -> (u16, reqwest::header::HeaderMap, Value) {
+    let url = format!("{}{path}", running.rest_url());
+    let response = http().get(url).send().await.unwrap();
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    (status, headers, response.json().await.unwrap())
+}
+
+pub fn http() -> reqwest::Client {
+    // The provider is wanted to build a client at all, also for plain HTTP; a second
+    // test of the process finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
