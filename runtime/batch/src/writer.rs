@@ -196,8 +196,8 @@ impl BatchWriter {
     }
 
     fn has_gaps(&self) -> bool {
-        // Deltas rise strictly from 0, so the last one tells.
-        matches!(&self.place, Place::Log { last, .. } if *last + 1 != self.count)
+        // Deltas rise strictly from 0, so the last one tells. A place in a log has a record.
+        matches!(&self.place, Place::Log { last, .. } if *last != self.count - 1)
     }
 
     fn clear(&mut self) {

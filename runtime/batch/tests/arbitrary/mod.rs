@@ -6,10 +6,10 @@ use proptest::option;
 use proptest::prelude::*;
 use std::ops::Range;
 
-pub type OwnedHeaders = Vec<(String, Option<Vec<u8>>)>;
+pub(crate) type OwnedHeaders = Vec<(String, Option<Vec<u8>>)>;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Owned {
+pub(crate) struct Owned {
     timestamp_ms: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -19,7 +19,7 @@ pub struct Owned {
 }
 
 impl Owned {
-    pub fn of(record: &Record<'_>, offset: Option<i64>) -> Self {
+    pub(crate) fn of(record: &Record<'_>, offset: Option<i64>) -> Self {
         Self {
             timestamp_ms: record.timestamp_ms,
             key: record.key.map(<[u8]>::to_vec),
@@ -35,7 +35,7 @@ impl Owned {
     }
 }
 
-pub fn batch_of(records: &[Owned]) -> Vec<u8> {
+pub(crate) fn batch_of(records: &[Owned]) -> Vec<u8> {
     let mut writer = BatchWriter::new();
     for owned in records {
         let headers: Vec<(&str, Option<&[u8]>)> = owned
@@ -63,7 +63,7 @@ pub fn batch_of(records: &[Owned]) -> Vec<u8> {
 
 /// Few different schemas, so that there are runs; null, empty and filled keys and values; batches
 /// with and without headers, coordinates and gaps.
-pub fn records(count: Range<usize>) -> impl Strategy<Value = Vec<Owned>> {
+pub(crate) fn records(count: Range<usize>) -> impl Strategy<Value = Vec<Owned>> {
     let bytes = || option::of(vec(any::<u8>(), 0..24));
     let header = (".{0,4}", option::of(vec(any::<u8>(), 0..6)));
     let record = (
