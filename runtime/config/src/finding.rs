@@ -145,12 +145,6 @@ impl Finding {
         self
     }
 
-    /// Adds what to do about it, where something is known.
-    pub fn mend_if(mut self, mend: Option<String>) -> Self {
-        self.mend = mend.or(self.mend);
-        self
-    }
-
     /// Adds the value, cut to a length that can be read. Not for secrets.
     pub fn value(mut self, value: impl AsRef<str>) -> Self {
         self.value = Some(shown(value.as_ref()));

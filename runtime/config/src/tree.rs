@@ -1,6 +1,7 @@
 //! The file as a tree in which each value knows where it stands.
 
 use crate::finding::Pos;
+use crate::scalar::Meaning;
 use std::fmt;
 
 /// A value and its place.
@@ -57,13 +58,9 @@ impl Node {
         }
     }
 
-    /// Whether some text below comes from a file.
-    pub(crate) fn holds_secret(&self) -> bool {
-        match &self.content {
-            Content::Scalar(scalar) => scalar.origin == Origin::Secret,
-            Content::List(nodes) => nodes.iter().any(Node::holds_secret),
-            Content::Map(entries) => entries.iter().any(|entry| entry.node.holds_secret()),
-        }
+    /// Whether a key was written and nothing after it.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(&self.content, Content::Scalar(scalar) if scalar.meaning() == Meaning::Nothing)
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -78,25 +75,13 @@ impl Node {
         }
     }
 
-    /// The deepest node that the steps lead to, and whether they all lead somewhere. Steps are
-    /// keys, or numbers in a list.
-    pub(crate) fn walk<'a>(&'a self, steps: impl IntoIterator<Item = &'a str>) -> &'a Node {
-        let mut node = self;
-        for step in steps {
-            let next = match &node.content {
-                Content::Map(_) => node.get(step).map(|entry| &entry.node),
-                Content::List(nodes) => step
-                    .parse::<usize>()
-                    .ok()
-                    .and_then(|index| nodes.get(index)),
-                Content::Scalar(_) => None,
-            };
-            match next {
-                Some(next) => node = next,
-                None => break,
-            }
+    /// What a step leads to: a key in a mapping, a number in a list.
+    pub(crate) fn child(&self, step: &str) -> Option<&Node> {
+        match &self.content {
+            Content::Map(_) => self.get(step).map(|entry| &entry.node),
+            Content::List(nodes) => nodes.get(step.parse::<usize>().ok()?),
+            Content::Scalar(_) => None,
         }
-        node
     }
 }
 

@@ -1,0 +1,148 @@
+//! The process: log, lakes, plugins, and what it tells of itself.
+
+use crate::catalogue::{LAKE, PLUGIN};
+use crate::fields::{Fields, Place};
+use crate::finding::Findings;
+use crate::types::{
+    AdminConfig, EmbeddedLogConfig, LakeConfig, LogConfig, LogFormat, LogLevel, PluginConfig,
+    TelemetryConfig,
+};
+use crate::{leaf, places};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// All of the file but the pipelines.
+pub(super) struct Process {
+    pub(super) state_dir: PathBuf,
+    pub(super) memory_bytes_max: Option<u64>,
+    pub(super) log: LogConfig,
+    pub(super) admin: AdminConfig,
+    pub(super) telemetry: TelemetryConfig,
+    pub(super) lakes: BTreeMap<String, LakeConfig>,
+    pub(super) plugins: BTreeMap<String, PluginConfig>,
+}
+
+pub(super) fn read(fields: &Fields<'_>, base: &Path, findings: &mut Findings) -> Option<Process> {
+    let log = log(fields, base, findings);
+    let lakes = lakes(fields, base, findings);
+    let plugins = plugins(fields, base, findings);
+    let state_dir = fields.read("state", findings, |shape, place, findings| {
+        places::path(base, shape, place, findings)
+    });
+    let memory_bytes_max = fields.read("memory", findings, leaf::size);
+    let admin = fields.section("admin", findings).and_then(|admin| {
+        let listen = admin.read("listen", findings, places::address)?;
+        Some(AdminConfig { listen })
+    });
+    let telemetry = telemetry(fields, findings);
+    Some(Process {
+        state_dir: state_dir?,
+        memory_bytes_max,
+        log: log?,
+        admin: admin?,
+        telemetry: telemetry?,
+        lakes,
+        plugins,
+    })
+}
+
+fn log(fields: &Fields<'_>, base: &Path, findings: &mut Findings) -> Option<LogConfig> {
+    let embedded = fields
+        .section("log", findings)?
+        .section("embedded", findings)?;
+    let dir = embedded.read("dir", findings, |shape, place, findings| {
+        places::path(base, shape, place, findings)
+    });
+    let retention = embedded.read("retention", findings, leaf::time);
+    let retention_bytes = embedded.read("retention-bytes", findings, leaf::size);
+    Some(LogConfig::Embedded(EmbeddedLogConfig {
+        dir: dir?,
+        retention: retention?,
+        retention_bytes,
+    }))
+}
+
+fn telemetry(fields: &Fields<'_>, findings: &mut Findings) -> Option<TelemetryConfig> {
+    let logs = fields
+        .section("telemetry", findings)?
+        .section("logs", findings)?;
+    let format = logs
+        .read("format", findings, leaf::choice)
+        .map(|word| match word {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        });
+    let level = logs
+        .read("level", findings, leaf::choice)
+        .map(|word| match word {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        });
+    Some(TelemetryConfig {
+        format: format?,
+        level: level?,
+    })
+}
+
+fn lakes(
+    fields: &Fields<'_>,
+    base: &Path,
+    findings: &mut Findings,
+) -> BTreeMap<String, LakeConfig> {
+    let named = fields.named("lakes", findings);
+    named
+        .into_iter()
+        .filter_map(|named| Some((named.name.to_owned(), lake(&named.place, base, findings)?)))
+        .collect()
+}
+
+fn lake(place: &Place<'_>, base: &Path, findings: &mut Findings) -> Option<LakeConfig> {
+    let fields = Fields::open(place, &LAKE, findings)?;
+    let catalog = fields
+        .given("catalog")
+        .and_then(|_| fields.section("catalog", findings))
+        .and_then(|catalog| {
+            catalog.read("sql", findings, |shape, place, findings| {
+                places::sql(base, shape, place, findings)
+            })
+        });
+    let warehouse = fields.read("warehouse", findings, |shape, place, findings| {
+        places::warehouse(base, shape, place, findings)
+    });
+    Some(LakeConfig {
+        catalog: catalog?,
+        warehouse: warehouse?,
+    })
+}
+
+fn plugins(
+    fields: &Fields<'_>,
+    base: &Path,
+    findings: &mut Findings,
+) -> BTreeMap<String, PluginConfig> {
+    let named = fields.named("plugins", findings);
+    named
+        .into_iter()
+        .filter_map(|named| Some((named.name.to_owned(), plugin(&named.place, base, findings)?)))
+        .collect()
+}
+
+fn plugin(place: &Place<'_>, base: &Path, findings: &mut Findings) -> Option<PluginConfig> {
+    let fields = Fields::short_or_open(place, "file", &PLUGIN, findings)?;
+    let file = fields.read("file", findings, |shape, place, findings| {
+        places::path(base, shape, place, findings)
+    });
+    let sha256 = fields.read("sha256", findings, places::sha256);
+    let memory = fields.read("memory", findings, leaf::size);
+    let call_time_max = fields.read("call-time", findings, leaf::bounded_time);
+    Some(PluginConfig {
+        file: file?,
+        sha256,
+        memory_bytes_max: memory?,
+        call_time_max,
+    })
+}
