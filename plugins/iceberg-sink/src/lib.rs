@@ -22,6 +22,8 @@ mod sink;
 mod storage;
 mod tables;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use settings::{ByteSize, Settings};
 pub use sink::IcebergSink;

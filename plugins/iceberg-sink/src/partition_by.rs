@@ -199,31 +199,20 @@ mod tests {
 
     #[test]
     fn fields_are_named_as_iceberg_names_them() {
-        let all = parse(&[
-            "symbol",
-            "year(at)",
-            "month( at )",
-            " day(at)",
-            "hour(at)",
-            "bucket(16, symbol)",
-            "truncate(4,symbol)",
-        ])
-        .unwrap();
-        let spec = all.bind(&schema()).unwrap();
-        let names: Vec<_> = spec.fields().iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "symbol",
-                "at_year",
-                "at_month",
-                "at_day",
-                "at_hour",
-                "symbol_bucket",
-                "symbol_trunc"
-            ]
-        );
-        assert_eq!(spec.fields()[5].transform, Transform::Bucket(16));
+        for (part, name, transform) in [
+            ("symbol", "symbol", Transform::Identity),
+            ("identity(symbol)", "symbol", Transform::Identity),
+            ("year(at)", "at_year", Transform::Year),
+            ("month( at )", "at_month", Transform::Month),
+            (" day(at)", "at_day", Transform::Day),
+            ("hour(at)", "at_hour", Transform::Hour),
+            ("bucket(16, symbol)", "symbol_bucket", Transform::Bucket(16)),
+            ("truncate(4,symbol)", "symbol_trunc", Transform::Truncate(4)),
+        ] {
+            let spec = parse(&["flag", part]).unwrap().bind(&schema()).unwrap();
+            assert_eq!(spec.fields()[1].name, name);
+            assert_eq!(spec.fields()[1].transform, transform);
+        }
     }
 
     #[test]

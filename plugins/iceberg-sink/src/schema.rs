@@ -338,7 +338,7 @@ mod tests {
             "`a` is string in the topic, and long in the table",
             "`new` (int) has no column",
             "column `b` (long) is required",
-            "`d` is decimal(10,3)",
+            "`d` is decimal(10, 3) in the topic, and decimal(10, 2) in the table",
             "`e` can be null in the topic",
         ] {
             assert!(why.contains(part), "{part}: {why}");

@@ -1,11 +1,19 @@
 //! Objects in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::faults::Call;
 use super::{Faults, held};
 use crate::sink::{Entry, STORE_CHUNK_BYTES_MAX, Store, StoreError, Upload};
+
+/// Uploads that are open now, and the most that ever were.
+#[derive(Debug, Default)]
+struct Uploads {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
 
 type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
@@ -13,6 +21,7 @@ type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 #[derive(Debug)]
 pub struct FakeStore {
     objects: Objects,
+    uploads: Arc<Uploads>,
     faults: Arc<Faults>,
 }
 
@@ -20,8 +29,15 @@ impl FakeStore {
     pub(super) fn new(faults: Arc<Faults>) -> Self {
         Self {
             objects: Objects::default(),
+            uploads: Arc::default(),
             faults,
         }
+    }
+
+    /// The most uploads that were ever open at once.
+    #[must_use]
+    pub fn uploads_max(&self) -> usize {
+        self.uploads.most.load(Ordering::Relaxed)
     }
 
     /// The names of all objects.
@@ -80,7 +96,14 @@ struct FakeUpload {
     uri: String,
     bytes: Vec<u8>,
     objects: Objects,
+    uploads: Arc<Uploads>,
     faults: Arc<Faults>,
+}
+
+impl Drop for FakeUpload {
+    fn drop(&mut self) {
+        self.uploads.now.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Upload for FakeUpload {
@@ -104,7 +127,10 @@ impl Upload for FakeUpload {
 impl Store for FakeStore {
     fn create(&self, uri: &str) -> Result<Box<dyn Upload>, StoreError> {
         self.run(uri, || {
+            let now = self.uploads.now.fetch_add(1, Ordering::Relaxed) + 1;
+            self.uploads.most.fetch_max(now, Ordering::Relaxed);
             Ok(Box::new(FakeUpload {
+                uploads: Arc::clone(&self.uploads),
                 uri: uri.to_owned(),
                 bytes: Vec::new(),
                 objects: Arc::clone(&self.objects),

@@ -1,0 +1,253 @@
+//! Tables that come, go and change while the sink runs.
+
+use std::sync::Mutex;
+
+use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable, StoreError};
+
+use super::*;
+
+fn one(world: &World) -> Vec<u8> {
+    trades(world.schema, &[Trade::new("BTCUSDT", 0)])
+}
+
+fn misconfigured<R: std::fmt::Debug>(outcome: Result<R, Failure>) -> String {
+    match outcome {
+        Err(Failure::Misconfigured(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A catalog in which the table appears just after it was found missing.
+struct Raced {
+    inner: Arc<dyn Catalog>,
+    missing: Mutex<u32>,
+}
+
+impl Catalog for Raced {
+    fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
+        let mut missing = self.missing.lock().unwrap();
+        if *missing > 0 {
+            *missing -= 1;
+            return Err(CatalogError::Missing);
+        }
+        self.inner.load(ident, known)
+    }
+
+    fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError> {
+        self.inner.create(ident, creation)
+    }
+
+    fn commit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<CatalogTable, CatalogError> {
+        unreachable!("tasks commit nothing")
+    }
+}
+
+#[test]
+fn two_tasks_that_create_one_table_share_it() {
+    let world = World::new(by_day_and_symbol());
+    let first = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
+    let mut ports = world.lake.ports();
+    ports.catalog = Arc::new(Raced {
+        inner: ports.catalog,
+        missing: Mutex::new(1),
+    });
+    let mut second = world.open_with(ports, Role::Task(1)).unwrap();
+    put(&mut second, &span(1, 0, 1), &one(&world)).unwrap();
+    let mut pieces = second.stage().unwrap();
+    pieces.extend(first);
+    let spans = [span(0, 0, 1), span(1, 0, 1)];
+    let committed = world
+        .committer()
+        .commit(TABLE, &pieces, &spans, "c1")
+        .unwrap();
+    assert_eq!((committed.rows, committed.files), (2, 2));
+    assert_eq!(world.snapshots(), 1);
+}
+
+#[test]
+fn no_table_is_made_where_none_is_wanted() {
+    let world = World::new(settings(r#"{"table":"market.trades","create":false}"#));
+    let why = misconfigured(put(&mut world.task(), &span(0, 0, 1), &one(&world)));
+    assert!(why.contains("does not exist"), "{why}");
+}
+
+#[test]
+fn a_table_that_was_dropped_is_not_committed_to() {
+    let world = World::new(by_day_and_symbol());
+    let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
+    world.lake.catalog.drop_table(TABLE);
+    misconfigured(
+        world
+            .committer()
+            .commit(TABLE, &pieces, &[span(0, 0, 1)], "c1"),
+    );
+
+    // Made again, it is another: the files belong to the old one.
+    let _ = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
+    let failure = world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 1)], "c1")
+        .unwrap_err();
+    assert!(matches!(failure, Failure::Rewind(_)), "{failure}");
+}
+
+#[test]
+fn a_spec_that_changed_in_between_rewinds_and_then_goes_on() {
+    let mut world = World::new(by_day_and_symbol());
+    world.settings = settings(r#"{"table":"market.trades"}"#);
+    world.land(0, 0, 5, "c1").unwrap();
+    let mut task = world.task();
+    let batch = trades(world.schema, &[Trade::new("BTCUSDT", 5)]);
+    put(&mut task, &span(0, 5, 6), &batch).unwrap();
+    let pieces = task.stage().unwrap();
+    world.foreign(
+        r#"[{"action":"add-spec","spec":{"spec-id":1,"fields":[
+             {"source-id":1,"field-id":1001,"name":"symbol","transform":"identity"}]}},
+            {"action":"set-default-spec","spec-id":-1}]"#,
+    );
+    let failure = world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 5, 6)], "c2")
+        .unwrap_err();
+    assert!(matches!(failure, Failure::Rewind(_)), "{failure}");
+    task.discard();
+    put(&mut task, &span(0, 5, 6), &batch).unwrap();
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 5, 6)], "c3")
+        .unwrap();
+    assert_eq!(world.trade_ids(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(world.metadata().default_partition_spec_id(), 1);
+}
+
+#[test]
+fn a_schema_that_lost_an_optional_column_goes_on_with_nulls() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 3, "c1").unwrap();
+    let lesser = TRADE.replace(
+        r#"{"name":"event_time","type":["null",{"type":"long","logicalType":"timestamp-micros"}]},"#,
+        "",
+    );
+    assert_ne!(lesser, TRADE);
+    let schema = world.lake.schemas.avro(&lesser);
+    let number = || Value::Decimal(vec![1].into());
+    let fields = [
+        ("symbol", Value::String("BTCUSDT".to_owned())),
+        ("trade_id", Value::Long(3)),
+        ("price", number()),
+        ("quantity", number()),
+        ("trade_time", Value::TimestampMicros(MIDNIGHT)),
+        ("is_buyer_maker", Value::Boolean(true)),
+        ("received_at", Value::TimestampMicros(MIDNIGHT)),
+    ];
+    let fields = fields
+        .into_iter()
+        .map(|(name, it)| (name.to_owned(), it))
+        .collect();
+    let datum = datum(&lesser, Value::Record(fields));
+    let mut task = world.task();
+    put(
+        &mut task,
+        &span(0, 3, 4),
+        &batch_of(schema, &[(3, Some(datum))]),
+    )
+    .unwrap();
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 3, 4)], "c2")
+        .unwrap();
+    assert_eq!(world.trade_ids(), [0, 1, 2, 3]);
+    let nulls: usize = world
+        .rows()
+        .iter()
+        .map(|rows| arrow_array::Array::null_count(rows.column_by_name("event_time").unwrap()))
+        .sum();
+    assert_eq!(nulls, 2, "trade 0 has none either");
+}
+
+#[test]
+fn a_schema_with_more_columns_than_the_table_stops_and_says_which() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 3, "c1").unwrap();
+    let more = TRADE.replace(
+        r#"{"name":"is_buyer_maker""#,
+        r#"{"name":"venue","type":"string"},{"name":"is_buyer_maker""#,
+    );
+    let schema = world.lake.schemas.avro(&more);
+    let mut task = world.task();
+    let batch = batch_of(schema, &[(3, Some(Vec::new()))]);
+    let why = misconfigured(put(&mut task, &span(0, 3, 4), &batch));
+    assert!(why.contains("`venue` (string) has no column"), "{why}");
+}
+
+#[test]
+fn a_store_that_fails_loses_only_what_is_read_again() {
+    let world = World::new(by_day_and_symbol());
+    let mut task = world.task();
+    put(&mut task, &span(0, 0, 1), &one(&world)).unwrap();
+    world
+        .lake
+        .faults
+        .store(".parquet", StoreError::Transient("slow down".to_owned()));
+    let failure = task.stage().unwrap_err();
+    assert!(matches!(failure, Failure::Rewind(_)), "{failure}");
+    // As after any rewind: from what is stored.
+    task.discard();
+    put(&mut task, &span(0, 0, 1), &one(&world)).unwrap();
+    let pieces = task.stage().unwrap();
+
+    for part in ["-m0.avro", "snap-"] {
+        world
+            .lake
+            .faults
+            .store(part, StoreError::Transient("slow down".to_owned()));
+        let failure = world
+            .committer()
+            .commit(TABLE, &pieces, &[span(0, 0, 1)], "c1")
+            .unwrap_err();
+        assert!(matches!(failure, Failure::Retry { .. }), "{failure}");
+    }
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 1)], "c1")
+        .unwrap();
+    assert_eq!(world.trade_ids(), [0]);
+}
+
+#[test]
+fn what_is_not_granted_is_for_a_person_to_mend() {
+    let world = World::new(by_day_and_symbol());
+    let mut task = world.task();
+    put(&mut task, &span(0, 0, 1), &one(&world)).unwrap();
+    world
+        .lake
+        .faults
+        .store(".parquet", StoreError::Denied("outside".to_owned()));
+    misconfigured(task.stage());
+}
+
+#[test]
+fn what_was_discarded_is_never_staged() {
+    let world = World::new(by_day_and_symbol());
+    let mut task = world.task();
+    put(&mut task, &span(0, 0, 1), &one(&world)).unwrap();
+    task.discard();
+    assert_eq!(task.stage().unwrap(), vec![]);
+}
+
+#[test]
+fn each_role_refuses_the_others_calls() {
+    let world = World::new(by_day_and_symbol());
+    assert!(matches!(world.task().stored(&[]), Err(Failure::Broken(_))));
+    assert!(matches!(
+        world.task().commit(TABLE, &[], &[], "c"),
+        Err(Failure::Broken(_))
+    ));
+    assert!(matches!(world.committer().stage(), Err(Failure::Broken(_))));
+    assert!(matches!(
+        put(&mut world.committer(), &span(0, 0, 1), &one(&world)),
+        Err(Failure::Broken(_))
+    ));
+}
