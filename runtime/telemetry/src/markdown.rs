@@ -1,0 +1,34 @@
+//! The catalogue as a page.
+
+use crate::catalogue::Catalogue;
+use std::fmt::Write;
+
+const HEAD: &str = "# Metrics
+
+Generated from the catalogue in `runtime/telemetry`; `UPDATE_DOCS=1 cargo test -p jackfield-telemetry` writes it anew.
+
+Served at `/metrics` in Prometheus' text format. Label values come from names in the configuration and from closed
+lists. A metric that runs out of series records the surplus under `otel_metric_overflow=\"true\"`.
+
+| metric | kind | unit | labels | series at most | what it shows |
+|---|---|---|---|---|---|
+";
+
+/// The page `docs/METRICS.md`.
+pub fn catalogue_markdown() -> String {
+    let mut page = HEAD.to_owned();
+    for entry in Catalogue::ENTRIES {
+        let labels = if entry.labels.is_empty() {
+            "–".to_owned()
+        } else {
+            entry.labels.join(", ")
+        };
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {labels} | {} | {} |",
+            entry.name, entry.kind, entry.unit, entry.series_max, entry.help
+        )
+        .expect("a String takes any text");
+    }
+    page
+}
