@@ -1,1 +1,34 @@
-//! placeholder
+//! What the system tests share: the real `jackfield` with the real components, our own
+//! exchange, and the readers that a table is held against.
+//!
+//! `JACKFIELD_BIN` names the binary, else it is built; `JACKFIELD_PLUGINS_TEST_DIR` the folder of
+//! the components, else it is where `scripts/build-plugins test` leaves them.
+
+#![allow(clippy::unwrap_used)]
+
+mod artifacts;
+mod compare;
+mod process;
+mod readers;
+mod site;
+
+pub use artifacts::{Artifacts, repository};
+pub use compare::{Difference, Key, Row, compare, rows};
+pub use process::{Jackfield, output};
+pub use readers::{
+    About, CountedFile, DataFile, Field, Files, Partition, Snapshot, Table, read_duckdb,
+    read_pyiceberg,
+};
+pub use site::{Site, both, gaps_sink, trades_sink};
+
+use std::time::Duration;
+
+/// Longer than any single step takes on a busy machine; a hang is seen nevertheless.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A client for plain HTTP.
+pub fn http() -> reqwest::Client {
+    // Wanted to build a client at all; the second test of a process finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

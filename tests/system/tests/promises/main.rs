@@ -1,0 +1,41 @@
+//! One module a promise. All in one binary, so that they run beside each other: most wait for a
+//! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod crash;
+mod disk;
+mod example;
+mod faults;
+mod operation;
+
+use std::path::Path;
+
+use jackfield_exchange::{Exchange, Options, Running, Speed, Trade};
+use jackfield_system_tests::{About, Jackfield, Site, Table, compare, read_pyiceberg};
+
+/// All trades of the recording.
+const ALL: usize = 15_863;
+
+async fn exchange(speed: Speed, change: impl FnOnce(&mut Options)) -> Running {
+    let mut options = Options::spot().unwrap();
+    options.speed = speed;
+    change(&mut options);
+    println!("exchange seed {}", options.seed);
+    Exchange::start(options).await.unwrap()
+}
+
+/// Runs a site's pipeline until it has been idle; it must end well.
+async fn run_until_idle(site: &Site, idle: &str) -> Jackfield {
+    let mut jackfield = Jackfield::run(site, &["--until-idle", idle]);
+    assert_eq!(jackfield.wait().await, 0);
+    jackfield
+}
+
+/// Exactly these trades have landed in `market.trades`.
+async fn assert_landed(data: &Path, sent: &[Trade]) -> Table<About> {
+    let table = read_pyiceberg(data, "market.trades").await;
+    let difference = compare(sent, &table.rows);
+    assert!(difference.is_none(), "{difference}");
+    assert_eq!(table.rows.len(), sent.len());
+    table
+}
