@@ -1,5 +1,38 @@
-//! The lake that a sink is granted: object store and catalog.
+//! The lake that a sink is granted: an object store and an Iceberg catalog, on the host.
+//!
+//! A plugin names objects by absolute URI and tables by ident, and speaks the JSON of Iceberg's
+//! REST specification. What it may touch is checked by [`LakeAccess`]; credentials, sockets and
+//! durability are the host's.
 
-/// An upload under way, held for a plugin.
-#[derive(Debug)]
-pub struct Upload;
+mod access;
+mod catalog;
+mod config;
+mod database;
+mod error;
+mod folders;
+mod ident;
+#[expect(
+    clippy::module_inception,
+    reason = "one noun a file, and this one is the lake"
+)]
+mod lake;
+mod metadata;
+mod rows;
+mod sql;
+mod sql_error;
+mod store;
+mod upload;
+mod uri;
+
+#[cfg(test)]
+mod tests;
+
+pub use access::{
+    DOCUMENT_BYTES_MAX, LIST_ENTRIES_MAX, LakeAccess, STORE_CHUNK_BYTES_MAX, UPLOADS_OPEN_MAX,
+};
+pub use catalog::CatalogTable;
+pub use config::{CatalogConfig, LakeConfig};
+pub use error::{CatalogError, LakeError, StoreError};
+pub use lake::Lake;
+pub use store::Entry;
+pub use upload::Upload;

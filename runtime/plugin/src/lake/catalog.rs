@@ -1,0 +1,220 @@
+//! The catalog over its rows and the store: documents first, then the row, in one
+//! compare-and-swap.
+
+use super::access::DOCUMENT_BYTES_MAX;
+use super::error::{CatalogError, StoreError};
+use super::ident::Ident;
+use super::metadata::{self, Change, Creation};
+use super::rows::Rows;
+use super::store::Objects;
+use super::uri::ObjectUri;
+use iceberg::spec::TableMetadata;
+
+/// A table as of one metadata document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogTable {
+    /// Where the document is.
+    pub metadata_location: String,
+    /// The document: JSON of the Iceberg specification.
+    pub metadata: String,
+    /// Where the table's files go.
+    pub location: String,
+}
+
+/// The tables of a lake, with the host's own rights.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    objects: Objects,
+    rows: Box<dyn Rows>,
+    warehouse: String,
+}
+
+impl Catalog {
+    pub(crate) fn new(objects: Objects, rows: Box<dyn Rows>, warehouse: &ObjectUri) -> Self {
+        Self {
+            objects,
+            rows,
+            warehouse: warehouse.to_string(),
+        }
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), CatalogError> {
+        self.rows.ready().await
+    }
+
+    /// Which document the table is at.
+    pub(crate) async fn location(&self, ident: &Ident) -> Result<String, CatalogError> {
+        self.rows
+            .location(ident)
+            .await?
+            .ok_or(CatalogError::Missing)
+    }
+
+    /// The table as of a document.
+    pub(crate) async fn read(
+        &self,
+        ident: &Ident,
+        at: String,
+    ) -> Result<CatalogTable, CatalogError> {
+        let (text, metadata) = self.document(ident, &at).await?;
+        Ok(CatalogTable {
+            metadata_location: at,
+            location: metadata.location().to_owned(),
+            metadata: text,
+        })
+    }
+
+    /// Where a table is created that does not say.
+    pub(crate) fn default_location(&self, ident: &Ident) -> String {
+        format!("{}/{}", self.warehouse, ident.folders())
+    }
+
+    pub(crate) async fn create(
+        &self,
+        ident: &Ident,
+        creation: Creation,
+        location: &str,
+    ) -> Result<CatalogTable, CatalogError> {
+        if self.rows.location(ident).await?.is_some() {
+            return Err(CatalogError::Exists);
+        }
+        let metadata = creation.metadata(ident, location)?;
+        let (table, document) = self.write(ident, &metadata, None).await?;
+        let inserted = self.rows.insert(ident, &table.metadata_location).await;
+        self.settle(document, table, inserted).await
+    }
+
+    /// Moves a table on from `expected`, or changes nothing. A crash before the row is changed
+    /// leaves a document that nothing names.
+    pub(crate) async fn commit(
+        &self,
+        ident: &Ident,
+        expected: &str,
+        change: Change,
+    ) -> Result<CatalogTable, CatalogError> {
+        let at = self.location(ident).await?;
+        if at != expected {
+            return Err(CatalogError::Conflict(format!(
+                "{ident} is at {at}, no longer at {expected}"
+            )));
+        }
+        let (_, current) = self.document(ident, &at).await?;
+        let (owner, before) = (ident.clone(), at.clone());
+        let next = blocking(move || change.apply(&owner, current, &before)).await??;
+        let (table, document) = self.write(ident, &next, Some(&at)).await?;
+        let replaced = self
+            .rows
+            .replace(ident, &at, &table.metadata_location)
+            .await;
+        self.settle(document, table, replaced).await
+    }
+
+    /// After the row: what was written for a change that certainly did not happen is removed.
+    /// After any other outcome nothing is, since the row may point at it.
+    async fn settle(
+        &self,
+        document: ObjectUri,
+        table: CatalogTable,
+        outcome: Result<(), CatalogError>,
+    ) -> Result<CatalogTable, CatalogError> {
+        let Err(error) = outcome else {
+            return Ok(table);
+        };
+        if error.nothing_happened()
+            && let Err(left) = self.objects.delete(&document).await
+        {
+            tracing::debug!(%document, error = %left, "an orphaned metadata document stays");
+        }
+        Err(error)
+    }
+
+    async fn document(
+        &self,
+        ident: &Ident,
+        at: &str,
+    ) -> Result<(String, TableMetadata), CatalogError> {
+        let uri = reached(ident, at)?;
+        let bytes = match self.objects.get(&uri, DOCUMENT_BYTES_MAX as u64).await {
+            Ok(bytes) => bytes,
+            Err(StoreError::Missing) => {
+                return Err(CatalogError::Other(format!(
+                    "{ident}: its metadata document {at} is not there"
+                )));
+            }
+            Err(StoreError::TooLarge(bytes)) => return Err(too_large(ident, bytes)),
+            Err(error) => return Err(of_store(error)),
+        };
+        let owner = ident.clone();
+        blocking(move || {
+            let unread = |why: String| {
+                CatalogError::Other(format!("{owner}: its metadata can't be read: {why}"))
+            };
+            let text = metadata::unpack(bytes.into(), DOCUMENT_BYTES_MAX as u64)
+                .map_err(|e| unread(e.to_string()))?;
+            let parsed = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
+            Ok((text, parsed))
+        })
+        .await?
+    }
+
+    async fn write(
+        &self,
+        ident: &Ident,
+        metadata: &TableMetadata,
+        before: Option<&str>,
+    ) -> Result<(CatalogTable, ObjectUri), CatalogError> {
+        let at = metadata::location_of(metadata, before);
+        let document = reached(ident, &at)?;
+        let text = metadata::text(metadata)?;
+        if text.len() > DOCUMENT_BYTES_MAX {
+            return Err(too_large(ident, text.len() as u64));
+        }
+        let packed = metadata::pack(metadata, &text)
+            .map_err(|e| CatalogError::Other(format!("{ident}: {e}")))?;
+        self.objects
+            .put(&document, packed)
+            .await
+            .map_err(of_store)?;
+        let table = CatalogTable {
+            metadata_location: at,
+            location: metadata.location().to_owned(),
+            metadata: text,
+        };
+        Ok((table, document))
+    }
+}
+
+/// Documents of long histories take a while to parse: not on a thread that others wait for.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CatalogError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| CatalogError::Other(format!("the metadata could not be worked on: {e}")))
+}
+
+fn reached(ident: &Ident, at: &str) -> Result<ObjectUri, CatalogError> {
+    ObjectUri::parse(at).map_err(|e| {
+        CatalogError::Other(format!(
+            "{ident}: its metadata is out of this lake's reach: {e}"
+        ))
+    })
+}
+
+fn too_large(ident: &Ident, bytes: u64) -> CatalogError {
+    CatalogError::Other(format!(
+        "{ident}: its metadata has {bytes} bytes, at most {DOCUMENT_BYTES_MAX} are taken: expire old snapshots"
+    ))
+}
+
+/// Of a document: whatever the error, the row has not been touched.
+fn of_store(error: StoreError) -> CatalogError {
+    match error {
+        StoreError::Denied(why) => CatalogError::Denied(why),
+        StoreError::Transient(why) => CatalogError::Transient(why),
+        StoreError::Missing
+        | StoreError::TooLarge(_)
+        | StoreError::Interrupted
+        | StoreError::Other(_) => CatalogError::Other(error.to_string()),
+    }
+}
