@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How much may be spent within any window of time.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     window: Duration,
     most: u32,
     spent: VecDeque<(Duration, u32)>,
@@ -14,7 +14,7 @@ pub struct Budget {
 
 impl Budget {
     /// At most `most` within any `window`.
-    pub fn new(most: u32, window: Duration) -> Self {
+    pub(crate) fn new(most: u32, window: Duration) -> Self {
         Self {
             window,
             most,
@@ -25,7 +25,7 @@ impl Budget {
 
     /// Spends, if `amount` is within what is left of `share` percent of all; else says when to
     /// look again.
-    pub fn spend(&mut self, now: Duration, amount: u32, share: u32) -> Result<(), Duration> {
+    pub(crate) fn spend(&mut self, now: Duration, amount: u32, share: u32) -> Result<(), Duration> {
         while let Some((at, freed)) = self.spent.front().copied() {
             if now < at + self.window {
                 break;

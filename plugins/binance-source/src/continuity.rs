@@ -18,7 +18,7 @@ struct Held {
 
 /// What comes out, in the order of the ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A live trade, and the event that it came with.
     Live(Trade, u64),
     /// A trade that REST gave.
@@ -38,7 +38,7 @@ pub enum Step {
 
 /// What became of a live trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It was the next one.
     Taken,
     /// It had been taken before, or waits already.
@@ -49,7 +49,7 @@ pub enum Verdict {
 
 /// Where one symbol stands.
 #[derive(Debug, Default)]
-pub struct Continuity {
+pub(crate) struct Continuity {
     /// The id that must come next; none before the first trade.
     next: Option<i64>,
     /// Before the first trade: the latest id that REST knew.
@@ -61,7 +61,7 @@ pub struct Continuity {
 
 impl Continuity {
     /// Beginning with this id; none: with the first trade that is seen.
-    pub fn new(next: Option<i64>) -> Self {
+    pub(crate) fn new(next: Option<i64>) -> Self {
         Self {
             next,
             ..Self::default()
@@ -69,22 +69,17 @@ impl Continuity {
     }
 
     /// The id that must come next.
-    pub fn next(&self) -> Option<i64> {
+    pub(crate) fn next(&self) -> Option<i64> {
         self.next
     }
 
     /// Whether trades are known to exist that have not come.
-    pub fn behind(&self) -> bool {
+    pub(crate) fn behind(&self) -> bool {
         matches!((self.next, self.seen_through), (Some(next), Some(seen)) if next <= seen)
     }
 
-    /// The first trade that waits.
-    pub fn first_held(&self) -> Option<i64> {
-        self.held.keys().next().copied()
-    }
-
     /// A live trade came with `event`.
-    pub fn live(&mut self, trade: Trade, event: u64, out: &mut impl FnMut(Step)) -> Verdict {
+    pub(crate) fn live(&mut self, trade: Trade, event: u64, out: &mut impl FnMut(Step)) -> Verdict {
         let id = trade.trade_id;
         let next = match self.next {
             Some(next) => next,
@@ -112,7 +107,7 @@ impl Continuity {
 
     /// REST's latest trade. Before the first live trade it is kept: if there is another contact
     /// and still no live trade, the beginning is after it. True when that begins now.
-    pub fn latest(&mut self, id: Option<i64>) -> bool {
+    pub(crate) fn latest(&mut self, id: Option<i64>) -> bool {
         if self.next.is_some() {
             return false;
         }
@@ -129,7 +124,7 @@ impl Continuity {
 
     /// REST gave a page that was asked for `from` on, in the order of the ids. Gives how many
     /// trades that were missing it brought; none when the page does not join what is there.
-    pub fn fetched(
+    pub(crate) fn fetched(
         &mut self,
         from: i64,
         page: Vec<Item<'_>>,
@@ -204,7 +199,7 @@ impl Continuity {
     }
 
     /// Gives up holding a trade: REST will bring it. False when it is not held by that event.
-    pub fn release(&mut self, id: i64, event: u64) -> bool {
+    pub(crate) fn release(&mut self, id: i64, event: u64) -> bool {
         let ours = self.held.get(&id).is_some_and(|held| held.event == event);
         if ours {
             self.held.remove(&id);
@@ -215,7 +210,7 @@ impl Continuity {
     /// Gives up on trades that were announced and that REST has never heard of. What waits is
     /// dropped: if it is real, it is missed again, and asked for again. Gives the events that are
     /// no longer held, and the highest id.
-    pub fn disbelieve(&mut self) -> (Vec<u64>, Option<i64>) {
+    pub(crate) fn disbelieve(&mut self) -> (Vec<u64>, Option<i64>) {
         let events = std::mem::take(&mut self.held)
             .into_values()
             .map(|held| held.event)

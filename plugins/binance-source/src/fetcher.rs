@@ -26,7 +26,7 @@ const PAUSE_SPREAD: Duration = Duration::from_secs(1);
 
 /// Why trades are asked for; the first is the most urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Trades are known to be missing.
     Gap,
     /// A connection is new: trades before it may be missing.
@@ -61,7 +61,7 @@ struct Symbol {
 
 /// One at a time for each symbol, the most urgent first, within the budget.
 #[derive(Debug)]
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     symbols: Vec<Symbol>,
     budget: Budget,
     /// No request before: the exchange has said so.
@@ -74,7 +74,7 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// For so many symbols.
-    pub fn new(settings: &Settings, symbols: usize) -> Self {
+    pub(crate) fn new(settings: &Settings, symbols: usize) -> Self {
         let symbol = || Symbol {
             want: None,
             flying: None,
@@ -92,28 +92,28 @@ impl Fetcher {
     }
 
     /// Trades that one request may ask for.
-    pub fn page_trades(&self) -> u32 {
+    pub(crate) fn page_trades(&self) -> u32 {
         self.page_trades
     }
 
     /// Until when nothing may be asked.
-    pub fn paused_until(&self) -> Duration {
+    pub(crate) fn paused_until(&self) -> Duration {
         self.paused_until
     }
 
     /// Nothing may be asked until then.
-    pub fn pause_until(&mut self, until: Duration) {
+    pub(crate) fn pause_until(&mut self, until: Duration) {
         self.paused_until = self.paused_until.max(until);
     }
 
     /// The exchange wants no request for so long.
-    pub fn pause(&mut self, host: &Host, now: Duration, pause: Duration) {
+    pub(crate) fn pause(&mut self, host: &Host, now: Duration, pause: Duration) {
         self.pause_until(now + pause + PAUSE_SPREAD.mul_f64(host.fraction()));
     }
 
     /// Asks for a symbol's trades at `at` or as soon as may be. What was wanted before stays, the
     /// more urgent of the two.
-    pub fn want(&mut self, symbol: usize, purpose: Purpose, at: Duration) {
+    pub(crate) fn want(&mut self, symbol: usize, purpose: Purpose, at: Duration) {
         let want = &mut self.symbols[symbol].want;
         *want = Some(match *want {
             Some((before, due)) => (before.min(purpose), due.min(at)),
@@ -122,25 +122,31 @@ impl Fetcher {
     }
 
     /// Whether a request is wanted or on its way.
-    pub fn is_busy(&self, symbol: usize) -> bool {
+    pub(crate) fn is_busy(&self, symbol: usize) -> bool {
         let it = &self.symbols[symbol];
         it.want.is_some() || it.flying.is_some()
     }
 
     /// An answer came. Gives why it was asked for; none when this instance has not.
-    pub fn landed(&mut self, symbol: usize, request: u64) -> Option<Purpose> {
+    pub(crate) fn landed(&mut self, symbol: usize, request: u64) -> Option<Purpose> {
         let flying = &mut self.symbols[symbol].flying;
         let ours = flying.as_ref().is_some_and(|it| it.request == request);
         flying.take_if(|_| ours).map(|it| it.purpose)
     }
 
     /// It worked.
-    pub fn succeeded(&mut self, symbol: usize) {
+    pub(crate) fn succeeded(&mut self, symbol: usize) {
         self.symbols[symbol].backoff.reset();
     }
 
     /// It did not work, or not yet: again after a while. Gives how often in a row.
-    pub fn again(&mut self, host: &Host, symbol: usize, purpose: Purpose, now: Duration) -> u32 {
+    pub(crate) fn again(
+        &mut self,
+        host: &Host,
+        symbol: usize,
+        purpose: Purpose,
+        now: Duration,
+    ) -> u32 {
         let it = &mut self.symbols[symbol];
         it.not_before = now + it.backoff.next(host);
         let attempts = it.backoff.attempts();
@@ -149,7 +155,7 @@ impl Fetcher {
     }
 
     /// Answers are too large for the host: asks for less. False when it can't be less.
-    pub fn smaller_pages(&mut self) -> bool {
+    pub(crate) fn smaller_pages(&mut self) -> bool {
         let smaller = (self.page_trades / 2).max(PAGE_TRADES_MIN);
         let could = smaller < self.page_trades;
         self.page_trades = smaller;
@@ -160,7 +166,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The grant or the address is wrong.
-    pub fn tick(
+    pub(crate) fn tick(
         &mut self,
         host: &Host,
         settings: &Settings,
@@ -229,7 +235,7 @@ impl Fetcher {
     }
 
     /// When to tick again, if nothing comes before.
-    pub fn due(&self) -> Duration {
+    pub(crate) fn due(&self) -> Duration {
         let in_flight = self.symbols.iter().filter(|it| it.flying.is_some()).count();
         let held_back = self.paused_until.max(self.budget_at);
         let wants = self

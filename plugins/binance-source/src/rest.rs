@@ -12,7 +12,7 @@ use crate::settings::{Settings, TimeUnit};
 use crate::trade::Trade;
 
 /// Trades of one answer, at most.
-pub const PAGE_TRADES_MAX: u32 = 1000;
+pub(crate) const PAGE_TRADES_MAX: u32 = 1000;
 
 /// When a 429 does not say how long: until the minute that is counted is over.
 const PAUSE_WHEN_LIMITED: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const PAUSE_WHEN_BANNED: Duration = Duration::from_secs(120);
 /// What a request asked for. It travels with the request, since another instance may be the one
 /// to read the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Of this symbol.
     pub symbol: String,
     /// From this trade id on; none: the latest.
@@ -36,7 +36,7 @@ const NOTE_VERSION: &str = "1";
 
 impl Asked {
     /// The request's note.
-    pub fn note(&self) -> Vec<u8> {
+    pub(crate) fn note(&self) -> Vec<u8> {
         let from = self
             .from
             .map_or_else(|| "-".to_owned(), |from| from.to_string());
@@ -44,7 +44,7 @@ impl Asked {
     }
 
     /// What a note says; none when it is of another version.
-    pub fn of_note(note: &[u8]) -> Option<Self> {
+    pub(crate) fn of_note(note: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(note).ok()?.splitn(4, ' ');
         if parts.next()? != NOTE_VERSION {
             return None;
@@ -62,7 +62,7 @@ impl Asked {
     }
 
     /// The request.
-    pub fn request(&self, settings: &Settings) -> HttpRequest {
+    pub(crate) fn request(&self, settings: &Settings) -> HttpRequest {
         let base = settings.endpoints.rest.trim_end_matches('/');
         let symbol = percent_encoded(&self.symbol);
         let mut url = format!(
@@ -99,7 +99,7 @@ fn percent_encoded(text: &str) -> String {
 
 /// What an answer means.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome<'a> {
+pub(crate) enum Outcome<'a> {
     /// Trades, or what could not be read as one.
     Page(Vec<Item<'a>>),
     /// Nothing more may be asked for so long, for whatever symbol.
@@ -114,7 +114,7 @@ pub enum Outcome<'a> {
 
 /// A trade of an answer, or the text of one that can't become a record.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Item<'a> {
+pub(crate) enum Item<'a> {
     /// A trade.
     Trade(Trade),
     /// Its id if that could be read, why it is bad, and its text.
@@ -150,7 +150,7 @@ const INVALID_SYMBOL: i64 = -1121;
 const REQUEST_ISSUES: std::ops::RangeInclusive<i64> = -1199..=-1100;
 
 /// Reads an answer. `received_us` is the host's stamp.
-pub fn outcome<'a>(
+pub(crate) fn outcome<'a>(
     asked: &Asked,
     response: &Response<'a>,
     unit: TimeUnit,
@@ -194,7 +194,7 @@ pub fn outcome<'a>(
 }
 
 /// What it means that there is no answer.
-pub fn no_answer(failed: &RequestFailed<'_>) -> Outcome<'static> {
+pub(crate) fn no_answer(failed: &RequestFailed<'_>) -> Outcome<'static> {
     let message = failed.message;
     match failed.error {
         RequestError::Denied => Outcome::Never(format!("not granted: {message}")),

@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The only stream of this version.
-pub const TRADE_STREAM: &str = "trade";
+pub(crate) const TRADE_STREAM: &str = "trade";
 
 /// Streams of one connection: what the exchange allows.
-pub const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+pub(crate) const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
 
 /// What a request for trades costs of the exchange's weight.
-pub const FETCH_WEIGHT: u32 = 25;
+pub(crate) const FETCH_WEIGHT: u32 = 25;
 
 /// What the exchange allows an IP address.
 const WEIGHT_PER_MINUTE_MAX: u32 = 6000;

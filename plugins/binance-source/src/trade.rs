@@ -3,9 +3,9 @@
 use jackfield_sdk::avro::{self, AvroRecord};
 
 /// Digits of a price or quantity, in all and behind the point.
-pub const PRECISION: u32 = 38;
+pub(crate) const PRECISION: u32 = 38;
 /// Binance gives eight places at most.
-pub const SCALE: u32 = 8;
+pub(crate) const SCALE: u32 = 8;
 
 /// A trade but for its symbol, as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
