@@ -1,7 +1,7 @@
 //! What the host must do next, after each thing that can go wrong outside.
 
 use jackfield_sdk::Failure;
-use jackfield_sdk::sink::{CatalogError, SchemasError, StoreError};
+use jackfield_sdk::sink::{CatalogError, StoreError};
 
 /// A busy store, catalog or registry gets this long before the next call; the host backs off
 /// further by itself.
@@ -29,12 +29,13 @@ pub(crate) fn catalog(during: &str, error: CatalogError) -> Failure {
             Failure::Misconfigured(format!("{during}: the lake is not granted: {why}"))
         }
         CatalogError::Interrupted => interrupted(during),
-        CatalogError::Missing | CatalogError::Other(_) | CatalogError::Exists => {
-            retry(format!("{during}: {error}"))
-        }
-        CatalogError::Conflict(_) | CatalogError::Unknown(_) | CatalogError::Transient(_) => {
-            retry(format!("{during}: {error}"))
-        }
+        CatalogError::Missing
+        | CatalogError::Exists
+        | CatalogError::Conflict(_)
+        | CatalogError::Unknown(_)
+        | CatalogError::Transient(_) => retry(format!("{during}: {error}")),
+        // Asking again would say the same.
+        CatalogError::Other(why) => Failure::Broken(format!("{during}: {why}")),
     }
 }
 
@@ -57,14 +58,5 @@ pub(crate) fn store_lossy(during: &str, error: &StoreError) -> Failure {
     match store(during, error) {
         Failure::Retry { reason, .. } => Failure::Rewind(reason),
         other => other,
-    }
-}
-
-pub(crate) fn schemas(id: u32, error: SchemasError) -> Failure {
-    match error {
-        SchemasError::Missing => {
-            Failure::Misconfigured(format!("the registry knows no schema {id}"))
-        }
-        SchemasError::Transient(why) => retry(format!("schema {id}: {why}")),
     }
 }

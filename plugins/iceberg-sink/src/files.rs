@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use arrow_select::concat::concat_batches;
-use iceberg::Result;
 use iceberg::arrow::FieldMatchMode;
 use iceberg::spec::{DataFile, PartitionKey};
 use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
@@ -21,9 +21,33 @@ use crate::tables::TableHandle;
 pub(crate) const OPEN_FILES_MAX: usize = 16;
 /// Rows that wait for their partition to have enough of them.
 pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a file takes of a piece, about: its name, its partition, and figures of each column.
+const PIECE_BYTES_PER_FILE: usize = 512;
+const PIECE_BYTES_PER_COLUMN: usize = 160;
+/// What crosses in a `stage` is 16 MiB at most; the figures above are estimates.
+const PIECE_BYTES_MAX: usize = 14 * 1024 * 1024;
 /// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
 const ROWS_WORTH_WRITING: usize = 4096;
 
+/// Why rows did not get into files.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    #[error(transparent)]
+    Library(#[from] iceberg::Error),
+    #[error(
+        "rows of {0} partitions at once are more than one commit can hand over: `partition-by` is \
+         too fine for these records"
+    )]
+    TooMany(usize),
+}
+
+impl From<ArrowError> for FilesError {
+    fn from(error: ArrowError) -> Self {
+        Self::Library(error.into())
+    }
+}
+
+type Result<T> = std::result::Result<T, FilesError>;
 type Builder = DataFileWriterBuilder<ParquetWriterBuilder, DataLocation, UniqueName>;
 type Writer = DataFileWriter<ParquetWriterBuilder, DataLocation, UniqueName>;
 
@@ -46,8 +70,7 @@ pub(crate) struct Files {
     open: usize,
     waiting_bytes: usize,
     writes: u64,
-    waiting_bytes_max: usize,
-    open_files_max: usize,
+    piece_bytes_per_file: usize,
 }
 
 impl Files {
@@ -78,20 +101,24 @@ impl Files {
             open: 0,
             waiting_bytes: 0,
             writes: 0,
-            waiting_bytes_max: WAITING_BYTES_MAX,
-            open_files_max: OPEN_FILES_MAX,
+            piece_bytes_per_file: PIECE_BYTES_PER_FILE
+                + PIECE_BYTES_PER_COLUMN * schema.field_id_to_fields().len(),
         })
     }
 
-    /// Files that staging will make, at least: those closed, and one for each partition at hand.
-    pub(crate) fn count(&self) -> usize {
-        self.closed.len() + self.partitions.len()
+    /// How large a piece staging will make, about: of the files closed, and one more for each
+    /// partition at hand.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        (self.closed.len() + self.partitions.len()) * self.piece_bytes_per_file
     }
 
     /// Takes rows of any partitions. After an error all rows are lost.
     pub(crate) async fn write(&mut self, rows: RecordBatch) -> Result<()> {
         for group in self.grouping.group(rows)? {
             let key = self.wait(group);
+            if self.piece_bytes() > PIECE_BYTES_MAX {
+                return Err(FilesError::TooMany(self.partitions.len()));
+            }
             let partition = &self.partitions[&key];
             let worth = if partition.writer.is_some() {
                 ROWS_WORTH_WRITING / 4
@@ -102,7 +129,7 @@ impl Files {
                 self.encode(&key).await?;
             }
         }
-        if self.waiting_bytes > self.waiting_bytes_max {
+        if self.waiting_bytes > WAITING_BYTES_MAX {
             self.relieve().await?;
         }
         Ok(())
@@ -138,7 +165,7 @@ impl Files {
             .collect();
         fullest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, key) in fullest {
-            if self.waiting_bytes <= self.waiting_bytes_max / 2 {
+            if self.waiting_bytes <= WAITING_BYTES_MAX / 2 {
                 break;
             }
             self.encode(&key).await?;
@@ -152,7 +179,7 @@ impl Files {
             .partitions
             .get(key)
             .is_some_and(|it| it.writer.is_some());
-        if !has_file && self.open >= self.open_files_max {
+        if !has_file && self.open >= OPEN_FILES_MAX {
             self.close_oldest().await?;
         }
         let Some(partition) = self.partitions.get_mut(key) else {

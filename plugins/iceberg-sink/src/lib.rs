@@ -8,6 +8,7 @@
 
 mod avro;
 mod commit;
+mod decoder;
 mod errors;
 mod files;
 mod grouping;

@@ -163,6 +163,12 @@ pub(crate) fn table_parts(table: &str) -> Result<Vec<String>, String> {
     {
         return Err(format!("`{table}` has an empty or padded name in it"));
     }
+    // A name becomes a folder.
+    if table.contains(|c: char| c.is_control() || matches!(c, '/' | '\\' | '%' | '?' | '#')) {
+        return Err(format!(
+            "`{table}` has a character in it that no folder should have"
+        ));
+    }
     Ok(parts)
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::table::Table;
-use jackfield_sdk::batch::{Batch, SchemaIds};
-use jackfield_sdk::sink::{Holding, Piece, Ports, Span, Taken};
-use jackfield_sdk::{Counts, Failure, Rejection, SchemaKind};
+use jackfield_sdk::batch::Batch;
+use jackfield_sdk::sink::{Holding, Piece, Ports, SchemasError, Span, Taken};
+use jackfield_sdk::{Failure, Schema, SchemaKind};
 use tokio::runtime::Runtime;
 
-use crate::avro::{Columns, Plan};
+use crate::decoder::{Decoder, Tally, numbered};
 use crate::errors;
-use crate::files::Files;
+use crate::files::{Files, FilesError};
 use crate::parquet_properties::{of_new_table, writer_properties};
 use crate::partition_by::PartitionBy;
 use crate::piece;
@@ -28,15 +28,9 @@ const GATHERED_ROWS_MAX: usize = 32 * 1024;
 const GATHERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Schemas whose rows are gathered beside each other: more than a rolling change ever mixes.
 const SCHEMAS_MAX: usize = 8;
-/// Files of one piece. A file takes 1 to 2 KiB of a piece, and one more batch can add 1000 files:
-/// that stays below the 16 MiB that cross in a `stage`.
-const FILES_MAX: usize = 4000;
-
-/// How the records of one schema become rows.
-struct Decoder {
-    plan: Plan,
-    rows: Columns,
-}
+/// A piece this large is staged at once: the next rows may still add their files to it, and 16 MiB
+/// cross in a `stage`.
+const PIECE_BYTES_ENOUGH: usize = 6 * 1024 * 1024;
 
 /// The table, once a record has shown what it looks like.
 struct Open {
@@ -97,87 +91,86 @@ impl Task {
         records: &Batch<'_>,
     ) -> Result<Taken, Failure> {
         let key = (at.topic_id.clone(), at.partition);
-        let held = self.held.get(&key).copied().unwrap_or(i64::MIN);
-        let mut counts = Counts::default();
-        let mut rejected = Vec::new();
+        let mut tally = Tally::new(self.held.get(&key).copied());
         let mut before: BTreeMap<u32, usize> = BTreeMap::new();
-        let mut index = 0;
+        let mut all = numbered(records);
         for run in records.runs() {
-            let range = index..index + run.records;
-            index = range.end;
-            let taken = self.decoder(at, run.schemas).map(|(schema, decoder)| {
-                before.entry(schema).or_insert_with(|| decoder.rows.rows());
-                decoder.take(records, range, held, &mut counts, &mut rejected);
+            let those = all.by_ref().take(run.records as usize);
+            let schema = run.schemas.value;
+            let taken = self.decoder(at, schema).map(|found| match found {
+                Ok(decoder) => {
+                    before.entry(schema).or_insert_with(|| decoder.rows());
+                    decoder.take(those, &mut tally);
+                }
+                Err(why) => tally.reject(those, &why),
             });
             if let Err(failure) = taken {
                 self.roll_back(&before);
                 return Err(failure);
             }
         }
-        if !rejected.is_empty() {
+        if !tally.rejected.is_empty() {
             self.roll_back(&before);
-            return Err(Failure::Rejected(rejected));
+            return Err(Failure::Rejected(tally.rejected));
         }
         self.write_full(runtime)?;
         Ok(Taken {
-            counts,
-            stage_now: self.files_at_hand() >= FILES_MAX,
+            counts: tally.counts,
+            stage_now: self.piece_bytes() >= PIECE_BYTES_ENOUGH,
         })
     }
 
-    fn files_at_hand(&self) -> usize {
+    fn piece_bytes(&self) -> usize {
         self.open
             .as_ref()
             .and_then(|it| it.files.as_ref())
-            .map_or(0, Files::count)
+            .map_or(0, Files::piece_bytes)
     }
 
     fn roll_back(&mut self, before: &BTreeMap<u32, usize>) {
         let Some(open) = &mut self.open else { return };
         for (schema, rows) in before {
             if let Some(decoder) = open.decoders.get_mut(schema) {
-                decoder.rows.roll_back(*rows);
+                decoder.roll_back(*rows);
             }
         }
     }
 
-    /// The decoder of a schema; the first one opens the table, or creates it.
-    fn decoder(&mut self, at: &Span, ids: SchemaIds) -> Result<(u32, &mut Decoder), Failure> {
-        let id = ids.value;
-        let known = self
-            .open
-            .as_ref()
-            .is_some_and(|it| it.decoders.contains_key(&id));
-        if !known {
-            self.open_for(at, id)?;
+    /// The decoder of a schema, or why its records are bad. The first one opens the table, or
+    /// creates it.
+    fn decoder(&mut self, at: &Span, schema: u32) -> Result<Result<&mut Decoder, String>, Failure> {
+        let known = |it: &Open| it.decoders.contains_key(&schema);
+        if !self.open.as_ref().is_some_and(known) {
+            if schema == 0 {
+                return Ok(Err("it has no schema: columns come from Avro".to_owned()));
+            }
+            match self.ports.schemas.get(schema) {
+                Ok(it) => self.open_for(at, schema, &it)?,
+                Err(SchemasError::Missing) => {
+                    return Ok(Err(format!("the registry knows no schema {schema}")));
+                }
+                Err(SchemasError::Transient(why)) => {
+                    return Err(errors::retry(format!("schema {schema}: {why}")));
+                }
+            }
         }
-        let decoder = self.open.as_mut().and_then(|it| it.decoders.get_mut(&id));
-        Ok((id, decoder.expect("it was known, or has just been made")))
+        let decoder = self
+            .open
+            .as_mut()
+            .and_then(|it| it.decoders.get_mut(&schema));
+        Ok(Ok(decoder.expect("it was known, or has just been made")))
     }
 
-    fn open_for(&mut self, at: &Span, id: u32) -> Result<(), Failure> {
+    fn open_for(&mut self, at: &Span, id: u32, schema: &Schema) -> Result<(), Failure> {
         let target = &self.settings.table;
         let misfit = |why: String| {
             Failure::Misconfigured(format!("schema {id} of {} into {target}: {why}", at.topic))
         };
-        let avro = if id == 0 {
-            None
-        } else {
-            let schema = self
-                .ports
-                .schemas
-                .get(id)
-                .map_err(|e| errors::schemas(id, e))?;
-            match schema.kind {
-                SchemaKind::Avro => Some(crate::avro::parse(&schema.text).map_err(misfit)?),
-                SchemaKind::Json => return Err(misfit("it is JSON, not Avro".to_owned())),
-                SchemaKind::None => None,
+        let avro = match schema.kind {
+            SchemaKind::Avro => crate::avro::parse(&schema.text).map_err(misfit)?,
+            SchemaKind::Json | SchemaKind::None => {
+                return Err(misfit("it is not Avro, where columns come from".to_owned()));
             }
-        };
-        let Some(avro) = avro else {
-            return Err(misfit(
-                "the records have no schema; columns come from Avro".to_owned(),
-            ));
         };
         if self.open.is_none() {
             let table = match self.tables.load(target, None)? {
@@ -213,12 +206,12 @@ impl Task {
         let columns = open.table.metadata().current_schema();
         let plan = schema::plan(&avro, columns).map_err(misfit)?;
         let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
-        let rows = Columns::new(Arc::new(arrow)).map_err(misfit)?;
+        let decoder = Decoder::new(plan, Arc::new(arrow)).map_err(misfit)?;
         if open.decoders.len() >= SCHEMAS_MAX {
             // Those without rows can be made again at any time.
-            open.decoders.retain(|_, it| it.rows.rows() > 0);
+            open.decoders.retain(|_, it| it.rows() > 0);
         }
-        open.decoders.insert(id, Decoder { plan, rows });
+        open.decoders.insert(id, decoder);
         Ok(())
     }
 
@@ -246,9 +239,7 @@ impl Task {
             .decoders
             .iter()
             .filter(|(_, it)| {
-                crowded
-                    || it.rows.rows() >= GATHERED_ROWS_MAX
-                    || it.rows.bytes() >= GATHERED_BYTES_MAX
+                crowded || it.rows() >= GATHERED_ROWS_MAX || it.bytes() >= GATHERED_BYTES_MAX
             })
             .map(|(id, _)| *id)
             .collect();
@@ -271,11 +262,11 @@ impl Task {
         let Some(decoder) = open.decoders.get_mut(&schema) else {
             return Ok(());
         };
-        if decoder.rows.rows() == 0 {
+        if decoder.rows() == 0 {
             return Ok(());
         }
         let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("making rows: {e}"));
-        let rows = decoder.rows.finish().map_err(|e| broken(&e))?;
+        let rows = decoder.finish().map_err(|e| broken(&e))?;
         if open.files.is_none() {
             let properties = writer_properties(
                 open.table.metadata().properties(),
@@ -326,51 +317,10 @@ impl Task {
 }
 
 /// After an error in the middle of files: what was put is gone.
-fn lost(storage: &HostStorage, during: &str, error: &iceberg::Error) -> Failure {
-    match storage.take_error() {
-        Some(error) => errors::store_lossy(during, &error),
-        None => Failure::Broken(format!("{during}: {error}")),
-    }
-}
-
-impl Decoder {
-    /// Takes a run of records, or says which of them are bad.
-    fn take(
-        &mut self,
-        records: &Batch<'_>,
-        range: std::ops::Range<u32>,
-        held: i64,
-        counts: &mut Counts,
-        rejected: &mut Vec<Rejection>,
-    ) {
-        for index in range {
-            if records.offset(index).is_some_and(|it| it < held) {
-                counts.duplicates += 1;
-                continue;
-            }
-            let record = records.record(index);
-            let Some(datum) = record.value else {
-                let reason = "a tombstone: a table that is appended to has nothing for it";
-                rejected.push(Rejection {
-                    index,
-                    reason: reason.to_owned(),
-                });
-                continue;
-            };
-            let rows = self.rows.rows();
-            match self.plan.read(datum, &mut self.rows) {
-                Ok(()) => {
-                    counts.records += 1;
-                    counts.saw_event_time(record.timestamp_ms);
-                }
-                Err(why) => {
-                    self.rows.roll_back(rows);
-                    rejected.push(Rejection {
-                        index,
-                        reason: why.to_string(),
-                    });
-                }
-            }
-        }
+fn lost(storage: &HostStorage, during: &str, error: &FilesError) -> Failure {
+    match (error, storage.take_error()) {
+        (FilesError::TooMany(_), _) => Failure::Misconfigured(error.to_string()),
+        (FilesError::Library(_), Some(error)) => errors::store_lossy(during, &error),
+        (FilesError::Library(error), None) => Failure::Broken(format!("{during}: {error}")),
     }
 }

@@ -137,19 +137,35 @@ fn a_topic_without_avro_is_for_a_person_to_mend() {
     let union = world.lake.schemas.avro(
         r#"{"type":"record","name":"R","fields":[{"name":"u","type":["null","int","string"]}]}"#,
     );
-    for (schema, part) in [
-        (0, "no schema"),
-        (json, "JSON"),
-        (union, "union"),
-        (99, "no schema 99"),
-    ] {
-        let mut task = world.task();
+    for (schema, part) in [(json, "not Avro"), (union, "union")] {
         let batch = batch_of(schema, &[(0, Some(vec![0]))]);
-        let Err(Failure::Misconfigured(why)) = put(&mut task, &span(0, 0, 1), &batch) else {
-            panic!("schema {schema} was taken");
-        };
-        assert!(why.contains(part), "{why}");
+        match put(&mut world.task(), &span(0, 0, 1), &batch) {
+            Err(Failure::Misconfigured(why)) => assert!(why.contains(part), "{why}"),
+            other => panic!("{other:?}"),
+        }
     }
+}
+
+#[test]
+fn a_record_of_no_schema_or_an_unknown_one_is_bad() {
+    let world = World::new(by_day_and_symbol());
+    for (schema, part) in [(0, "no schema"), (99, "no schema 99")] {
+        let batch = batch_of(schema, &[(0, Some(vec![0])), (1, None)]);
+        let bad = rejected(put(&mut world.task(), &span(0, 0, 2), &batch));
+        assert_eq!(bad.len(), 2);
+        assert!(bad[0].reason.contains(part), "{}", bad[0].reason);
+    }
+    // Unless the table has been past it.
+    world.land(0, 0, 5, "c1").unwrap();
+    let mut task = world.task();
+    task.assigned(world.held()).unwrap();
+    let taken = put(
+        &mut task,
+        &span(0, 3, 4),
+        &batch_of(0, &[(3, Some(vec![0]))]),
+    )
+    .unwrap();
+    assert_eq!(taken.counts.duplicates, 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::*;
 
 const PARTITIONS: i32 = 3;
 /// Records of each partition.
-const RECORDS: i64 = 1500;
+const RECORDS: i64 = 1000;
 /// A run that needs more steps makes no progress.
 const STEPS_MAX: u32 = 20_000;
 
@@ -208,14 +208,14 @@ impl Host<'_> {
 #[test]
 fn what_lands_is_what_was_sent() {
     let first: u64 = rand::rng().random();
-    let kills: u32 = (0..8)
+    let kills: u32 = (0..6)
         .map(|it| {
             let seed = first.wrapping_add(it);
             println!("seed {seed}");
             lands(seed)
         })
         .sum();
-    assert!(kills > 20, "{kills} kills test little");
+    assert!(kills > 8, "{kills} kills test little");
 }
 
 /// The kills it took.

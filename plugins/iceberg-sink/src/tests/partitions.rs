@@ -166,3 +166,51 @@ fn a_thousand_partitions_stay_within_bounds() {
         );
     }
 }
+
+#[test]
+fn a_partition_for_each_row_is_told_and_does_not_pile_up() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","partition-by":["trade_id"]}"#,
+    ));
+    let mut task = world.task();
+    for first in (0..40_000).step_by(1000) {
+        let those: Vec<_> = (first..first + 1000)
+            .map(|id| Trade::new("BTCUSDT", id))
+            .collect();
+        let outcome = put(
+            &mut task,
+            &span(0, first, first + 1000),
+            &trades(world.schema, &those),
+        );
+        if let Err(failure) = outcome {
+            assert!(
+                failure.to_string().contains("`partition-by` is too fine"),
+                "{failure}"
+            );
+            assert!(matches!(failure, Failure::Misconfigured(_)));
+            return;
+        }
+    }
+    panic!("40,000 partitions were taken");
+}
+
+#[test]
+fn a_piece_is_staged_before_it_is_too_large_to_hand_over() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","partition-by":["bucket(4000, trade_id)"]}"#,
+    ));
+    let mut task = world.task();
+    for first in (0..40_000).step_by(1000) {
+        let those: Vec<_> = (first..first + 1000)
+            .map(|id| Trade::new("BTCUSDT", id))
+            .collect();
+        let batch = trades(world.schema, &those);
+        let taken = put(&mut task, &span(0, first, first + 1000), &batch).unwrap();
+        if taken.stage_now {
+            let bytes = task.stage().unwrap()[0].bytes.len();
+            assert!((1024 * 1024..16 * 1024 * 1024).contains(&bytes), "{bytes}");
+            return;
+        }
+    }
+    panic!("4000 files were not enough");
+}

@@ -116,7 +116,7 @@ fn files_are_in_their_partition_and_say_what_is_in_them() {
             ]
         );
         let start = format!(
-            "memory://warehouse/market/trades/data/trade_time_day={folder}/symbol=BTC%2F..%2FUSDT/"
+            "memory://warehouse/market/trades/data/trade_time_day={folder}/symbol=BTC_.._USDT/"
         );
         assert!(file.file_path().starts_with(&start), "{}", file.file_path());
         let stored = world.lake.store.object(file.file_path()).unwrap();
