@@ -1,0 +1,230 @@
+//! The WASM engine, its clock, and the way from a file to a plugin.
+
+use crate::cache::Cache;
+use crate::error::LoadError;
+use crate::limits::EPOCH_TICK;
+use crate::linkers::Linkers;
+use crate::plugin::{Plugin, PluginInner};
+use crate::state::State;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use wasmtime::{Config, Store, StoreContextMut, UpdateDeadline};
+
+/// Largest plugin file: a component with a whole Python inside has 18 MB.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Stack of a guest. Rust keeps large values in linear memory, but a Parquet writer nests deeply.
+const WASM_STACK_BYTES_MAX: usize = 1024 * 1024;
+/// Stack of the fiber that a call runs on: the guest's, and what host functions need above it.
+const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// What an engine needs.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where plugins are copied to and kept compiled. Private to this user; made if missing.
+    pub cache_dir: PathBuf,
+}
+
+/// Loads plugins. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: wasmtime::Engine,
+    linkers: Linkers,
+    cache: Cache,
+    /// By digest. Held while a plugin is compiled, so that the same one is compiled once.
+    loaded: tokio::sync::Mutex<HashMap<String, Weak<PluginInner>>>,
+    _ticker: Ticker,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("cache", &self.inner.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with its private cache.
+    ///
+    /// # Errors
+    /// The cache can't be used, or the machine can't run the engine.
+    pub fn new(config: &EngineConfig) -> Result<Self, LoadError> {
+        let engine =
+            wasmtime::Engine::new(&settings()).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
+        let linkers = Linkers::new(&engine).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
+        let cache = Cache::open(&config.cache_dir)?;
+        let ticker = Ticker::start(engine.clone())?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linkers,
+                cache,
+                loaded: tokio::sync::Mutex::default(),
+                _ticker: ticker,
+            }),
+        })
+    }
+
+    /// Loads a plugin: the file is copied by its content's hash, so that it may be overwritten
+    /// afterwards, and compiled unless that was done before.
+    ///
+    /// # Errors
+    /// The file is not the expected one, damaged, or no connector of this version.
+    pub async fn load(&self, file: &Path, sha256: Option<&str>) -> Result<Plugin, LoadError> {
+        let mut loaded = self.inner.loaded.lock().await;
+        let (path, expected) = (file.to_owned(), sha256.map(str::to_owned));
+        let (bytes, digest) = blocking(move || read(&path, expected.as_deref())).await?;
+        if let Some(known) = loaded.get(&digest).and_then(Weak::upgrade) {
+            return Ok(Plugin::of(known));
+        }
+        let (engine, path) = (Arc::clone(&self.inner), file.to_owned());
+        let plugin = blocking(move || engine.compile(&path, &bytes, digest)).await?;
+        let plugin = Arc::new(plugin);
+        loaded.retain(|_, known| known.strong_count() > 0);
+        loaded.insert(plugin.digest().to_owned(), Arc::downgrade(&plugin));
+        Ok(Plugin::of(plugin))
+    }
+}
+
+impl Inner {
+    fn compile(
+        self: &Arc<Self>,
+        path: &Path,
+        bytes: &[u8],
+        digest: String,
+    ) -> Result<PluginInner, LoadError> {
+        let component = self.cache.component(&self.engine, path, bytes, &digest)?;
+        let pre = self.linkers.recognise(&self.engine, &component, path)?;
+        Ok(PluginInner::new(Arc::clone(self), digest, pre))
+    }
+
+    /// A store for one instance.
+    pub(crate) fn store(&self, state: State) -> Store<State> {
+        let crossing_bytes_max = state.crossing_bytes_max;
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| state);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(at_tick);
+        store.set_hostcall_fuel(crossing_bytes_max);
+        store
+    }
+}
+
+/// A guest that computes lets others run at each tick, until its call's deadline.
+fn at_tick(context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    if std::time::Instant::now() >= context.data().deadline {
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    Ok(UpdateDeadline::YieldCustom(
+        1,
+        Box::pin(tokio::task::yield_now()),
+    ))
+}
+
+fn settings() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // The default doubles to quadruples what each call costs; nothing here needs it.
+        .concurrency_support(false)
+        // Costs a parse-heavy guest 26 %, fuel 37 %.
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_BYTES_MAX)
+        .async_stack_size(FIBER_STACK_BYTES);
+    config
+}
+
+fn read(path: &Path, expected: Option<&str>) -> Result<(Vec<u8>, String), LoadError> {
+    let unreadable = |e: std::io::Error| LoadError::Unreadable {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(LoadError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            bytes_max: FILE_BYTES_MAX,
+        });
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let found = hex(&Sha256::digest(&bytes));
+    match expected {
+        Some(expected)
+            if !expected
+                .trim_start_matches("sha256:")
+                .eq_ignore_ascii_case(&found) =>
+        {
+            Err(LoadError::Digest {
+                path: path.to_owned(),
+                expected: expected.to_owned(),
+                found,
+            })
+        }
+        Some(_) | None => Ok((bytes, found)),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string can't fail.
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Files and compilation are no work for the threads that serve connections.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => Err(LoadError::Engine(format!("the compiler gave up: {panic}"))),
+    }
+}
+
+/// The engine's clock: one thread, which ends with the engine.
+struct Ticker {
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Result<Self, LoadError> {
+        let (stop, stopped) = sync_channel::<()>(0);
+        let thread = std::thread::Builder::new()
+            .name("wasm-epoch".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(EPOCH_TICK) == Err(RecvTimeoutError::Timeout) {
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(|e| LoadError::Engine(format!("no thread for the clock: {e}")))?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the clock of the WASM engine had panicked");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The import `requests`.
+
+use crate::bindings::source::jackfield::connector::{http_types as wit, requests};
+use crate::http_client::HttpError;
+use crate::state::{Given, State};
+use crate::types::HttpRequest;
+use std::time::Duration;
+
+impl requests::Host for State {
+    fn start(
+        &mut self,
+        request: wit::Request,
+        timeout_ms: u32,
+        note: Vec<u8>,
+    ) -> Result<u64, wit::Error> {
+        self.usage.host_call();
+        let Given::Source(source) = &self.given else {
+            self.usage.denied();
+            return Err(wit::Error::Denied(
+                "no requests while describing or checking".to_owned(),
+            ));
+        };
+        let timeout = Duration::from_millis(u64::from(timeout_ms));
+        source
+            .requests
+            .start(from_request(request), timeout, note)
+            .map_err(into_http_error)
+    }
+}
+
+pub(crate) fn from_request(request: wit::Request) -> HttpRequest {
+    HttpRequest {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body,
+    }
+}
+
+pub(crate) fn into_http_error(error: HttpError) -> wit::Error {
+    match error {
+        HttpError::Denied(reason) => wit::Error::Denied(reason),
+        HttpError::Unreachable(reason) => wit::Error::Unreachable(reason),
+        HttpError::TooLarge(max) => wit::Error::TooLarge(max),
+        HttpError::Timeout => wit::Error::Timeout,
+        HttpError::Interrupted => wit::Error::Interrupted,
+    }
+}

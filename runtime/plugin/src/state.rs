@@ -1,0 +1,182 @@
+//! What a store holds: an instance's limits and what it was given.
+
+use crate::bindings::source::jackfield::connector::{http_types, log, types};
+use crate::inbox::Inbox;
+use crate::interrupt::Interrupt;
+use crate::limits::{
+    CORE_INSTANCES_MAX, MEMORIES_MAX, RANDOM_BYTES_MAX, RESOURCES_MAX, SINK_CROSSING_BYTES_MAX,
+    SOURCE_CROSSING_BYTES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX,
+};
+use crate::log_lines::{Level, LogLines};
+use crate::requests::Requests;
+use crate::sink_host::SinkGiven;
+use crate::stderr::Stderr;
+use crate::usage::Usage;
+use crate::websocket::Connections;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Instant;
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// The capabilities of an instance.
+pub(crate) enum Given {
+    /// `describe` and `check`: the log only.
+    Nothing,
+    Source(SourceGiven),
+    Sink(SinkGiven),
+}
+
+pub(crate) struct SourceGiven {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) interrupt: Interrupt,
+    /// Versions of notes that the component reads.
+    pub(crate) saved_versions: RangeInclusive<u32>,
+}
+
+/// The data of a store.
+pub(crate) struct State {
+    pub(crate) given: Given,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) lines: Arc<LogLines>,
+    pub(crate) table: ResourceTable,
+    wasi: WasiCtx,
+    /// A call that computes beyond this is interrupted.
+    pub(crate) deadline: Instant,
+    /// Most bytes that may cross out of the instance at once.
+    pub(crate) crossing_bytes_max: usize,
+    memory_bytes_max: usize,
+    memory_bytes: usize,
+    table_elements: usize,
+    /// Memory was asked for and denied since the last look.
+    memory_denied: bool,
+}
+
+impl State {
+    pub(crate) fn new(
+        given: Given,
+        connector: &str,
+        usage: Arc<Usage>,
+        memory_bytes_max: usize,
+    ) -> Self {
+        let lines = LogLines::new(connector, Arc::clone(&usage));
+        let wasi = WasiCtxBuilder::new()
+            .stderr(Stderr::new(Arc::clone(&lines)))
+            .max_random_size(RANDOM_BYTES_MAX)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        Self {
+            crossing_bytes_max: crossing_bytes_max(&given),
+            given,
+            usage,
+            lines,
+            table,
+            wasi,
+            deadline: Instant::now(),
+            memory_bytes_max,
+            memory_bytes: 0,
+            table_elements: 0,
+            memory_denied: false,
+        }
+    }
+
+    /// Whether memory was denied since the last look; and the limit.
+    pub(crate) fn take_memory_denied(&mut self) -> Option<usize> {
+        std::mem::take(&mut self.memory_denied).then_some(self.memory_bytes_max)
+    }
+}
+
+/// The largest transfer that the instance's world needs.
+fn crossing_bytes_max(given: &Given) -> usize {
+    match given {
+        Given::Nothing | Given::Source(_) => SOURCE_CROSSING_BYTES_MAX,
+        Given::Sink(_) => SINK_CROSSING_BYTES_MAX,
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.usage.memory_freed(self.memory_bytes);
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        if self.memory_bytes.saturating_add(more) > self.memory_bytes_max {
+            self.memory_denied = true;
+            return Ok(false);
+        }
+        self.memory_bytes += more;
+        self.usage.memory_grew(more);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // The instance is told by the failed growth itself, as with a limit.
+        tracing::debug!(%error, "memory of a plugin could not grow");
+        self.memory_denied = true;
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        if self.table_elements.saturating_add(more) > TABLE_ELEMENTS_MAX {
+            return Ok(false);
+        }
+        self.table_elements += more;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+// Interfaces that only define types.
+impl types::Host for State {}
+impl http_types::Host for State {}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) {
+        self.usage.host_call();
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.lines.write(level, &message);
+    }
+}
