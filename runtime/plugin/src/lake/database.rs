@@ -1,7 +1,7 @@
 //! The database behind an SQL catalog: its URI, checked, and how to connect to it.
 
+use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, Executor};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -72,14 +72,13 @@ impl Database {
     /// A pool that connects when it is first asked to.
     pub(crate) fn pool(&self) -> Result<AnyPool, String> {
         install_default_drivers();
-        let (uri, settings) = match self {
+        let uri = match self {
             Self::Sqlite { file } => {
                 let url = Url::from_file_path(file)
                     .map_err(|()| format!("{} is not absolute", file.display()))?;
-                let uri = format!("sqlite://{}?mode=rwc", url.path());
-                (uri, SQLITE_SETTINGS)
+                format!("sqlite://{}?mode=rwc", url.path())
             }
-            Self::Postgres { uri } => (uri.clone(), POSTGRES_SETTINGS),
+            Self::Postgres { uri } => uri.clone(),
         };
         let options = AnyConnectOptions::from_str(&uri)
             .map_err(|_| "its catalog's URI can't be used".to_owned())?;
@@ -87,10 +86,16 @@ impl Database {
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(IDLE_TIMEOUT)
-            .after_connect(move |connection, _| {
-                Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
-            })
             .connect_lazy_with(options))
+    }
+
+    /// What makes a connection's commits durable. To be run on each connection that is taken from
+    /// the pool; in a hook of the pool its failures would be hidden.
+    pub(crate) fn settings(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => SQLITE_SETTINGS,
+            Self::Postgres { .. } => POSTGRES_SETTINGS,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::sql_error::{self, Dialect, Intent};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, Row};
+use sqlx::{Any, AnyPool, Executor, Row};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -53,6 +53,8 @@ impl Shape {
 pub(crate) struct SqlRows {
     catalog: String,
     pool: AnyPool,
+    /// Run on each connection that is taken.
+    settings: &'static str,
     dialect: Dialect,
     /// The database, for texts.
     shown: String,
@@ -65,6 +67,7 @@ impl SqlRows {
         Ok(Self {
             catalog: catalog.to_owned(),
             pool: database.pool()?,
+            settings: database.settings(),
             dialect: match database {
                 Database::Sqlite { .. } => Dialect::Sqlite,
                 Database::Postgres { .. } => Dialect::Postgres,
@@ -156,10 +159,16 @@ impl SqlRows {
     }
 
     async fn connection(&self) -> Result<PoolConnection<Any>, CatalogError> {
-        self.pool
-            .acquire()
-            .await
-            .map_err(|e| sql_error::connecting(self.dialect, &self.shown, &e))
+        let failed = |e| sql_error::connecting(self.dialect, &self.shown, &e);
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        match within(connection.execute(self.settings)).await {
+            Some(Ok(_)) => Ok(connection),
+            Some(Err(error)) => {
+                drop(connection.detach());
+                Err(failed(error))
+            }
+            None => Err(self.no_answer(connection, Intent::Read)),
+        }
     }
 
     fn failed(&self, intent: Intent, error: &sqlx::Error) -> CatalogError {
