@@ -7,6 +7,8 @@ mod catalog;
 mod http;
 mod schemas;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::grants::HttpGrants;
 use crate::interrupt::Interrupt;
