@@ -9,6 +9,7 @@ mod clock;
 mod dead_letters;
 mod failures;
 mod host;
+mod meter;
 mod partitioner;
 mod pipelines;
 mod retries;

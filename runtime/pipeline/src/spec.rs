@@ -1,7 +1,8 @@
 //! What a connector is made of, after the configuration was checked.
 
 use jackfield_core::{CommitWhen, Patience};
-use jackfield_plugin::{CallLimits, Delivery, HttpGrants, Lake, Plugin, WebSocketGrants};
+use jackfield_plugin::lake::Lake;
+use jackfield_plugin::{CallLimits, Delivery, HttpGrants, Plugin, WebSocketGrants};
 use jackfield_log::Start;
 use std::collections::BTreeMap;
 use std::sync::Arc;

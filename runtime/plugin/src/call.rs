@@ -89,13 +89,14 @@ impl<G> Caller<G> {
         Ok(live)
     }
 
-    /// Waits for the call, no longer than its deadline.
-    pub(crate) async fn within<T>(
-        &self,
-        call: Call,
-        answer: impl Future<Output = wasmtime::Result<T>>,
-    ) -> Outcome<T> {
-        Outcome(timed(&self.usage, self.deadlines.of(call), answer).await)
+    /// Waits for the call, no longer than its deadline. The future borrows nothing of the caller,
+    /// whose store could not be shared with the thread that the call goes on in.
+    pub(crate) fn within<T, F>(&self, call: Call, answer: F) -> impl Future<Output = Outcome<T>> + use<G, T, F>
+    where
+        F: Future<Output = wasmtime::Result<T>>,
+    {
+        let (usage, after) = (Arc::clone(&self.usage), self.deadlines.of(call));
+        async move { Outcome(timed(&usage, after, answer).await) }
     }
 
     /// Puts the instance back if the call returned.

@@ -177,6 +177,27 @@ impl Deadlines {
         }
     }
 
+    /// These deadlines, none later than `deadline`: what an operator allows a plugin.
+    pub fn at_most(self, deadline: Duration) -> Self {
+        Self {
+            instantiate: self.instantiate.min(deadline),
+            describe: self.describe.min(deadline),
+            check: self.check.min(deadline),
+            plan: self.plan.min(deadline),
+            open: self.open.min(deadline),
+            poll: self.poll.min(deadline),
+            settled: self.settled.min(deadline),
+            save: self.save.min(deadline),
+            assigned: self.assigned.min(deadline),
+            put: self.put.min(deadline),
+            stage: self.stage.min(deadline),
+            discard: self.discard.min(deadline),
+            stored: self.stored.min(deadline),
+            commit: self.commit.min(deadline),
+            close: self.close.min(deadline),
+        }
+    }
+
     pub(crate) fn of(&self, call: Call) -> Duration {
         match call {
             Call::Instantiate => self.instantiate,

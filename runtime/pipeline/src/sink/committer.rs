@@ -15,6 +15,7 @@ pub(crate) struct Committer {
     host: Host,
     status: Arc<Status>,
     instance: Option<SinkInstance>,
+    usage: Arc<Usage>,
 }
 
 /// Instantiates a sink and opens it in `role`.
@@ -45,7 +46,12 @@ pub(crate) async fn open(spec: &SinkSpec, host: &Host, role: Role, usage: Arc<Us
 
 impl Committer {
     pub(crate) fn new(spec: &Arc<SinkSpec>, host: &Host, status: &Arc<Status>) -> Self {
-        Self { spec: Arc::clone(spec), host: host.clone(), status: Arc::clone(status), instance: None }
+        Self { spec: Arc::clone(spec), host: host.clone(), status: Arc::clone(status), instance: None, usage: Arc::default() }
+    }
+
+    /// What the committer's instances use.
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 
     /// What the targets say they hold. Repeated until it succeeds or patience ends.
@@ -116,7 +122,7 @@ impl Committer {
 
     async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {
         if self.instance.is_none() {
-            let usage = Arc::new(Usage::default());
+            let usage = Arc::clone(&self.usage);
             let opened = open(&self.spec, &self.host, Role::Committer, usage, Interrupt::default()).await?;
             self.instance = Some(opened);
         }

@@ -7,11 +7,12 @@ use super::pending::Pending;
 use super::task::{self, Command, Given, Request};
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter::Meter;
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use jackfield_core::Staged;
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{Piece, Span};
+use jackfield_plugin::{Piece, Span, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,6 +53,7 @@ struct Coordinator<'a> {
     books: Arc<Books>,
     pending: Arc<Pending>,
     commands: Vec<mpsc::Sender<Command>>,
+    meters: Vec<Meter>,
 }
 
 /// One life of a sink connector: from what its targets hold to a drain or the first failure.
@@ -68,12 +70,15 @@ pub(crate) async fn run(
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
+    let mut meters = vec![Meter::new(committer.usage(), status.metrics())];
     let mut tasks = JoinSet::new();
     let mut commands = Vec::new();
     for number in 0..spec.tasks.max(1) {
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
         commands.push(sender);
         let span = tracing::info_span!("task", connector = %spec.connector, task = number);
+        let usage = Arc::new(Usage::default());
+        meters.push(Meter::new(&usage, status.metrics()));
         let given = Given {
             number,
             spec: Arc::clone(spec),
@@ -84,14 +89,15 @@ pub(crate) async fn run(
             commands: receiver,
             requests: requests.clone(),
             stop: stop.clone(),
+            usage: Arc::clone(&usage),
         };
         tasks.spawn(task::run(given).instrument(span));
     }
     drop(requests);
     status.set_state(State::Running);
-    let mut coordinator = Coordinator { spec, host, status, life, known, committer, books, pending, commands };
+    let mut coordinator = Coordinator { spec, host, status, life, known, committer, books, pending, commands, meters };
     let ended = coordinator.serve(&mut tasks, &mut asked, stop).await;
-    let Coordinator { committer, commands, .. } = coordinator;
+    let Coordinator { committer, commands, meters, .. } = coordinator;
     drop(commands);
     let mut ended = ended;
     while let Some(joined) = tasks.join_next().await {
@@ -99,7 +105,10 @@ pub(crate) async fn run(
         ended = ended.and(task_ended);
     }
     ended?;
-    committer.close().await
+    let closed = committer.close().await;
+    // Only now is all counted that the instances used.
+    drop(meters);
+    closed
 }
 
 fn task_end(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Result<(), Failed> {
@@ -136,7 +145,10 @@ impl Coordinator<'_> {
                 }
                 () = pending.bell.notified() => {}
                 () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
-                _ = lag.tick() => self.look_up_lag().await,
+                _ = lag.tick() => {
+                    self.meters.iter_mut().for_each(Meter::read);
+                    self.look_up_lag().await;
+                }
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
                 tracing::debug!(connector = %self.spec.connector, ?why, "commit is due");
@@ -186,7 +198,7 @@ impl Coordinator<'_> {
     }
 
     /// What all tasks staged, and whether every one could.
-    async fn stage_all(&self) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
+    async fn stage_all(&mut self) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
         let mut replies = Vec::with_capacity(self.commands.len());
         for task in &self.commands {
             let (reply, staged) = oneshot::channel();
@@ -205,7 +217,7 @@ impl Coordinator<'_> {
         (staged, all)
     }
 
-    async fn look_up_lag(&self) {
+    async fn look_up_lag(&mut self) {
         let mut lag = 0;
         for (at, read) in self.books.reads() {
             match self.host.log.ends(&at.topic, at.partition).await {

@@ -50,6 +50,7 @@ pub(crate) struct Given {
     pub(crate) requests: mpsc::Sender<Request>,
     /// No more reading; what was put can still be staged.
     pub(crate) stop: CancellationToken,
+    pub(crate) usage: Arc<Usage>,
 }
 
 struct Task {
@@ -76,7 +77,7 @@ pub(crate) async fn run(given: Given) -> Result<(), Failed> {
 impl Task {
     async fn open(given: Given) -> Result<Self, Failed> {
         let (spec, host) = (&given.spec, &given.host);
-        let usage = Arc::new(Usage::default());
+        let usage = Arc::clone(&given.usage);
         let instance = committer::open(spec, host, Role::Task(given.number), usage, Interrupt::default()).await?;
         let reader = host
             .log

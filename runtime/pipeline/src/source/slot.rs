@@ -3,6 +3,7 @@
 use super::life::{Life, LifeEnd};
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter::Meter;
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{State, Status};
@@ -89,7 +90,11 @@ impl Shared {
 /// Serves the slot, one life after another, until it drains, ends or gives up. Then its
 /// connections are closed and its inbox is dropped: positions decide where the next one goes on.
 pub(crate) async fn run(shared: Shared) -> SlotEnd {
-    let end = lives(&shared).await;
+    let mut meter = Meter::new(&shared.usage, shared.status.metrics());
+    let end = tokio::select! {
+        end = lives(&shared) => end,
+        never = meter.run() => match never {},
+    };
     shared.connections.close_all().await;
     shared.requests.close();
     shared.inbox.close();
