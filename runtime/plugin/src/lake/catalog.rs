@@ -101,12 +101,32 @@ impl Catalog {
         let (_, current) = self.document(ident, &at).await?;
         let (owner, before) = (ident.clone(), at.clone());
         let next = blocking(move || change.apply(&owner, current, &before)).await??;
-        let (table, document) = self.write(ident, &next, Some(&at)).await?;
+        let (table, document) = self.write(ident, &next.metadata, Some(&at)).await?;
         let replaced = self
             .rows
             .replace(ident, &at, &table.metadata_location)
             .await;
-        self.settle(document, table, replaced).await
+        let table = self.settle(document, table, replaced).await?;
+        self.clean_up(&table, &next.outdated).await;
+        Ok(table)
+    }
+
+    /// Deletes old documents of a table, after the commit that forgot them; what fails stays,
+    /// and is only in the way.
+    async fn clean_up(&self, table: &CatalogTable, outdated: &[String]) {
+        // A history may have been written by anyone: nothing but documents of this table goes.
+        let Ok(folder) = ObjectUri::parse(&format!("{}/metadata", table.location)) else {
+            return;
+        };
+        for old in outdated {
+            let Ok(document) = ObjectUri::parse(old) else {
+                continue;
+            };
+            let is_document = document.is_below(&folder) && old.ends_with(".metadata.json");
+            if is_document && let Err(error) = self.objects.delete(&document).await {
+                tracing::debug!(%document, %error, "an outdated metadata document stays");
+            }
+        }
     }
 
     /// After the row: what was written for a change that certainly did not happen is removed.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 /// In the creation's properties, as REST catalogs take it; not a property of the table.
 const FORMAT_VERSION: &str = "format-version";
+const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 const COMPRESSION: &str = "write.metadata.compression-codec";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -112,7 +113,7 @@ impl Change {
         ident: &Ident,
         current: TableMetadata,
         at: &str,
-    ) -> Result<TableMetadata, CatalogError> {
+    ) -> Result<Changed, CatalogError> {
         for requirement in &self.requirements {
             requirement
                 .check(Some(&current))
@@ -124,8 +125,26 @@ impl Change {
         for update in self.updates {
             builder = update.apply(builder).map_err(refused)?;
         }
-        builder.build().map(|built| built.metadata).map_err(refused)
+        let built = builder.build().map_err(refused)?;
+        let expired = built.expired_metadata_logs.into_iter();
+        Ok(Changed {
+            outdated: match built.metadata.properties().get(DELETE_AFTER_COMMIT) {
+                Some(yes) if yes.eq_ignore_ascii_case("true") => {
+                    expired.map(|entry| entry.metadata_file).collect()
+                }
+                _ => Vec::new(),
+            },
+            metadata: built.metadata,
+        })
     }
+}
+
+/// The outcome of a change.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) metadata: TableMetadata,
+    /// Documents that the table's history no longer names, where the table wants them deleted.
+    pub(crate) outdated: Vec<String>,
 }
 
 /// A document of its own for this metadata: the name is never used twice, so that of two writers

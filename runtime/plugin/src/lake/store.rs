@@ -197,11 +197,11 @@ pub(crate) fn io_error(uri: &ObjectUri, error: &io::Error) -> StoreError {
     let folder = file.parent().unwrap_or(&file).display();
     match error.kind() {
         io::ErrorKind::NotFound => StoreError::Missing,
-        io::ErrorKind::StorageFull => StoreError::Transient(format!(
-            "no space left on the disk of {folder}: free some, writing goes on by itself"
-        )),
+        io::ErrorKind::StorageFull => {
+            StoreError::Transient(format!("no space left on the disk of {folder}: free some"))
+        }
         io::ErrorKind::QuotaExceeded => StoreError::Transient(format!(
-            "the disk quota of {folder} is used up: raise it or free some space, writing goes on by itself"
+            "the disk quota of {folder} is used up: raise it or free some space"
         )),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             StoreError::Other(format!("no permission to use {folder}: {error}"))

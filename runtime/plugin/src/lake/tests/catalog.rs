@@ -308,3 +308,42 @@ async fn odd_folder_names_are_used_as_they_are() {
     assert!(place.path("a b/ü?.db").is_file());
     assert_eq!(place.files("wäre house/market/trades/metadata").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outdated_documents_go_where_the_table_wants_it() {
+    let place = Place::new();
+    let lake = place.access().await;
+    let mut creation = creation();
+    creation["properties"] = json!({
+        "write.metadata.delete-after-commit.enabled": "true",
+        "write.metadata.previous-versions-max": "3",
+    });
+    let table = lake
+        .create_table(TRADES, &creation.to_string())
+        .await
+        .unwrap();
+    let mut at = table.metadata_location;
+    for n in 0..10 {
+        at = commit(&lake, &at, &format!("{n}"))
+            .await
+            .unwrap()
+            .metadata_location;
+    }
+    assert_eq!(
+        place.files("w").len(),
+        4,
+        "the current one, and three before it"
+    );
+    let table = load(&lake).await;
+    assert_eq!(table.metadata_location, at);
+    assert!(property(&table, "0").is_some());
+    // Without the wish all of them stay.
+    let updates = json!([{
+        "action": "remove-properties",
+        "removals": ["write.metadata.delete-after-commit.enabled"],
+    }]);
+    lake.commit(TRADES, &at, "[]", &updates.to_string())
+        .await
+        .unwrap();
+    assert_eq!(place.files("w").len(), 5);
+}
