@@ -1,1 +1,234 @@
-//! placeholder
+//! What the tests of evil plugins share: the component, and a bench to run it on.
+
+use jackfield_plugin::{
+    CallError, CallLimits, Connections, Context, Deadlines, Delivery, Engine, Feed, HttpGrant,
+    HttpGrants, Inbox, Interrupt, Network, Plugin, PollLimits, Polled, Requests, Role, Slot,
+    SourceHost, SourceInstance, Usage, WebSocketGrants,
+};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Where `make test` leaves the components that it has built.
+const PLUGINS_DIR: &str = "JACKFIELD_PLUGINS_TEST_DIR";
+/// Enough for any decent call on a machine that is busy with other tests.
+const PATIENT: Duration = Duration::from_secs(60);
+
+/// The hostile component; built once if nobody has built it yet.
+///
+/// # Panics
+/// It can't be built; says how to.
+pub fn component() -> &'static Path {
+    static COMPONENT: OnceLock<PathBuf> = OnceLock::new();
+    COMPONENT.get_or_init(|| match std::env::var_os(PLUGINS_DIR) {
+        Some(dir) => {
+            let file = PathBuf::from(dir).join("hostile.wasm");
+            assert!(
+                file.exists(),
+                "{PLUGINS_DIR} is set, but {} is missing: run `make plugins-test`",
+                file.display()
+            );
+            file
+        }
+        None => build(),
+    })
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .current_dir(&root)
+        .env("CARGO_TARGET_DIR", &target)
+        // It would replace the flags that .cargo/config.toml gives the target.
+        .env_remove("RUSTFLAGS")
+        .args([
+            "build",
+            "-p",
+            "hostile-plugin",
+            "--target",
+            "wasm32-wasip2",
+            "--profile",
+            "plugin-test",
+        ])
+        .output()
+        .expect("cargo runs this test, so it can be run");
+    assert!(
+        built.status.success(),
+        "the hostile component can't be built; is the target there (`rustup target add wasm32-wasip2`)?\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    target.join("wasm32-wasip2/plugin-test/hostile_plugin.wasm")
+}
+
+/// Settings that tell the component what to do wrong in which call.
+pub fn told(call: &str, deed: &str) -> String {
+    format!(r#"{{"in": "{call}", "do": "{deed}"}}"#)
+}
+
+/// The same with a place to reach for.
+pub fn told_with(call: &str, deed: &str, url: &str) -> String {
+    format!(r#"{{"in": "{call}", "do": "{deed}", "url": "{url}"}}"#)
+}
+
+/// Limits that no decent call meets.
+pub fn patient() -> CallLimits {
+    CallLimits {
+        deadlines: Deadlines::all(PATIENT),
+        ..CallLimits::default()
+    }
+}
+
+/// Limits with a deadline that is soon over.
+pub fn brisk(deadline: Duration) -> CallLimits {
+    CallLimits {
+        deadlines: Deadlines::all(deadline),
+        ..CallLimits::default()
+    }
+}
+
+/// What a decent poll is asked with.
+pub const POLL: PollLimits = PollLimits {
+    batch_bytes_max: 256 * 1024,
+    batch_records_max: 1000,
+    wait_ms: 10,
+};
+
+/// What a slot keeps over its instances.
+pub struct Bench {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its inbox.
+    pub inbox: Arc<Inbox>,
+    /// Its connections.
+    pub connections: Arc<Connections>,
+    /// Its requests.
+    pub requests: Arc<Requests>,
+    /// Ends its waits.
+    pub interrupt: Interrupt,
+    /// What it uses.
+    pub usage: Arc<Usage>,
+}
+
+impl Bench {
+    /// A slot of the hostile component that is granted nothing.
+    pub async fn new(engine: &Engine) -> Self {
+        Self::granted(engine, &[], &[]).await
+    }
+
+    /// A slot with grants.
+    ///
+    /// # Panics
+    /// The component can't be loaded.
+    pub async fn granted(engine: &Engine, websocket: &[&str], http: &[&str]) -> Self {
+        let plugin = engine
+            .load(component(), None)
+            .await
+            .expect("the component is sound, only its deeds are not");
+        let network = Network::new().expect("a network needs no more than certificates");
+        let (inbox, usage) = (Inbox::new(1 << 20), Arc::new(Usage::default()));
+        let websocket = WebSocketGrants::new(websocket, &network).expect("the tests' own URLs");
+        let http = http
+            .iter()
+            .map(|url| HttpGrant::new(url, Vec::new()).expect("the tests' own URLs"))
+            .collect();
+        let http = HttpGrants::new(http, &network);
+        Self {
+            plugin,
+            connections: Connections::new(Arc::clone(&inbox), websocket, Arc::clone(&usage)),
+            requests: Requests::new(Arc::clone(&inbox), http, Arc::clone(&usage)),
+            inbox,
+            interrupt: Interrupt::default(),
+            usage,
+        }
+    }
+
+    /// A new instance, not opened.
+    ///
+    /// # Errors
+    /// It died at once.
+    pub async fn instance(&self, limits: &CallLimits) -> Result<SourceInstance, CallError> {
+        let host = SourceHost {
+            connector: "hostile".to_owned(),
+            inbox: Arc::clone(&self.inbox),
+            connections: Arc::clone(&self.connections),
+            requests: Arc::clone(&self.requests),
+            interrupt: self.interrupt.clone(),
+            usage: Arc::clone(&self.usage),
+        };
+        SourceInstance::new(&self.plugin, host, limits).await
+    }
+
+    /// A new instance, opened.
+    ///
+    /// # Errors
+    /// As it was told to, or it died.
+    pub async fn opened(
+        &self,
+        settings: &str,
+        limits: &CallLimits,
+    ) -> Result<SourceInstance, CallError> {
+        let mut instance = self.instance(limits).await?;
+        open(&mut instance, settings).await?;
+        Ok(instance)
+    }
+
+    /// Shows that a new instance works.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn works(&self) {
+        let mut instance = self
+            .opened("{}", &patient())
+            .await
+            .expect("a decent instance opens");
+        let polled = instance.poll(POLL).await.expect("a decent instance polls");
+        assert_eq!(values(&polled), ["1"]);
+        instance.close().await.expect("a decent instance closes");
+    }
+}
+
+/// Opens an instance.
+///
+/// # Errors
+/// As it was told to, or it died.
+pub async fn open(instance: &mut SourceInstance, settings: &str) -> Result<Vec<Feed>, CallError> {
+    let context = Context {
+        connector: "hostile".to_owned(),
+        delivery: Delivery::ExactlyOnce,
+        role: Role::Task(0),
+        tasks: 1,
+    };
+    let slot = Slot {
+        id: "only".to_owned(),
+        settings: "{}".to_owned(),
+    };
+    instance
+        .open(context, settings.to_owned(), slot, Vec::new(), None)
+        .await
+}
+
+/// The values of all records.
+///
+/// # Panics
+/// A batch is malformed, which the instance must not let through.
+pub fn values(polled: &Polled) -> Vec<String> {
+    polled
+        .outputs
+        .iter()
+        .flat_map(|output| {
+            let batch =
+                jackfield_batch::Batch::parse(&output.records, &jackfield_batch::Limits::default())
+                    .expect("batches are checked before they come here");
+            batch
+                .iter()
+                .map(|record| {
+                    String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
