@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use iceberg::spec::{PrimitiveType, Schema, Type};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
 
 const CODEC: &str = "write.parquet.compression-codec";
 const LEVEL: &str = "write.parquet.compression-level";
@@ -20,6 +22,7 @@ const LEVEL_DEFAULT: i32 = 1;
 /// From a table's properties; `level` is the settings', and goes first.
 pub(crate) fn writer_properties(
     table: &HashMap<String, String>,
+    schema: &Schema,
     level: Option<i32>,
 ) -> Result<WriterProperties, String> {
     let compression = match table.get(CODEC).map(String::as_str).unwrap_or("zstd") {
@@ -54,7 +57,31 @@ pub(crate) fn writer_properties(
     if let Some(bytes) = number(table, DICTIONARY_BYTES)? {
         properties = properties.set_dictionary_page_size_limit(bytes);
     }
-    Ok(properties.build())
+    Ok(encodings(properties, schema).build())
+}
+
+/// Times rise a little from row to row: their differences are small, and a dictionary of them is
+/// built in vain. Other whole numbers get theirs when a dictionary does not pay.
+fn encodings(mut properties: WriterPropertiesBuilder, schema: &Schema) -> WriterPropertiesBuilder {
+    for field in schema.as_struct().fields() {
+        let Type::Primitive(primitive) = field.field_type.as_ref() else {
+            continue;
+        };
+        let column = || ColumnPath::from(field.name.as_str());
+        let delta = Encoding::DELTA_BINARY_PACKED;
+        properties = match primitive {
+            PrimitiveType::Timestamp | PrimitiveType::Timestamptz | PrimitiveType::Time => {
+                properties
+                    .set_column_dictionary_enabled(column(), false)
+                    .set_column_encoding(column(), delta)
+            }
+            PrimitiveType::Long | PrimitiveType::Int | PrimitiveType::Date => {
+                properties.set_column_encoding(column(), delta)
+            }
+            _ => properties,
+        };
+    }
+    properties
 }
 
 fn number<T: std::str::FromStr>(
@@ -84,8 +111,6 @@ pub(crate) fn of_new_table(level: Option<i32>) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use parquet::schema::types::ColumnPath;
-
     use super::*;
 
     fn compression(table: &[(&str, &str)], level: Option<i32>) -> Result<Compression, String> {
@@ -93,7 +118,8 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        writer_properties(&table, level).map(|it| it.compression(&ColumnPath::from("x")))
+        let schema = Schema::builder().build().unwrap();
+        writer_properties(&table, &schema, level).map(|it| it.compression(&ColumnPath::from("x")))
     }
 
     #[test]

@@ -270,6 +270,7 @@ impl Task {
         if open.files.is_none() {
             let properties = writer_properties(
                 open.table.metadata().properties(),
+                open.table.metadata().current_schema(),
                 self.settings.compression_level,
             )
             .map_err(Failure::Misconfigured)?;

@@ -41,7 +41,7 @@ impl fmt::Display for HumanDuration {
         let whole = UNITS
             .iter()
             .rev()
-            .find(|(_, unit)| ms > 0 && ms % u128::from(*unit) == 0);
+            .find(|(_, unit)| ms > 0 && ms.is_multiple_of(u128::from(*unit)));
         let (name, unit) = whole.unwrap_or(&UNITS[1]);
         write!(f, "{}{name}", ms / u128::from(*unit))
     }

@@ -11,6 +11,8 @@ use crate::tree::{Content, Origin, Scalar};
 use std::fmt::Display;
 use std::time::Duration;
 
+const ONE_VALUE: &str = "write one value, without brackets and without keys below it";
+
 /// `expected …, found …`, with the value where it may be shown.
 pub(crate) fn wrong_type(place: &Place<'_>, expected: &str) -> Finding {
     let found = match &place.node.content {
@@ -47,7 +49,7 @@ pub(crate) fn with_value(finding: Finding, place: &Place<'_>) -> Finding {
 /// The scalar of a place that is not a secret's; `None` after a finding.
 fn scalar<'a>(place: &'a Place<'_>, expected: &str, findings: &mut Findings) -> Option<&'a Scalar> {
     let Content::Scalar(scalar) = &place.node.content else {
-        findings.push(wrong_type(place, expected));
+        findings.push(wrong_type(place, expected).mend(ONE_VALUE));
         return None;
     };
     match scalar.origin {
@@ -145,7 +147,7 @@ pub(crate) fn secret(_: &Shape, place: &Place<'_>, findings: &mut Findings) -> O
             None
         }
         Content::List(_) | Content::Map(_) => {
-            findings.push(wrong_type(place, "text"));
+            findings.push(wrong_type(place, "text").mend(ONE_VALUE));
             None
         }
     }

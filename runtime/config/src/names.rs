@@ -101,15 +101,25 @@ pub(crate) fn nearest<'a>(
     let (name, mistakes_max) = (plain(name), (name.chars().count() / 3).max(1));
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&name, &plain(candidate)),
-                candidate,
-            )
-        })
+        .map(|candidate| (mistakes(&name, &plain(candidate)), candidate))
         .filter(|(mistakes, _)| *mistakes <= mistakes_max)
         .min_by_key(|(mistakes, _)| *mistakes)
         .map(|(_, candidate)| candidate)
+}
+
+/// How far two names are from each other. One that goes on where the other ends is near.
+fn mistakes(name: &str, candidate: &str) -> usize {
+    /// Shorter beginnings are a chance.
+    const BEGINNING_CHARS_MIN: usize = 3;
+    let (short, long) = if name.len() < candidate.len() {
+        (name, candidate)
+    } else {
+        (candidate, name)
+    };
+    if short.len() >= BEGINNING_CHARS_MIN && long.starts_with(short) {
+        return 1;
+    }
+    strsim::damerau_levenshtein(name, candidate)
 }
 
 /// `` did you mean `x`? ``, or what there is.
@@ -149,6 +159,7 @@ mod tests {
             ("Topics", Some("topics")),
             ("on_bad_record", Some("on-bad-record")),
             ("task", Some("tasks")),
+            ("topics-list", Some("topics")),
             ("parallelism", None),
             ("x", None),
         ] {

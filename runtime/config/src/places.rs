@@ -189,12 +189,6 @@ pub(crate) fn url(shape: &Shape, place: &Place<'_>, findings: &mut Findings) -> 
         _ => (["https", "http"], "https://host/path"),
     };
     let text = leaf::text(shape, place, findings)?;
-    let shown = |uri: &Url| {
-        let mut uri = uri.clone();
-        uri.set_query(uri.query().map(|_| "…"));
-        let _ = uri.set_password(uri.password().map(|_| "***"));
-        uri.to_string()
-    };
     let problem = match Url::parse(&text) {
         Err(error) => (error.to_string(), format!("write `{example}`")),
         Ok(uri) if !schemes.contains(&uri.scheme()) => (
@@ -217,7 +211,7 @@ pub(crate) fn url(shape: &Shape, place: &Place<'_>, findings: &mut Findings) -> 
             findings.push(
                 place
                     .error(Kind::BadValue, "a grant is an origin and a path")
-                    .value(shown(&uri))
+                    .value(uri[..url::Position::AfterPath].to_owned())
                     .mend("remove everything from `?` or `#` on"),
             );
             return None;

@@ -49,7 +49,10 @@ impl Scalar {
             Meaning::Fraction(number) => Number::from_f64(number)
                 .map(Value::Number)
                 .ok_or_else(|| too_large(&self.text)),
-            Meaning::LeadingZero => Err(leading_zero(&self.text)),
+            Meaning::LeadingZero => {
+                let (message, mend) = leading_zero(&self.text);
+                Err((message, format!("{mend}, or quotes for text")))
+            }
             Meaning::NotANumberWeKeep => Err(too_large(&self.text)),
         }
     }
@@ -64,15 +67,16 @@ fn too_large(text: &str) -> (&'static str, String) {
 
 pub(crate) fn leading_zero(text: &str) -> (&'static str, String) {
     let digits = text.trim_start_matches(['+', '-', '0']);
+    let minus = if text.starts_with('-') { "-" } else { "" };
     let decimal = if digits.is_empty() { "0" } else { digits };
-    let octal = if digits.is_empty() || digits.contains(['8', '9']) {
+    let octal = if digits.is_empty() || !minus.is_empty() || digits.contains(['8', '9']) {
         String::new()
     } else {
         format!(", 0o{digits} for the octal number")
     };
     (
         "a number with a leading zero is octal to some and decimal to others",
-        format!("write {decimal} for the decimal number{octal}, or quotes for text"),
+        format!("write {minus}{decimal} for the decimal number{octal}"),
     )
 }
 

@@ -91,7 +91,10 @@ pub(crate) struct Path(String);
 
 impl Path {
     pub(crate) fn key(&self, key: &str) -> Path {
-        let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
+        // A longer key is no name, and would be repeated in every path below it.
+        const PLAIN_CHARS_MAX: usize = 80;
+        let plain = (1..=PLAIN_CHARS_MAX).contains(&key.len())
+            && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
         let key = if plain {
             key.to_owned()
         } else {

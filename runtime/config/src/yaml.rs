@@ -13,6 +13,9 @@ pub const NODES_MAX: usize = 200_000;
 /// Deepest nesting: configuration needs ten, plugin settings some more. Bounds recursion.
 pub const DEPTH_MAX: usize = 64;
 
+pub(crate) const EMPTY: &str = "the file is empty";
+pub(crate) const EMPTY_MEND: &str = "begin with `pipelines:`; docs/SETTINGS.md explains every key";
+
 /// The tree of a file, or why there is none. A tree may come with errors in `findings`, such as a
 /// key given twice.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
@@ -31,7 +34,13 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     }
     let mut builder = Builder::default();
     match builder.read(text, findings) {
-        Ok(()) => builder.root,
+        Ok(()) => {
+            if builder.root.is_none() {
+                let at = Pos { line: 1, column: 1 };
+                findings.push(Finding::error(Kind::Empty, "", at, EMPTY).mend(EMPTY_MEND));
+            }
+            builder.root
+        }
         Err(finding) => {
             findings.push(*finding);
             None

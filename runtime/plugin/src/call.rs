@@ -91,7 +91,11 @@ impl<G> Caller<G> {
 
     /// Waits for the call, no longer than its deadline. The future borrows nothing of the caller,
     /// whose store could not be shared with the thread that the call goes on in.
-    pub(crate) fn within<T, F>(&self, call: Call, answer: F) -> impl Future<Output = Outcome<T>> + use<G, T, F>
+    pub(crate) fn within<T, F>(
+        &self,
+        call: Call,
+        answer: F,
+    ) -> impl Future<Output = Outcome<T>> + use<G, T, F>
     where
         F: Future<Output = wasmtime::Result<T>>,
     {

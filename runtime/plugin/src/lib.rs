@@ -35,6 +35,8 @@ mod sink_instance;
 mod source_instance;
 mod state;
 mod stderr;
+#[cfg(test)]
+mod testing;
 mod types;
 mod usage;
 mod websocket;

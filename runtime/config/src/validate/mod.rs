@@ -45,7 +45,7 @@ fn file(root: &Node, context: &ParseContext<'_>, findings: &mut Findings) -> Opt
         Content::List(_) => false,
     };
     if is_empty {
-        findings.push(nothing("", root.at, "the file is empty").mend("begin with `pipelines:`"));
+        findings.push(nothing("", root.at, yaml::EMPTY).mend(yaml::EMPTY_MEND));
         return None;
     }
     let fields = Fields::open(&place, &FILE, findings)?;

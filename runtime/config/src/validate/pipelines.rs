@@ -149,9 +149,12 @@ pub(super) fn read(
             ))
         })
         .collect();
-    declared.plugins.warn_unused("plugin", findings);
-    declared.lakes.warn_unused("lake", findings);
-    declared.topics.warn_unused(findings);
+    // What refers to them may be among what is wrong.
+    if !findings.has_errors() {
+        declared.plugins.warn_unused("plugin", findings);
+        declared.lakes.warn_unused("lake", findings);
+        declared.topics.warn_unused(findings);
+    }
     Some(pipelines)
 }
 

@@ -2,6 +2,8 @@
 
 mod connect;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use crate::grants::WebSocketGrants;
 use crate::http_client::{URL_BYTES_MAX, without_query};

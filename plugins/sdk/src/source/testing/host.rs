@@ -312,9 +312,14 @@ impl Imports for FakeHost {
     }
 
     fn close(&self, connection: u64) {
-        let mut state = self.0.borrow_mut();
-        if let Some(it) = state.connections.iter_mut().find(|it| it.id == connection) {
-            it.state = ConnectionState::Closed;
+        let open = self
+            .0
+            .borrow()
+            .connections
+            .iter()
+            .any(|it| it.id == connection && it.state != ConnectionState::Closed);
+        if open {
+            self.closed(connection, 1000, "closed by the connector");
         }
     }
 

@@ -1,5 +1,8 @@
 //! HTTP requests of a source: the outcome arrives in the inbox, whichever instance is there then.
 
+#[cfg(test)]
+mod tests;
+
 use crate::grants::HttpGrants;
 use crate::http_client::{self, Checked, HttpError};
 use crate::inbox::{Arrival, Inbox};

@@ -1,0 +1,168 @@
+//! `jackfield run`.
+
+use crate::cli::{LogFormat, RunArgs};
+use crate::exit::Exit;
+use crate::start_error::StartError;
+use crate::{check, plugins, progress, wiring};
+use indicatif::MultiProgress;
+use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
+use jackfield_config::Config;
+use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Status};
+use jackfield_plugin::Network;
+use jackfield_schema::EmbeddedRegistry;
+use jackfield_telemetry::{Telemetry, logging};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for the last log lines: whoever reads them may be gone.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Names this installation in writers' identities, where a log is shared.
+const CLUSTER: &str = "jackfield";
+
+pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
+    let config = Config::load(&args.file)?;
+    let live = std::io::stderr().is_terminal().then(MultiProgress::new);
+    start_logging(&args, &config, live.is_some())?;
+    let mut signals = Signals::listen()?;
+    for warning in &config.warnings.findings {
+        tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
+    }
+
+    let engine = plugins::engine(&config.state_dir)?;
+    let loaded = plugins::load(&config, &engine).await?;
+    let (findings, settings) = check::settings(&config, &loaded).await?;
+    if findings.has_errors() {
+        return Err(StartError::Findings(findings));
+    }
+    let log = wiring::open_log(&config.log).await?;
+    let registry = Arc::new(EmbeddedRegistry::open(Arc::clone(&log)).await?);
+    let network = Network::new()?;
+    let wired = wiring::wire(&config, &loaded, &settings, &network).await?;
+
+    let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let clock = Clock::start();
+    let host = Host { cluster: CLUSTER.to_owned(), log, registry, telemetry: telemetry.clone(), clock };
+    let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
+    let statuses = pipelines.statuses();
+
+    let admin = AdminConfig { listen: args.listen.unwrap_or(config.admin.listen) };
+    let shown = statuses.clone();
+    let admin = AdminServer::start(admin, telemetry, move || states(&shown))
+        .map_err(|e| StartError::Admin(e.to_string()))?;
+    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
+    if let Some(lines) = &live {
+        // A line that can't be written is no reason to stop.
+        let _shown = lines.println(format!("metrics    http://{}/metrics", admin.local_addr()));
+    }
+
+    let ending = until_stopped(&args, pipelines, &statuses, clock, live, &mut signals).await;
+    admin.stop();
+    let exit = judge(&ending);
+    logging::flush(FLUSH_MAX);
+    Ok(exit)
+}
+
+fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
+    let format = match (args.log_format, config.telemetry.format) {
+        (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => logging::Format::Json,
+        (Some(LogFormat::Text), _) | (None, jackfield_config::LogFormat::Text) => logging::Format::Text,
+        // Lines for a person at a terminal, objects for what collects them.
+        (None, jackfield_config::LogFormat::Auto) if std::io::stderr().is_terminal() => logging::Format::Text,
+        (None, jackfield_config::LogFormat::Auto) => logging::Format::Json,
+    };
+    // On a terminal the live lines show progress: log lines are for what needs attention.
+    let level = if live { "warn" } else { config.telemetry.level.as_str() };
+    logging::init(format, args.log.as_deref().unwrap_or(level)).map_err(|e| StartError::Telemetry(e.to_string()))
+}
+
+async fn until_stopped(
+    args: &RunArgs,
+    pipelines: Pipelines,
+    statuses: &[Arc<Status>],
+    clock: Clock,
+    live: Option<MultiProgress>,
+    signals: &mut Signals,
+) -> Ending {
+    let shown = CancellationToken::new();
+    let progress = tokio::spawn(progress::show(statuses.to_vec(), clock, live, shown.clone()));
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping: draining"),
+        () = idle(args, &pipelines) => tracing::info!("idle, and all is committed: stopping"),
+    }
+    let ending = pipelines.shut_down(args.grace).await;
+    shown.cancel();
+    if let Err(error) = progress.await {
+        tracing::warn!(%error, "progress could not be shown");
+    }
+    ending
+}
+
+async fn idle(args: &RunArgs, pipelines: &Pipelines) {
+    match args.until_idle {
+        Some(quiet) => pipelines.until_idle(quiet).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn states(statuses: &[Arc<Status>]) -> Vec<ConnectorState> {
+    statuses
+        .iter()
+        .map(|status| {
+            let report = status.report();
+            let trace = match &report.state {
+                State::Restarting { trace } | State::Failed { trace } => Some(trace.clone()),
+                State::Unassigned | State::Running | State::Stopped => None,
+            };
+            ConnectorState {
+                connector: report.connector,
+                pipeline: report.pipeline,
+                running: report.state == State::Running,
+                state: progress::word(&report.state).to_owned(),
+                trace,
+            }
+        })
+        .collect()
+}
+
+fn judge(ending: &Ending) -> Exit {
+    let mut exit = Exit::Clean;
+    for (connector, end) in &ending.exits {
+        match end {
+            jackfield_pipeline::Exit::Drained => {}
+            jackfield_pipeline::Exit::Failed { trace } => {
+                eprintln!("{connector} FAILED: {trace}");
+                exit = if exit == Exit::Forced { exit } else { Exit::Failed };
+            }
+            jackfield_pipeline::Exit::Killed => {
+                eprintln!("{connector} was killed: the grace time ended before it had drained");
+                exit = Exit::Forced;
+            }
+        }
+    }
+    exit
+}
+
+/// SIGTERM and SIGINT: the first drains, as the second would be too late to help.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, StartError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(StartError::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(StartError::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

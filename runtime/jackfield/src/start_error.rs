@@ -1,0 +1,62 @@
+//! Why nothing was started.
+
+use crate::exit::Exit;
+use jackfield_config::{Findings, LoadError as ConfigError};
+use jackfield_log::LogError;
+use jackfield_plugin::{BadGrant, CallError, LoadError, NetworkError};
+use jackfield_schema::SchemaError;
+
+/// A start that did not happen. Its text is for people.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Findings(Findings),
+    #[error("plugin `{plugin}`: {error}")]
+    Plugin { plugin: String, error: LoadError },
+    #[error("plugin `{plugin}`: {error}")]
+    Describe { plugin: String, error: CallError },
+    #[error("plugin `{plugin}` is no {wanted}, it exports a {found}")]
+    WrongEnd { plugin: String, wanted: &'static str, found: &'static str },
+    #[error("{0}")]
+    Engine(LoadError),
+    #[error("{connector}: {error}")]
+    Grant { connector: String, error: BadGrant },
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("the log: {0}")]
+    Log(#[from] LogError),
+    #[error("the schema registry: {0}")]
+    Registry(#[from] SchemaError),
+    #[error("the lake `{lake}`: {reason}")]
+    Lake { lake: String, reason: String },
+    #[error("telemetry: {0}")]
+    Telemetry(String),
+    #[error("the admin server: {0}")]
+    Admin(String),
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+impl StartError {
+    /// The exit code that it leads to.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_)
+            | Self::Findings(_)
+            | Self::Plugin { .. }
+            | Self::Describe { .. }
+            | Self::WrongEnd { .. }
+            | Self::Grant { .. } => Exit::Invalid,
+            Self::Engine(_)
+            | Self::Network(_)
+            | Self::Log(_)
+            | Self::Registry(_)
+            | Self::Lake { .. }
+            | Self::Telemetry(_)
+            | Self::Admin(_)
+            | Self::Signals(_) => Exit::Failed,
+        }
+    }
+}
