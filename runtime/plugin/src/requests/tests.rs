@@ -311,7 +311,8 @@ async fn tls_is_checked_against_the_roots() {
     let (url, asked) = server(true).await;
     let granted =
         |network| HttpGrants::new(vec![HttpGrant::new(&url, Vec::new()).unwrap()], network);
-    let slot = Slot::of(url.clone(), Arc::clone(&asked), granted(&trusting()));
+    let network = trusting();
+    let slot = Slot::of(url.clone(), Arc::clone(&asked), granted(&network));
     assert_eq!(slot.outcome("/x", PATIENT).await.kind, Kind::Response);
     let slot = Slot::of(url.clone(), asked, granted(&distrusting()));
     let (error, message) = slot.fails("/x", PATIENT).await;
