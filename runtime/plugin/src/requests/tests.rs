@@ -314,7 +314,8 @@ async fn tls_is_checked_against_the_roots() {
     let network = trusting();
     let slot = Slot::of(url.clone(), Arc::clone(&asked), granted(&network));
     assert_eq!(slot.outcome("/x", PATIENT).await.kind, Kind::Response);
-    let slot = Slot::of(url.clone(), asked, granted(&distrusting()));
+    let network = distrusting();
+    let slot = Slot::of(url.clone(), asked, granted(&network));
     let (error, message) = slot.fails("/x", PATIENT).await;
     assert!(
         error == RequestError::Unreachable && message.contains("certificate"),
