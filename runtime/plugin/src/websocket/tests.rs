@@ -98,6 +98,12 @@ async fn upgraded(stream: TcpStream) -> WebSocketStream<TcpStream> {
     accept_async(stream).await.unwrap()
 }
 
+/// Accepts, and never says a word.
+async fn silent(stream: TcpStream) {
+    let _kept_open = stream;
+    std::future::pending().await
+}
+
 /// Reads until the peer is gone.
 async fn drain<S>(socket: &mut WebSocketStream<S>)
 where
@@ -334,7 +340,7 @@ async fn a_port_that_nobody_listens_on_is_an_event_too() {
 
 #[tokio::test]
 async fn a_server_that_never_upgrades_is_given_up() {
-    let slot = Slot::with(|_silent| std::future::pending()).await;
+    let slot = Slot::with(silent).await;
     let patience = Patience {
         connect: Duration::from_millis(200),
         ..brisk()
@@ -426,7 +432,7 @@ async fn notes_and_ends_are_listed_until_they_are_settled() {
 
 #[tokio::test]
 async fn a_send_queue_is_bounded() {
-    let slot = Slot::with(|_silent| std::future::pending()).await;
+    let slot = Slot::with(silent).await;
     let id = slot.open();
     for _ in 0..SEND_QUEUE_MAX {
         slot.connections.send(id, "x".to_owned()).unwrap();
@@ -444,7 +450,7 @@ async fn a_send_queue_is_bounded() {
 
 #[tokio::test]
 async fn so_many_connections_and_no_more() {
-    let slot = Slot::with(|_silent| std::future::pending()).await;
+    let slot = Slot::with(silent).await;
     for _ in 0..CONNECTIONS_MAX {
         slot.open();
     }
