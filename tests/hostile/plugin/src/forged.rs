@@ -8,6 +8,7 @@ use crate::bindings::jackfield::connector::types::{Rejection, Schema, SchemaKind
 use crate::bindings::jackfield::connector::websocket::Error as WebSocketError;
 use crate::bindings::jackfield::connector::{inbox, requests, websocket};
 use crate::no_counts;
+use jackfield_batch::event::Events;
 use jackfield_batch::{BatchWriter, Limits as BatchLimits, Record};
 
 /// The answer to a poll.
@@ -75,13 +76,26 @@ pub(crate) fn polled(
         "misconfigured" => return Err(Failure::Misconfigured("x".repeat(1 << 20))),
         "reach" => reach(url, &mut polled),
         "hammer" => hammer(url, &mut polled),
-        "take" => {
-            let events = inbox::receive(1 << 20, limits.wait_ms);
-            polled.outputs = vec![output(0, batch(&events.len().to_string()))];
+        "take" => take(limits.wait_ms, &mut polled),
+        "take-and-panic" => {
+            take(limits.wait_ms, &mut polled);
+            panic!("with events in hand");
         }
         _ => {}
     }
     Ok(polled)
+}
+
+/// Takes events decently: one record with their numbers, done through the last.
+fn take(wait_ms: u32, polled: &mut Polled) {
+    let packed = inbox::receive(1 << 20, wait_ms);
+    let events = Events::parse(&packed).expect("the host packs them");
+    let numbers: Vec<String> = events
+        .iter()
+        .map(|event| event.number.to_string())
+        .collect();
+    polled.outputs = vec![output(0, batch(&numbers.join(" ")))];
+    polled.done_through = events.iter().last().map_or(0, |event| event.number);
 }
 
 /// Asks for what is not granted; every refusal must be of the kind `denied`.
