@@ -1,1 +1,20 @@
-//! placeholder
+//! The admin server: health and metrics over HTTP.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/livez` | 200 as long as the process can answer at all |
+//! | `/readyz` | each connector's state as JSON; 200 when all of them run, else 503 |
+//! | `/metrics` | the metrics in Prometheus' text format |
+//!
+//! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
+//! asks it too much gets in nobody else's way. It knows nothing of pipelines: who starts it gives a
+//! function that tells the states, and that function may be as slow as it likes.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod connections;
+mod health;
+mod metrics;
+mod server;
+
+pub use health::ConnectorState;
+pub use server::{AdminConfig, AdminError, AdminServer};
