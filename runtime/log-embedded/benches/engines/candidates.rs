@@ -14,8 +14,12 @@ pub(crate) enum Candidate {
     /// redb, allocator state kept at each commit: no repair after a kill.
     RedbQuick,
 }
-pub(crate) const KINDS: [Candidate; 4] =
-    [Candidate::Fjall, Candidate::FjallBlobs, Candidate::Redb, Candidate::RedbQuick];
+pub(crate) const KINDS: [Candidate; 4] = [
+    Candidate::Fjall,
+    Candidate::FjallBlobs,
+    Candidate::Redb,
+    Candidate::RedbQuick,
+];
 
 /// Topic, partition, base offset.
 pub(crate) type Key = [u8; 16];
@@ -47,9 +51,12 @@ pub(crate) fn open(kind: Candidate, dir: &Path) -> Result<Box<dyn Engine>, Strin
             let options = || {
                 let options = fjall::KeyspaceCreateOptions::default()
                     .max_memtable_size(32 << 20)
-                    .data_block_compression_policy(fjall::config::CompressionPolicy::all(fjall::CompressionType::None));
+                    .data_block_compression_policy(fjall::config::CompressionPolicy::all(
+                        fjall::CompressionType::None,
+                    ));
                 if kind == Candidate::FjallBlobs {
-                    let blobs = fjall::KvSeparationOptions::default().compression(fjall::CompressionType::None);
+                    let blobs = fjall::KvSeparationOptions::default()
+                        .compression(fjall::CompressionType::None);
                     options.with_kv_separation(Some(blobs))
                 } else {
                     options
@@ -64,7 +71,10 @@ pub(crate) fn open(kind: Candidate, dir: &Path) -> Result<Box<dyn Engine>, Strin
                 .set_cache_size(32 << 20)
                 .create(dir.join("log.redb"))
                 .map_err(|e| text(&e))?;
-            let engine = RedbEngine { db, quick: kind == Candidate::RedbQuick };
+            let engine = RedbEngine {
+                db,
+                quick: kind == Candidate::RedbQuick,
+            };
             engine.commit(&[], &[])?;
             Ok(Box::new(engine))
         }
@@ -78,9 +88,16 @@ struct FjallEngine {
 
 impl Engine for FjallEngine {
     fn commit(&self, puts: &[(Key, Arc<[u8]>)], deletes: &[Key]) -> Result<(), String> {
-        let mut batch = self.db.batch().durability(Some(fjall::PersistMode::SyncData));
+        let mut batch = self
+            .db
+            .batch()
+            .durability(Some(fjall::PersistMode::SyncData));
         for (key, value) in puts {
-            batch.insert(&self.batches, &key[..], fjall::UserValue::from(Arc::clone(value)));
+            batch.insert(
+                &self.batches,
+                &key[..],
+                fjall::UserValue::from(Arc::clone(value)),
+            );
         }
         for key in deletes {
             batch.remove(&self.batches, &key[..]);
@@ -88,7 +105,11 @@ impl Engine for FjallEngine {
         batch.commit().map_err(|e| format!("{e:?}"))
     }
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.batches.get(key).map_err(|e| format!("{e:?}"))?.map(|value| value.to_vec()))
+        Ok(self
+            .batches
+            .get(key)
+            .map_err(|e| format!("{e:?}"))?
+            .map(|value| value.to_vec()))
     }
     fn count(&self) -> u64 {
         self.batches.len().unwrap() as u64
@@ -129,6 +150,12 @@ impl Engine for RedbEngine {
     }
     fn count(&self) -> u64 {
         use redb::{ReadableDatabase, ReadableTableMetadata};
-        self.db.begin_read().unwrap().open_table(BATCHES).unwrap().len().unwrap()
+        self.db
+            .begin_read()
+            .unwrap()
+            .open_table(BATCHES)
+            .unwrap()
+            .len()
+            .unwrap()
     }
 }

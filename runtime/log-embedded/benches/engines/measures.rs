@@ -28,7 +28,9 @@ fn value(bytes: usize) -> Arc<[u8]> {
 }
 
 fn group(first: u64, n: usize, value: &Arc<[u8]>) -> Vec<(Key, Arc<[u8]>)> {
-    (first..first + n as u64).map(|offset| (key(offset), Arc::clone(value))).collect()
+    (first..first + n as u64)
+        .map(|offset| (key(offset), Arc::clone(value)))
+        .collect()
 }
 
 /// Bytes allocated below a folder.
@@ -51,14 +53,30 @@ fn disk(dir: &Path) -> f64 {
 /// Bytes this process caused to be written, and its CPU seconds.
 fn usage() -> (f64, f64) {
     let io = std::fs::read_to_string("/proc/self/io").unwrap();
-    let written = io.lines().find_map(|l| l.strip_prefix("write_bytes: ")).unwrap().parse::<f64>().unwrap();
+    let written = io
+        .lines()
+        .find_map(|l| l.strip_prefix("write_bytes: "))
+        .unwrap()
+        .parse::<f64>()
+        .unwrap();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     (written, ticks / 100.0)
 }
 
-pub(crate) fn throughput(kind: Candidate, dir: &Path, batch: usize, per_sync: usize, bytes: usize) -> Vec<f64> {
+pub(crate) fn throughput(
+    kind: Candidate,
+    dir: &Path,
+    batch: usize,
+    per_sync: usize,
+    bytes: usize,
+) -> Vec<f64> {
     let dir = fresh(dir);
     let engine = open(kind, dir.path()).unwrap();
     let value = value(batch);
@@ -66,7 +84,9 @@ pub(crate) fn throughput(kind: Candidate, dir: &Path, batch: usize, per_sync: us
     let began = Instant::now();
     let mut offset = 0;
     while (offset as usize) * batch < bytes {
-        engine.commit(&group(offset, per_sync, &value), &[]).unwrap();
+        engine
+            .commit(&group(offset, per_sync, &value), &[])
+            .unwrap();
         offset += per_sync as u64;
     }
     let seconds = began.elapsed().as_secs_f64();
@@ -120,7 +140,12 @@ pub(crate) fn latency(kind: Candidate, dir: &Path, batch: usize, n: usize) -> Ve
     }
     stop.store(true, Ordering::Release);
     let mut reads = reader.join().unwrap();
-    vec![quantile(&mut times, 0.5), quantile(&mut times, 0.99), quantile(&mut reads, 0.5), quantile(&mut reads, 0.99)]
+    vec![
+        quantile(&mut times, 0.5),
+        quantile(&mut times, 0.99),
+        quantile(&mut reads, 0.5),
+        quantile(&mut reads, 0.99),
+    ]
 }
 
 pub(crate) fn retention(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
@@ -133,7 +158,9 @@ pub(crate) fn retention(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
     let began = Instant::now();
     let (mut offset, mut start) = (0, 0);
     while (offset as usize) * BATCH < bytes {
-        let deletes: Vec<Key> = (start..u64::saturating_sub(offset, KEPT)).map(key).collect();
+        let deletes: Vec<Key> = (start..u64::saturating_sub(offset, KEPT))
+            .map(key)
+            .collect();
         start += deletes.len() as u64;
         engine.commit(&group(offset, 16, &value), &deletes).unwrap();
         offset += 16;
@@ -142,25 +169,39 @@ pub(crate) fn retention(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
     let appended = offset as f64 * BATCH as f64;
     let kept = disk(dir.path()) / (KEPT as f64 * BATCH as f64);
     drop(engine);
-    vec![appended / RECORD_BYTES / seconds, kept, (usage().0 - before) / appended]
+    vec![
+        appended / RECORD_BYTES / seconds,
+        kept,
+        (usage().0 - before) / appended,
+    ]
 }
 
 /// Appends for ever, saying how far it came.
 pub(crate) fn child(task: &str) {
     let (kind, dir) = task.split_once(':').unwrap();
-    let kind = *crate::KINDS.iter().find(|k| format!("{k:?}") == kind).unwrap();
+    let kind = *crate::KINDS
+        .iter()
+        .find(|k| format!("{k:?}") == kind)
+        .unwrap();
     let engine = open(kind, Path::new(dir)).unwrap();
     let value = value(200_000);
     for round in 0_u64.. {
         engine.commit(&group(round * 16, 16, &value), &[]).unwrap();
-        std::fs::write(Path::new(dir).join("acknowledged"), (round * 16 + 16).to_string()).unwrap();
+        std::fs::write(
+            Path::new(dir).join("acknowledged"),
+            (round * 16 + 16).to_string(),
+        )
+        .unwrap();
     }
 }
 
 pub(crate) fn reopen(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
     let dir = fresh(dir);
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .env("ENGINES_CHILD", format!("{kind:?}:{}", dir.path().display()))
+        .env(
+            "ENGINES_CHILD",
+            format!("{kind:?}:{}", dir.path().display()),
+        )
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -175,7 +216,12 @@ pub(crate) fn reopen(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
         std::thread::sleep(Duration::from_millis(20));
     }
     let resident = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let resident = resident.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB");
+    let resident = resident
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB");
     let resident = resident.parse::<f64>().unwrap() / 1024.0;
     child.kill().unwrap();
     child.wait().unwrap();
@@ -184,7 +230,9 @@ pub(crate) fn reopen(kind: Candidate, dir: &Path, bytes: usize) -> Vec<f64> {
     let engine = open(kind, dir.path()).unwrap();
     let opened = began.elapsed().as_secs_f64() * 1e3;
     let held = engine.count();
-    let lost = (0..acknowledged).filter(|offset| engine.get(&key(*offset)).unwrap().is_none()).count();
+    let lost = (0..acknowledged)
+        .filter(|offset| engine.get(&key(*offset)).unwrap().is_none())
+        .count();
     vec![opened, held as f64 * 200_000.0 / 1e9, lost as f64, resident]
 }
 
@@ -210,11 +258,15 @@ pub(crate) fn full_disk(kind: Candidate, dir: &Path) -> String {
             Err(e) => break e,
         }
     };
-    let readable = (0..offset).filter(|o| engine.get(&key(*o)).is_ok_and(|value| value.is_some())).count();
+    let readable = (0..offset)
+        .filter(|o| engine.get(&key(*o)).is_ok_and(|value| value.is_some()))
+        .count();
     drop(engine);
     let full = match open(kind, &dir.path().join("log")) {
         Ok(engine) => {
-            let held = (0..offset).filter(|o| engine.get(&key(*o)).is_ok_and(|value| value.is_some())).count();
+            let held = (0..offset)
+                .filter(|o| engine.get(&key(*o)).is_ok_and(|value| value.is_some()))
+                .count();
             format!("reopened while full: {held} readable")
         }
         Err(e) => format!("not to be opened while full: {e}"),
@@ -225,13 +277,20 @@ pub(crate) fn full_disk(kind: Candidate, dir: &Path) -> String {
     let after = match &reopened {
         Ok(engine) => {
             let held = engine.count();
-            let lost = (0..offset).filter(|o| !engine.get(&key(*o)).is_ok_and(|value| value.is_some())).count();
+            let lost = (0..offset)
+                .filter(|o| !engine.get(&key(*o)).is_ok_and(|value| value.is_some()))
+                .count();
             let appended = engine.commit(&group(held, 4, &value), &[]).is_ok();
-            format!("reopened in {:?} with {held} held, {lost} lost, appends again: {appended}", began.elapsed())
+            format!(
+                "reopened in {:?} with {held} held, {lost} lost, appends again: {appended}",
+                began.elapsed()
+            )
         }
         Err(e) => format!("could not be reopened: {e}"),
     };
     drop(reopened);
     Command::new("umount").arg(&path).status().unwrap();
-    format!("{offset} batches, then {refused}; {readable} readable then; {full}; with space again {after}")
+    format!(
+        "{offset} batches, then {refused}; {readable} readable then; {full}; with space again {after}"
+    )
 }

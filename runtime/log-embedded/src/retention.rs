@@ -1,0 +1,153 @@
+//! What becomes of old records: a thread of its own finds them, the committer deletes them.
+
+use crate::command::Command;
+use crate::committer::now_ms;
+use crate::keys::{self, Place};
+use crate::log::Shared;
+use crate::topics::{Keep, Topic, count};
+use bytes::Bytes;
+use jackfield_log::LogError;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::WeakSender;
+
+/// Batches deleted at once: keeps a deletion from holding up appends.
+const BATCHES_MAX: usize = 500;
+/// Bytes of batches looked at in one go.
+const LOOK_BYTES: usize = 4 << 20;
+
+/// Looks for old records until the other end of `stop` is dropped.
+///
+/// A group that reads a topic keeps the records that it has not committed, whatever their age; so
+/// does, for one more retention, a group that nobody has joined since the log was opened.
+pub(crate) fn run(shared: &Arc<Shared>, commands: &WeakSender<Command>, stop: &mpsc::Receiver<()>) {
+    let opened = Instant::now();
+    loop {
+        match stop.recv_timeout(shared.config.retention_every) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        if let Err(why) = look(shared, commands, opened.elapsed()) {
+            tracing::warn!(%why, "old records are not deleted");
+        }
+    }
+}
+
+fn look(
+    shared: &Shared,
+    commands: &WeakSender<Command>,
+    open_for: Duration,
+) -> Result<(), LogError> {
+    for topic in shared.topics.all() {
+        for partition in 0..topic.info.partitions {
+            while let Some(command) = trim(shared, &topic, partition, open_for)? {
+                let more = matches!(&command, Command::Trim { batches, .. } if batches.len() == BATCHES_MAX);
+                if !ask(commands, command) {
+                    return Ok(());
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+    purge(shared, commands)
+}
+
+/// False: the log is being closed.
+fn ask(commands: &WeakSender<Command>, command: Command) -> bool {
+    commands
+        .upgrade()
+        .is_some_and(|commands| commands.blocking_send(command).is_ok())
+}
+
+/// What is due of one partition.
+fn trim(
+    shared: &Shared,
+    topic: &Arc<Topic>,
+    number: i32,
+    open_for: Duration,
+) -> Result<Option<Command>, LogError> {
+    let age = match topic.retention.age {
+        Some(Keep::All) => None,
+        Some(Keep::Most(age)) => Some(age),
+        None => shared.config.retention,
+    };
+    let bytes_max = match topic.retention.bytes {
+        Some(Keep::All) => None,
+        Some(Keep::Most(bytes)) => Some(bytes),
+        None => shared.config.retention_bytes,
+    };
+    if age.is_none() && bytes_max.is_none() {
+        return Ok(None);
+    }
+    let (ends, bytes) = {
+        let partition = topic.partition(number)?;
+        (partition.ends, partition.bytes)
+    };
+    let place = topic.place(number);
+    let orphans = age.is_none_or(|age| open_for < age);
+    let wanted = shared
+        .groups
+        .lowest_wanted(place, orphans)
+        .unwrap_or(i64::MAX);
+    let too_old = |appended_ms: i64| {
+        let age_ms = now_ms().saturating_sub(appended_ms);
+        age.is_some_and(|age| u64::try_from(age_ms).is_ok_and(|ms| Duration::from_millis(ms) > age))
+    };
+    let mut start = ends.start;
+    let mut batches: Vec<Bytes> = Vec::new();
+    'looking: while start < ends.end && batches.len() < BATCHES_MAX {
+        let read = shared.engine.read(place, start, ends.end, LOOK_BYTES)?;
+        if read.is_empty() {
+            break;
+        }
+        for stored in read {
+            let end = stored.base + count(&stored.batch)?;
+            let newest = end >= ends.end;
+            let too_much = bytes_max
+                .is_some_and(|max| !newest && bytes.saturating_sub(stored.bytes_before) > max);
+            if end > wanted
+                || !(too_old(stored.appended_ms) || too_much)
+                || batches.len() >= BATCHES_MAX
+            {
+                break 'looking;
+            }
+            batches.push(Bytes::copy_from_slice(&keys::batch(place, stored.base)));
+            start = end;
+        }
+    }
+    Ok((!batches.is_empty()).then(|| Command::Trim {
+        topic: Arc::clone(topic),
+        partition: number,
+        start,
+        batches,
+    }))
+}
+
+/// What is left of deleted topics.
+fn purge(shared: &Shared, commands: &WeakSender<Command>) -> Result<(), LogError> {
+    for (key, partitions) in shared.engine.all(&keys::all_deleted())? {
+        let Ok(topic) = uuid::Uuid::from_slice(&key[1..]) else {
+            continue;
+        };
+        let partitions = partitions
+            .first_chunk()
+            .map_or(0, |bytes| i32::from_le_bytes(*bytes));
+        let batches = shared.engine.batch_keys(topic.as_bytes(), BATCHES_MAX)?;
+        let last = batches.len() < BATCHES_MAX;
+        let partitions = (0..partitions)
+            .map(|partition| Place { topic, partition })
+            .collect();
+        let command = Command::Purge {
+            topic,
+            partitions,
+            batches,
+            last,
+        };
+        if !ask(commands, command) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
