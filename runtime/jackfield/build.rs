@@ -11,5 +11,8 @@ fn main() {
         .ok()
         .filter(|output| output.status.success())
         .and_then(|output| String::from_utf8(output.stdout).ok());
-    println!("cargo:rustc-env=JACKFIELD_COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
+    println!(
+        "cargo:rustc-env=JACKFIELD_COMMIT={}",
+        commit.as_deref().map_or("unknown", str::trim)
+    );
 }

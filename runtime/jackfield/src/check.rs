@@ -23,7 +23,11 @@ pub(crate) async fn check(args: CheckArgs) -> Result<Exit, StartError> {
     } else {
         println!("{findings}");
     }
-    Ok(if findings.has_errors() { Exit::Invalid } else { Exit::Clean })
+    Ok(if findings.has_errors() {
+        Exit::Invalid
+    } else {
+        Exit::Clean
+    })
 }
 
 async fn of(config: &Config) -> Result<Findings, StartError> {
@@ -44,8 +48,14 @@ pub(crate) async fn settings(
     let mut findings = Findings::new(config.warnings.file.clone());
     let mut checked = Checked::new();
     for pipeline in config.pipelines.values() {
-        let source = pipeline.source.iter().map(|s| (&s.connector, &s.plugin, &s.settings, End::Source));
-        let sinks = pipeline.sinks.values().map(|s| (&s.connector, &s.plugin, &s.settings, End::Sink));
+        let source = pipeline
+            .source
+            .iter()
+            .map(|s| (&s.connector, &s.plugin, &s.settings, End::Source));
+        let sinks = pipeline
+            .sinks
+            .values()
+            .map(|s| (&s.connector, &s.plugin, &s.settings, End::Sink));
         for (connector, plugin, settings, end) in source.chain(sinks) {
             let loaded = plugins::used(plugins, plugin);
             check_world(plugin, end, loaded.plugin.world())?;
@@ -73,7 +83,10 @@ async fn by_component(
         .plugin
         .check(&whole.to_string(), &loaded.limits)
         .await
-        .map_err(|error| StartError::Describe { plugin: plugin.to_owned(), error })?;
+        .map_err(|error| StartError::Describe {
+            plugin: plugin.to_owned(),
+            error,
+        })?;
     for finding in found {
         let severity = match finding.severity {
             Severity::Error => jackfield_config::Severity::Error,
@@ -92,7 +105,11 @@ fn check_world(plugin: &str, end: End, world: World) -> Result<(), StartError> {
     if world == wanted {
         return Ok(());
     }
-    Err(StartError::WrongEnd { plugin: plugin.to_owned(), wanted: word(wanted), found: word(world) })
+    Err(StartError::WrongEnd {
+        plugin: plugin.to_owned(),
+        wanted: word(wanted),
+        found: word(world),
+    })
 }
 
 pub(crate) fn word(world: World) -> &'static str {

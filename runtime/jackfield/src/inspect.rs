@@ -13,11 +13,20 @@ pub(crate) async fn inspect(file: &Path, json: bool) -> Result<Exit, StartError>
     let scratch = Scratch::new()?;
     let engine = plugins::engine(scratch.0.path())?;
     let name = || file.display().to_string();
-    let plugin = engine.load(file, None).await.map_err(|error| StartError::Plugin { plugin: name(), error })?;
+    let plugin = engine
+        .load(file, None)
+        .await
+        .map_err(|error| StartError::Plugin {
+            plugin: name(),
+            error,
+        })?;
     let description = plugin
         .describe(&CallLimits::default())
         .await
-        .map_err(|error| StartError::Describe { plugin: name(), error })?;
+        .map_err(|error| StartError::Describe {
+            plugin: name(),
+            error,
+        })?;
     let delivery = match description.delivery {
         Delivery::AtLeastOnce => "at-least-once",
         Delivery::ExactlyOnce => "exactly-once",
@@ -40,7 +49,7 @@ pub(crate) async fn inspect(file: &Path, json: bool) -> Result<Exit, StartError>
         return Ok(Exit::Clean);
     }
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     table.add_row(["name", &description.name]);
     table.add_row(["version", &description.version]);
     table.add_row(["kind", word(plugin.world())]);
@@ -57,7 +66,10 @@ pub(crate) async fn compile(file: &Path, state: &Path) -> Result<Exit, StartErro
     let plugin = engine
         .load(file, None)
         .await
-        .map_err(|error| StartError::Plugin { plugin: file.display().to_string(), error })?;
+        .map_err(|error| StartError::Plugin {
+            plugin: file.display().to_string(),
+            error,
+        })?;
     println!("{} {}", plugin.digest(), file.display());
     Ok(Exit::Clean)
 }

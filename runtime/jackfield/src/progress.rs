@@ -15,15 +15,26 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 const RATE_LOOKS: u32 = 4;
 
 /// Shows progress until `stop`.
-pub(crate) async fn show(statuses: Vec<Arc<Status>>, clock: Clock, live: Option<MultiProgress>, stop: CancellationToken) {
+pub(crate) async fn show(
+    statuses: Vec<Arc<Status>>,
+    clock: Clock,
+    live: Option<MultiProgress>,
+    stop: CancellationToken,
+) {
     match live {
         Some(lines) => show_lines(&statuses, clock, &lines, &stop).await,
         None => log_lines(&statuses, clock, &stop).await,
     }
 }
 
-async fn show_lines(statuses: &[Arc<Status>], clock: Clock, lines: &MultiProgress, stop: &CancellationToken) {
-    let style = ProgressStyle::with_template("{spinner} {prefix:<24} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+async fn show_lines(
+    statuses: &[Arc<Status>],
+    clock: Clock,
+    lines: &MultiProgress,
+    stop: &CancellationToken,
+) {
+    let style = ProgressStyle::with_template("{spinner} {prefix:<24} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bars: Vec<ProgressBar> = statuses
         .iter()
         .map(|status| {
@@ -76,13 +87,20 @@ async fn log_lines(statuses: &[Arc<Status>], clock: Clock, stop: &CancellationTo
 fn line(report: &Report, rate: f64, now: Duration) -> String {
     let records = thousands(report.records);
     let rate = thousands(rate as u64);
-    let mut line = format!("{:<10} {records:>14} records {rate:>10}/s", word(&report.state));
+    let mut line = format!(
+        "{:<10} {records:>14} records {rate:>10}/s",
+        word(&report.state)
+    );
     if !report.source {
         let last = match report.last_commit {
             Some(at) => format!("{}s ago", now.saturating_sub(at).as_secs()),
             None => "none yet".to_owned(),
         };
-        line += &format!("  lag {:>8}  committed {:>12}  last commit {last}", thousands(report.lag.max(0) as u64), thousands(report.committed));
+        line += &format!(
+            "  lag {:>8}  committed {:>12}  last commit {last}",
+            thousands(report.lag.max(0) as u64),
+            thousands(report.committed)
+        );
     }
     match &report.state {
         State::Restarting { trace } | State::Failed { trace } => {
@@ -124,11 +142,16 @@ struct Rates {
 
 impl Rates {
     fn of(&mut self, report: &Report, now: Duration) -> f64 {
-        let (records, at, smooth) = self.last.get(&report.connector).copied().unwrap_or((0, Duration::ZERO, 0.0));
+        let (records, at, smooth) =
+            self.last
+                .get(&report.connector)
+                .copied()
+                .unwrap_or((0, Duration::ZERO, 0.0));
         let seconds = now.saturating_sub(at).as_secs_f64().max(f64::EPSILON);
         let rate = report.records.saturating_sub(records) as f64 / seconds;
         let smooth = smooth + (rate - smooth) / f64::from(RATE_LOOKS);
-        self.last.insert(report.connector.clone(), (report.records, now, smooth));
+        self.last
+            .insert(report.connector.clone(), (report.records, now, smooth));
         smooth
     }
 }

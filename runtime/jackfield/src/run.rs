@@ -44,11 +44,19 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
 
     let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
     let clock = Clock::start();
-    let host = Host { cluster: CLUSTER.to_owned(), log, registry, telemetry: telemetry.clone(), clock };
+    let host = Host {
+        cluster: CLUSTER.to_owned(),
+        log,
+        registry,
+        telemetry: telemetry.clone(),
+        clock,
+    };
     let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
     let statuses = pipelines.statuses();
 
-    let admin = AdminConfig { listen: args.listen.unwrap_or(config.admin.listen) };
+    let admin = AdminConfig {
+        listen: args.listen.unwrap_or(config.admin.listen),
+    };
     let shown = statuses.clone();
     let admin = AdminServer::start(admin, telemetry, move || states(&shown))
         .map_err(|e| StartError::Admin(e.to_string()))?;
@@ -67,15 +75,26 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
 
 fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
     let format = match (args.log_format, config.telemetry.format) {
-        (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => logging::Format::Json,
-        (Some(LogFormat::Text), _) | (None, jackfield_config::LogFormat::Text) => logging::Format::Text,
+        (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => {
+            logging::Format::Json
+        }
+        (Some(LogFormat::Text), _) | (None, jackfield_config::LogFormat::Text) => {
+            logging::Format::Text
+        }
         // Lines for a person at a terminal, objects for what collects them.
-        (None, jackfield_config::LogFormat::Auto) if std::io::stderr().is_terminal() => logging::Format::Text,
+        (None, jackfield_config::LogFormat::Auto) if std::io::stderr().is_terminal() => {
+            logging::Format::Text
+        }
         (None, jackfield_config::LogFormat::Auto) => logging::Format::Json,
     };
     // On a terminal the live lines show progress: log lines are for what needs attention.
-    let level = if live { "warn" } else { config.telemetry.level.as_str() };
-    logging::init(format, args.log.as_deref().unwrap_or(level)).map_err(|e| StartError::Telemetry(e.to_string()))
+    let level = if live {
+        "warn"
+    } else {
+        config.telemetry.level.as_str()
+    };
+    logging::init(format, args.log.as_deref().unwrap_or(level))
+        .map_err(|e| StartError::Telemetry(e.to_string()))
 }
 
 async fn until_stopped(
@@ -87,7 +106,12 @@ async fn until_stopped(
     signals: &mut Signals,
 ) -> Ending {
     let shown = CancellationToken::new();
-    let progress = tokio::spawn(progress::show(statuses.to_vec(), clock, live, shown.clone()));
+    let progress = tokio::spawn(progress::show(
+        statuses.to_vec(),
+        clock,
+        live,
+        shown.clone(),
+    ));
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping: draining"),
         () = idle(args, &pipelines) => tracing::info!("idle, and all is committed: stopping"),
@@ -134,7 +158,11 @@ fn judge(ending: &Ending) -> Exit {
             jackfield_pipeline::Exit::Drained => {}
             jackfield_pipeline::Exit::Failed { trace } => {
                 eprintln!("{connector} FAILED: {trace}");
-                exit = if exit == Exit::Forced { exit } else { Exit::Failed };
+                exit = if exit == Exit::Forced {
+                    exit
+                } else {
+                    Exit::Failed
+                };
             }
             jackfield_pipeline::Exit::Killed => {
                 eprintln!("{connector} was killed: the grace time ended before it had drained");

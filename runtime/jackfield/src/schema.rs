@@ -20,12 +20,19 @@ pub(crate) async fn print(args: SchemaArgs) -> Result<Exit, StartError> {
                 World::Transform => continue,
             };
             // What a component describes was checked to be JSON when it was loaded.
-            let schema = serde_json::from_str(&loaded.description.settings_schema).unwrap_or_default();
+            let schema =
+                serde_json::from_str(&loaded.description.settings_schema).unwrap_or_default();
             described.push((name, end, schema));
         }
     }
-    let plugins: Vec<PluginSchema<'_>> =
-        described.iter().map(|(name, end, schema)| PluginSchema { name, end: *end, schema }).collect();
+    let plugins: Vec<PluginSchema<'_>> = described
+        .iter()
+        .map(|(name, end, schema)| PluginSchema {
+            name,
+            end: *end,
+            schema,
+        })
+        .collect();
     println!("{:#}", whole_file(&plugins));
     Ok(Exit::Clean)
 }

@@ -18,7 +18,11 @@ pub(crate) enum StartError {
     #[error("plugin `{plugin}`: {error}")]
     Describe { plugin: String, error: CallError },
     #[error("plugin `{plugin}` is no {wanted}, it exports a {found}")]
-    WrongEnd { plugin: String, wanted: &'static str, found: &'static str },
+    WrongEnd {
+        plugin: String,
+        wanted: &'static str,
+        found: &'static str,
+    },
     #[error("{0}")]
     Engine(LoadError),
     #[error("{connector}: {error}")]

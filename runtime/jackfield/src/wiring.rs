@@ -4,8 +4,8 @@ use crate::check::Checked;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
 use jackfield_config::{
-    BadRecord, CatalogConfig, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants, LogConfig,
-    PipelineConfig, SinkConfig, SourceConfig, StartAt,
+    BadRecord, CatalogConfig, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants,
+    LogConfig, PipelineConfig, SinkConfig, SourceConfig, StartAt,
 };
 use jackfield_core::{CommitWhen, Patience};
 use jackfield_log::{Log, Start};
@@ -25,7 +25,11 @@ pub(crate) struct Wired {
 /// Opens the log.
 pub(crate) async fn open_log(config: &LogConfig) -> Result<Arc<dyn Log>, StartError> {
     match config {
-        LogConfig::Embedded(EmbeddedLogConfig { dir, retention, retention_bytes }) => {
+        LogConfig::Embedded(EmbeddedLogConfig {
+            dir,
+            retention,
+            retention_bytes,
+        }) => {
             let mut embedded = EmbeddedConfig::new(dir.clone());
             embedded.retention = *retention;
             embedded.retention_bytes = *retention_bytes;
@@ -45,28 +49,43 @@ pub(crate) async fn wire(
     for (name, lake) in &config.lakes {
         lakes.insert(name.clone(), open_lake(name, lake).await?);
     }
-    let mut wired = Wired { sources: Vec::new(), sinks: Vec::new() };
+    let mut wired = Wired {
+        sources: Vec::new(),
+        sinks: Vec::new(),
+    };
     for (name, pipeline) in &config.pipelines {
         if let Some(source) = &pipeline.source {
             let plugged = plugged(&source.connector, &source.plugin, plugins, settings);
-            wired.sources.push(source_spec(name, pipeline, source, plugged, network)?);
+            wired
+                .sources
+                .push(source_spec(name, pipeline, source, plugged, network)?);
         }
         for sink in pipeline.sinks.values() {
             let plugged = plugged(&sink.connector, &sink.plugin, plugins, settings);
-            wired.sinks.push(sink_spec(name, pipeline, sink, plugged, network, &lakes)?);
+            wired
+                .sinks
+                .push(sink_spec(name, pipeline, sink, plugged, network, &lakes)?);
         }
     }
     Ok(wired)
 }
 
-async fn open_lake(name: &str, config: &jackfield_config::LakeConfig) -> Result<Arc<Lake>, StartError> {
+async fn open_lake(
+    name: &str,
+    config: &jackfield_config::LakeConfig,
+) -> Result<Arc<Lake>, StartError> {
     let CatalogConfig::Sql { uri, .. } = &config.catalog;
     let lake = LakeConfig {
         name: name.to_owned(),
-        catalog: jackfield_plugin::lake::CatalogConfig::Sql { uri: uri.expose().into() },
+        catalog: jackfield_plugin::lake::CatalogConfig::Sql {
+            uri: uri.expose().into(),
+        },
         warehouse: config.warehouse.clone(),
     };
-    Lake::open(lake).await.map_err(|error| StartError::Lake { lake: name.to_owned(), reason: error.to_string() })
+    Lake::open(lake).await.map_err(|error| StartError::Lake {
+        lake: name.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn source_spec(
@@ -82,12 +101,18 @@ fn source_spec(
         connector: source.connector.clone(),
         delivery: delivery(pipeline.delivery),
         plugged,
-        topics: pipeline.topics.iter().map(|(feed, topic)| (feed.clone(), feed_topic(topic))).collect(),
+        topics: pipeline
+            .topics
+            .iter()
+            .map(|(feed, topic)| (feed.clone(), feed_topic(topic)))
+            .collect(),
         slots_max: source.slots_max,
         websocket,
         http,
         on_bad_record: on_bad_record(&source.on_bad_record),
-        patience: Patience { deadline: pipeline.retry.deadline },
+        patience: Patience {
+            deadline: pipeline.retry.deadline,
+        },
     })
 }
 
@@ -100,40 +125,85 @@ fn sink_spec(
     lakes: &BTreeMap<String, Arc<Lake>>,
 ) -> Result<SinkSpec, StartError> {
     let (http, _) = grants(&sink.connector, &sink.allow, network)?;
-    let CommitConfig { every, rows_max, bytes_max } = sink.commit;
+    let CommitConfig {
+        every,
+        rows_max,
+        bytes_max,
+    } = sink.commit;
     Ok(SinkSpec {
         pipeline: pipeline_name.to_owned(),
         connector: sink.connector.clone(),
         delivery: delivery(pipeline.delivery),
         plugged,
-        topics: sink.topics.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect(),
+        topics: sink
+            .topics
+            .iter()
+            .map(|topic| (topic.name.clone(), topic.partitions))
+            .collect(),
         start: match sink.start {
             StartAt::Earliest => Start::Earliest,
             StartAt::Latest => Start::Latest,
         },
         tasks: sink.tasks,
-        commit: CommitWhen { every, rows: rows_max, bytes: bytes_max },
-        lake: sink.allow.lake.as_ref().and_then(|name| lakes.get(name)).cloned(),
+        commit: CommitWhen {
+            every,
+            rows: rows_max,
+            bytes: bytes_max,
+        },
+        lake: sink
+            .allow
+            .lake
+            .as_ref()
+            .and_then(|name| lakes.get(name))
+            .cloned(),
         http,
         on_bad_record: on_bad_record(&sink.on_bad_record),
-        patience: Patience { deadline: pipeline.retry.deadline },
+        patience: Patience {
+            deadline: pipeline.retry.deadline,
+        },
     })
 }
 
-fn plugged(connector: &str, plugin: &str, plugins: &BTreeMap<String, Loaded>, settings: &Checked) -> Plugged {
+fn plugged(
+    connector: &str,
+    plugin: &str,
+    plugins: &BTreeMap<String, Loaded>,
+    settings: &Checked,
+) -> Plugged {
     let loaded = plugins::used(plugins, plugin);
-    let settings = settings.get(connector).expect("settings without findings were kept for every connector");
-    Plugged { plugin: loaded.plugin.clone(), limits: loaded.limits.clone(), settings: settings.to_string() }
+    let settings = settings
+        .get(connector)
+        .expect("settings without findings were kept for every connector");
+    Plugged {
+        plugin: loaded.plugin.clone(),
+        limits: loaded.limits.clone(),
+        settings: settings.to_string(),
+    }
 }
 
-fn grants(connector: &str, allow: &Grants, network: &Network) -> Result<(HttpGrants, WebSocketGrants), StartError> {
-    let bad = |error| StartError::Grant { connector: connector.to_owned(), error };
+fn grants(
+    connector: &str,
+    allow: &Grants,
+    network: &Network,
+) -> Result<(HttpGrants, WebSocketGrants), StartError> {
+    let bad = |error| StartError::Grant {
+        connector: connector.to_owned(),
+        error,
+    };
     let mut http = Vec::with_capacity(allow.http.len());
     for grant in &allow.http {
-        let headers = grant.headers.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
+        let headers = grant
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().into()))
+            .collect();
         http.push(HttpGrant::new(grant.url.as_str(), headers).map_err(bad)?);
     }
-    let websocket: Vec<&str> = allow.websocket.iter().map(|grant| grant.url.as_str()).collect();
+    let websocket: Vec<&str> = allow
+        .websocket
+        .iter()
+        .map(|grant| grant.url.as_str())
+        .collect();
     let websocket = WebSocketGrants::new(&websocket, network).map_err(bad)?;
     Ok((HttpGrants::new(http, network), websocket))
 }
@@ -160,6 +230,8 @@ fn on_bad_record(bad: &BadRecord) -> OnBadRecord {
     match bad {
         BadRecord::Stop => OnBadRecord::Stop,
         BadRecord::Skip => OnBadRecord::Skip,
-        BadRecord::DeadLetter { topic } => OnBadRecord::DeadLetter { topic: topic.clone() },
+        BadRecord::DeadLetter { topic } => OnBadRecord::DeadLetter {
+            topic: topic.clone(),
+        },
     }
 }

@@ -33,7 +33,11 @@ pub(crate) struct Letter<'a> {
 }
 
 /// Batches of rejected records for the dead-letter topic.
-pub(crate) fn of_records(to: &str, connector: &str, letters: &[Letter<'_>]) -> Result<Vec<Output>, Failed> {
+pub(crate) fn of_records(
+    to: &str,
+    connector: &str,
+    letters: &[Letter<'_>],
+) -> Result<Vec<Output>, Failed> {
     let mut outputs = Outputs::new(to);
     for letter in letters {
         let key = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
@@ -46,11 +50,20 @@ pub(crate) fn of_records(to: &str, connector: &str, letters: &[Letter<'_>]) -> R
             (CONNECTOR, Some(connector.as_bytes())),
             (REASON, Some(cut(letter.reason).as_bytes())),
         ];
-        let headers: Vec<(&str, Option<&[u8]>)> = letter.record.headers.clone().into_iter().chain(own).collect();
+        let headers: Vec<(&str, Option<&[u8]>)> = letter
+            .record
+            .headers
+            .clone()
+            .into_iter()
+            .chain(own)
+            .collect();
         outputs.push(&Record {
             key: Some(key.as_bytes()),
             headers: Headers::of(&headers),
-            schemas: SchemaIds { value: letter.record.schemas.value, key: 0 },
+            schemas: SchemaIds {
+                value: letter.record.schemas.value,
+                key: 0,
+            },
             ..letter.record.clone()
         })?;
     }
@@ -95,7 +108,11 @@ struct Outputs {
 
 impl Outputs {
     fn new(topic: &str) -> Self {
-        Self { topic: topic.into(), writer: BatchWriter::new(), done: Vec::new() }
+        Self {
+            topic: topic.into(),
+            writer: BatchWriter::new(),
+            done: Vec::new(),
+        }
     }
 
     fn push(&mut self, record: &Record<'_>) -> Result<(), Failed> {
@@ -112,7 +129,10 @@ impl Outputs {
             Err(_) => {
                 // Coordinates and reason are kept whatever happens; the record itself stays
                 // where its coordinates say.
-                let without_value = Record { value: None, ..record.clone() };
+                let without_value = Record {
+                    value: None,
+                    ..record.clone()
+                };
                 self.writer
                     .push(&without_value)
                     .map_err(|full| Failed::new("dead letter", Consequence::Fail, full.to_string()))
@@ -123,7 +143,11 @@ impl Outputs {
     fn turn(&mut self) {
         if !self.writer.is_empty() {
             let batch = Bytes::from(self.writer.finish());
-            self.done.push(Output { topic: Arc::clone(&self.topic), partition: DEAD_LETTER_PARTITION, batch });
+            self.done.push(Output {
+                topic: Arc::clone(&self.topic),
+                partition: DEAD_LETTER_PARTITION,
+                batch,
+            });
         }
     }
 

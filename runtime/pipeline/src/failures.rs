@@ -23,7 +23,12 @@ pub struct Failed {
 impl Failed {
     /// A failure of `what`.
     pub fn new(what: &'static str, consequence: Consequence, reason: impl Into<String>) -> Self {
-        Self { what, reason: reason.into(), consequence, not_before: Duration::ZERO }
+        Self {
+            what,
+            reason: reason.into(),
+            consequence,
+            not_before: Duration::ZERO,
+        }
     }
 
     /// A failure that only a person can mend.
@@ -50,7 +55,10 @@ impl Failed {
             Failure::Rejected(rejections) => Self::new(
                 what,
                 Consequence::Replace,
-                format!("the component rejected {} records where none can be rejected", rejections.len()),
+                format!(
+                    "the component rejected {} records where none can be rejected",
+                    rejections.len()
+                ),
             ),
             Failure::Misconfigured(reason) => Self::for_good(what, reason),
             Failure::Fenced(reason) => Self::new(what, Consequence::Fenced, reason),
@@ -76,9 +84,9 @@ impl Failed {
     pub fn schema(what: &'static str, error: SchemaError) -> Self {
         match error {
             SchemaError::Transient(reason) => Self::new(what, Consequence::Rewind, reason),
-            SchemaError::Missing(_) | SchemaError::Incompatible { .. } | SchemaError::Invalid(_) => {
-                Self::for_good(what, error.to_string())
-            }
+            SchemaError::Missing(_)
+            | SchemaError::Incompatible { .. }
+            | SchemaError::Invalid(_) => Self::for_good(what, error.to_string()),
         }
     }
 }

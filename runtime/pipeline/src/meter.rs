@@ -17,7 +17,11 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(usage: &Arc<Usage>, metrics: &ConnectorMetrics) -> Self {
-        Self { usage: Arc::clone(usage), metrics: metrics.clone(), before: Used::default() }
+        Self {
+            usage: Arc::clone(usage),
+            metrics: metrics.clone(),
+            before: Used::default(),
+        }
     }
 
     /// Carries over what was used since the last time.

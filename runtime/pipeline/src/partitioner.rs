@@ -51,21 +51,31 @@ pub(crate) struct Partitioner {
 impl Partitioner {
     pub(crate) fn new(partitions: i32) -> Self {
         let partitions = partitions.max(1);
-        Self { partitions, next_keyless: 0, writers: (0..partitions).map(|_| BatchWriter::new()).collect() }
+        Self {
+            partitions,
+            next_keyless: 0,
+            writers: (0..partitions).map(|_| BatchWriter::new()).collect(),
+        }
     }
 
     /// The batch's records by partition, in order within each. A batch whose records all go to
     /// one partition is passed on as it is.
     pub(crate) fn split(&mut self, bytes: Vec<u8>) -> Result<Vec<(i32, Bytes)>, Failed> {
-        let batch = Batch::parse(&bytes, &Limits::default())
-            .map_err(|e| Failed::new("poll", Consequence::Replace, format!("malformed batch: {e}")))?;
+        let batch = Batch::parse(&bytes, &Limits::default()).map_err(|e| {
+            Failed::new(
+                "poll",
+                Consequence::Replace,
+                format!("malformed batch: {e}"),
+            )
+        })?;
         if batch.len() == 0 {
             return Ok(Vec::new());
         }
         let keyless = self.next_keyless;
         self.next_keyless = (keyless + 1) % self.partitions;
         let partitions = self.partitions;
-        let partition = |key: Option<&[u8]>| key.map_or(keyless, |key| partition_of(key, partitions));
+        let partition =
+            |key: Option<&[u8]>| key.map_or(keyless, |key| partition_of(key, partitions));
         let first = partition(batch.record(0).key);
         if partitions == 1 || one_partition(&batch, first, partition) {
             return Ok(vec![(first, Bytes::from(bytes))]);
@@ -73,12 +83,18 @@ impl Partitioner {
         for record in batch.iter() {
             let at = partition(record.key);
             // A part is never larger than the whole, which was within the limits.
-            self.writers[at as usize]
-                .push(&record)
-                .map_err(|full| Failed::new("poll", Consequence::Replace, format!("split batch: {full}")))?;
+            self.writers[at as usize].push(&record).map_err(|full| {
+                Failed::new("poll", Consequence::Replace, format!("split batch: {full}"))
+            })?;
         }
-        let parts = self.writers.iter_mut().enumerate().filter(|(_, writer)| !writer.is_empty());
-        Ok(parts.map(|(at, writer)| (at as i32, Bytes::from(writer.finish()))).collect())
+        let parts = self
+            .writers
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, writer)| !writer.is_empty());
+        Ok(parts
+            .map(|(at, writer)| (at as i32, Bytes::from(writer.finish())))
+            .collect())
     }
 }
 
@@ -107,7 +123,10 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            (
+                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+                -58_897_971,
+            ),
             ("abc", 479_470_107),
         ] {
             assert_eq!(murmur2(text.as_bytes()) as i32, hash, "{text}");
@@ -132,7 +151,9 @@ mod tests {
 
     #[test]
     fn splits_by_key_and_keeps_the_order() {
-        let keys: Vec<Option<&str>> = (0..300).map(|i| Some(["a", "b", "c", "d", "e"][i % 5])).collect();
+        let keys: Vec<Option<&str>> = (0..300)
+            .map(|i| Some(["a", "b", "c", "d", "e"][i % 5]))
+            .collect();
         let parts = Partitioner::new(4).split(batch(&keys)).unwrap();
         let mut seen = 0;
         for (at, bytes) in &parts {
@@ -153,8 +174,9 @@ mod tests {
     #[test]
     fn keyless_batches_take_turns() {
         let mut partitioner = Partitioner::new(3);
-        let turns: Vec<i32> =
-            (0..6).map(|_| partitioner.split(batch(&[None, None])).unwrap()[0].0).collect();
+        let turns: Vec<i32> = (0..6)
+            .map(|_| partitioner.split(batch(&[None, None])).unwrap()[0].0)
+            .collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
     }
 }

@@ -83,7 +83,9 @@ impl Pipelines {
     fn supervise(&mut self, name: String, task: impl Future<Output = Exit> + Send + 'static) {
         let span = tracing::info_span!("connector", name = %name);
         let connector = name.clone();
-        let handle = self.supervisors.spawn(async move { (connector, task.await) }.instrument(span));
+        let handle = self
+            .supervisors
+            .spawn(async move { (connector, task.await) }.instrument(span));
         self.names.insert(handle.id(), name);
     }
 
@@ -100,7 +102,11 @@ impl Pipelines {
         loop {
             tick.tick().await;
             let now = self.host.clock.now();
-            let idle = self.statuses.iter().map(|status| status.report()).all(|report| is_idle(&report, now, quiet));
+            let idle = self
+                .statuses
+                .iter()
+                .map(|status| status.report())
+                .all(|report| is_idle(&report, now, quiet));
             if idle {
                 return;
             }
@@ -119,7 +125,11 @@ impl Pipelines {
     pub async fn shut_down(mut self, grace: Duration) -> Ending {
         self.stop_sources.cancel();
         let drained = tokio::time::timeout(grace, async {
-            while self.statuses.iter().any(|s| s.report().source && !has_ended(&s.report().state)) {
+            while self
+                .statuses
+                .iter()
+                .any(|s| s.report().source && !has_ended(&s.report().state))
+            {
                 match self.supervisors.join_next_with_id().await {
                     Some(joined) => self.note(joined),
                     None => break,
@@ -144,16 +154,29 @@ impl Pipelines {
     fn note(&mut self, joined: Result<(Id, (String, Exit)), tokio::task::JoinError>) {
         let (id, exit) = match joined {
             Ok((id, (_, exit))) => (id, exit),
-            Err(panic) => (panic.id(), Exit::Failed { trace: format!("its supervisor panicked: {panic}") }),
+            Err(panic) => (
+                panic.id(),
+                Exit::Failed {
+                    trace: format!("its supervisor panicked: {panic}"),
+                },
+            ),
         };
-        let Some(name) = self.names.remove(&id) else { return };
+        let Some(name) = self.names.remove(&id) else {
+            return;
+        };
         match &exit {
             Exit::Drained => tracing::info!(connector = %name, "drained"),
             Exit::Failed { trace } => {
                 tracing::error!(connector = %name, %trace, "FAILED: a person must act");
                 // A panicking supervisor could not say so itself.
-                if let Some(status) = self.statuses.iter().find(|status| status.connector() == name) {
-                    status.set_state(State::Failed { trace: trace.clone() });
+                if let Some(status) = self
+                    .statuses
+                    .iter()
+                    .find(|status| status.connector() == name)
+                {
+                    status.set_state(State::Failed {
+                        trace: trace.clone(),
+                    });
                 }
             }
             Exit::Killed => tracing::error!(connector = %name, "killed"),
@@ -173,6 +196,8 @@ fn is_idle(report: &Report, now: Duration, quiet: Duration) -> bool {
     match report.state {
         State::Failed { .. } | State::Stopped => true,
         State::Unassigned | State::Restarting { .. } => false,
-        State::Running => report.open == 0 && report.lag == 0 && now.saturating_sub(report.last_active) >= quiet,
+        State::Running => {
+            report.open == 0 && report.lag == 0 && now.saturating_sub(report.last_active) >= quiet
+        }
     }
 }

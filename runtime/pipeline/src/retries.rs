@@ -14,7 +14,11 @@ pub(crate) struct Retries {
 
 impl Retries {
     pub(crate) fn new(patience: Patience, clock: Clock) -> Self {
-        Self { backoff: Backoff::new(patience), jitter: SeededJitter::from_os(), clock }
+        Self {
+            backoff: Backoff::new(patience),
+            jitter: SeededJitter::from_os(),
+            clock,
+        }
     }
 
     /// Something became durable: failures are counted anew.
@@ -31,7 +35,11 @@ impl Retries {
             Wait::For(wait) => Ok(wait.max(failed.not_before)),
             Wait::GiveUp => Err(Failed::for_good(
                 failed.what,
-                format!("{} (gave up after {} attempts without progress)", failed.reason, self.backoff.attempts()),
+                format!(
+                    "{} (gave up after {} attempts without progress)",
+                    failed.reason,
+                    self.backoff.attempts()
+                ),
             )),
         }
     }

@@ -1,9 +1,9 @@
 //! What a connector is made of, after the configuration was checked.
 
 use jackfield_core::{CommitWhen, Patience};
+use jackfield_log::Start;
 use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{CallLimits, Delivery, HttpGrants, Plugin, WebSocketGrants};
-use jackfield_log::Start;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -85,7 +85,12 @@ pub struct Status {
 const NEVER: i64 = -1;
 
 impl Status {
-    pub(crate) fn new(pipeline: &str, connector: &str, source: bool, metrics: ConnectorMetrics) -> Arc<Self> {
+    pub(crate) fn new(
+        pipeline: &str,
+        connector: &str,
+        source: bool,
+        metrics: ConnectorMetrics,
+    ) -> Arc<Self> {
         let status = Self {
             pipeline: pipeline.to_owned(),
             connector: connector.to_owned(),
@@ -119,7 +124,11 @@ impl Status {
             pipeline: self.pipeline.clone(),
             connector: self.connector.clone(),
             source: self.source,
-            state: self.state.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            state: self
+                .state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             records: self.records.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             open: self.open.load(Ordering::Acquire),
@@ -161,7 +170,10 @@ impl Status {
 
     pub(crate) fn committed(&self, rows: u64, now: Duration) {
         self.committed.fetch_add(rows, Ordering::Relaxed);
-        self.last_commit_ms.store(i64::try_from(millis(now)).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.last_commit_ms.store(
+            i64::try_from(millis(now)).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 

@@ -32,9 +32,18 @@ pub(crate) fn sort(
 ) -> Result<Sorted, Failed> {
     let batch = Batch::parse(bytes, &Limits::default())
         .map_err(|e| Failed::for_good("put", format!("a batch of the log is malformed: {e}")))?;
-    let reasons: BTreeMap<u32, &str> = rejections.iter().map(|r| (r.index, r.reason.as_str())).collect();
-    let (Some((&first, reason)), Some((&last, _))) = (reasons.first_key_value(), reasons.last_key_value()) else {
-        return Err(Failed::new("put", Consequence::Replace, "rejected a batch without naming a record"));
+    let reasons: BTreeMap<u32, &str> = rejections
+        .iter()
+        .map(|r| (r.index, r.reason.as_str()))
+        .collect();
+    let (Some((&first, reason)), Some((&last, _))) =
+        (reasons.first_key_value(), reasons.last_key_value())
+    else {
+        return Err(Failed::new(
+            "put",
+            Consequence::Replace,
+            "rejected a batch without naming a record",
+        ));
     };
     if last >= batch.len() {
         let claim = format!("rejected record {last} of a batch of {}", batch.len());
@@ -44,7 +53,10 @@ pub(crate) fn sort(
         let offset = batch.offset(first).unwrap_or(-1);
         return Err(Failed::for_good(
             "put",
-            format!("the record at {}-{} offset {offset} can't be delivered: {reason}", at.topic, at.partition),
+            format!(
+                "the record at {}-{} offset {offset} can't be delivered: {reason}",
+                at.topic, at.partition
+            ),
         ));
     }
     let mut rest = BatchWriter::new();
@@ -52,10 +64,19 @@ pub(crate) fn sort(
     for (index, record) in (0u32..).zip(batch.iter()) {
         let offset = batch.offset(index).unwrap_or(-1);
         match reasons.get(&index) {
-            Some(&reason) => letters.push(Letter { topic: &at.topic, partition: at.partition, offset, reason, record }),
-            None => rest
-                .push_at(offset, &record)
-                .map_err(|full| Failed::for_good("put", format!("a part of a batch is larger than the batch: {full}")))?,
+            Some(&reason) => letters.push(Letter {
+                topic: &at.topic,
+                partition: at.partition,
+                offset,
+                reason,
+                record,
+            }),
+            None => rest.push_at(offset, &record).map_err(|full| {
+                Failed::for_good(
+                    "put",
+                    format!("a part of a batch is larger than the batch: {full}"),
+                )
+            })?,
         }
     }
     let rejected = letters.len() as u64;
@@ -64,12 +85,20 @@ pub(crate) fn sort(
         OnBadRecord::Stop | OnBadRecord::Skip => Vec::new(),
     };
     let rest = (!rest.is_empty()).then(|| Bytes::from(rest.finish()));
-    Ok(Sorted { rest, letters, rejected })
+    Ok(Sorted {
+        rest,
+        letters,
+        rejected,
+    })
 }
 
 /// The transaction that keeps dead letters; they carry no positions.
 pub(crate) fn append(letters: Vec<Output>) -> Append {
-    Append { outputs: letters, positions: Vec::new(), mark: None }
+    Append {
+        outputs: letters,
+        positions: Vec::new(),
+        mark: None,
+    }
 }
 
 #[cfg(test)]
@@ -93,20 +122,33 @@ mod tests {
     }
 
     fn rejections(indices: &[u32]) -> Vec<Rejection> {
-        indices.iter().map(|&index| Rejection { index, reason: format!("bad {index}") }).collect()
+        indices
+            .iter()
+            .map(|&index| Rejection {
+                index,
+                reason: format!("bad {index}"),
+            })
+            .collect()
     }
 
     fn at() -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition: 2 }
+        TopicPartition {
+            topic: "t".into(),
+            partition: 2,
+        }
     }
 
     #[test]
     fn only_the_bad_records_are_taken_out_and_the_rest_keeps_its_coordinates() {
-        let to = OnBadRecord::DeadLetter { topic: "dead".into() };
+        let to = OnBadRecord::DeadLetter {
+            topic: "dead".into(),
+        };
         let sorted = sort(&to, "c", &at(), &batch(), &rejections(&[1, 3])).unwrap();
         let rest = sorted.rest.unwrap();
         let rest = Batch::parse(&rest, &Limits::default()).unwrap();
-        let kept: Vec<(i64, u8)> = (0..rest.len()).map(|i| (rest.offset(i).unwrap(), rest.record(i).value.unwrap()[0])).collect();
+        let kept: Vec<(i64, u8)> = (0..rest.len())
+            .map(|i| (rest.offset(i).unwrap(), rest.record(i).value.unwrap()[0]))
+            .collect();
         assert_eq!(kept, [(100, 0), (102, 2), (104, 4)]);
         assert_eq!(sorted.rejected, 2);
         let dead = Batch::parse(&sorted.letters[0].batch, &Limits::default()).unwrap();
@@ -114,27 +156,44 @@ mod tests {
         assert_eq!(dead.record(0).value, Some([1u8].as_slice()));
         let headers: Vec<_> = dead.record(1).headers.into_iter().collect();
         assert!(headers.contains(&("__connect.errors.offset", Some("103".as_bytes()))));
-        assert!(headers.contains(&("__connect.errors.exception.message", Some("bad 3".as_bytes()))));
+        assert!(headers.contains(&(
+            "__connect.errors.exception.message",
+            Some("bad 3".as_bytes())
+        )));
     }
 
     #[test]
     fn stop_names_the_record() {
-        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch(), &rejections(&[2])).err().unwrap();
+        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch(), &rejections(&[2]))
+            .err()
+            .unwrap();
         assert_eq!(failed.consequence, Consequence::Fail);
-        assert!(failed.reason.contains("t-2 offset 102") && failed.reason.contains("bad 2"), "{failed}");
+        assert!(
+            failed.reason.contains("t-2 offset 102") && failed.reason.contains("bad 2"),
+            "{failed}"
+        );
     }
 
     #[test]
     fn rejections_that_make_no_sense_replace_the_instance() {
         for bad in [&[][..], &[5][..]] {
-            let failed = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(bad)).err().unwrap();
+            let failed = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(bad))
+                .err()
+                .unwrap();
             assert_eq!(failed.consequence, Consequence::Replace);
         }
     }
 
     #[test]
     fn nothing_is_left_of_a_batch_of_bad_records() {
-        let sorted = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(&[0, 1, 2, 3, 4])).unwrap();
+        let sorted = sort(
+            &OnBadRecord::Skip,
+            "c",
+            &at(),
+            &batch(),
+            &rejections(&[0, 1, 2, 3, 4]),
+        )
+        .unwrap();
         assert!(sorted.rest.is_none() && sorted.letters.is_empty());
     }
 }

@@ -35,11 +35,27 @@ impl Books {
         for holding in held {
             let positions = targets.entry(holding.target).or_default();
             for p in holding.positions {
-                topic_ids.entry(p.topic.clone()).or_default().insert(p.topic_id);
-                positions.insert(TopicPartition { topic: p.topic.into(), partition: p.partition }, p.next_offset);
+                topic_ids
+                    .entry(p.topic.clone())
+                    .or_default()
+                    .insert(p.topic_id);
+                positions.insert(
+                    TopicPartition {
+                        topic: p.topic.into(),
+                        partition: p.partition,
+                    },
+                    p.next_offset,
+                );
             }
         }
-        Self { inner: Mutex::new(Inner { ledger: Ledger::new(targets), topic_ids, ids: BTreeMap::new(), read: BTreeMap::new() }) }
+        Self {
+            inner: Mutex::new(Inner {
+                ledger: Ledger::new(targets),
+                topic_ids,
+                ids: BTreeMap::new(),
+                read: BTreeMap::new(),
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -116,7 +132,11 @@ impl Books {
 
     /// The readers' positions in the partitions that are assigned.
     pub(crate) fn reads(&self) -> Vec<(TopicPartition, i64)> {
-        self.lock().read.iter().map(|(at, next)| (at.clone(), *next)).collect()
+        self.lock()
+            .read
+            .iter()
+            .map(|(at, next)| (at.clone(), *next))
+            .collect()
     }
 
     /// What each target holds, for a task's `assigned`.
@@ -125,7 +145,10 @@ impl Books {
         let held = inner.ledger.held().iter();
         held.map(|(target, positions)| Holding {
             target: target.clone(),
-            positions: positions.iter().map(|(at, next)| inner.position(at, *next)).collect(),
+            positions: positions
+                .iter()
+                .map(|(at, next)| inner.position(at, *next))
+                .collect(),
         })
         .collect()
     }
@@ -145,9 +168,15 @@ impl Books {
     }
 
     /// The offsets that the group shows as committed: the lowest that a target holds.
-    pub(crate) fn group_offsets(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)> {
+    pub(crate) fn group_offsets(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Vec<(TopicPartition, i64)> {
         let inner = self.lock();
-        partitions.iter().filter_map(|at| Some((at.clone(), inner.ledger.stored(at)?))).collect()
+        partitions
+            .iter()
+            .filter_map(|at| Some((at.clone(), inner.ledger.stored(at)?)))
+            .collect()
     }
 
     /// A span as the contract has it.
@@ -168,11 +197,21 @@ impl Inner {
         match self.ids.get(at) {
             Some(id) => id.to_string(),
             // Not assigned to this process: what the targets said of its topic is all there is.
-            None => self.topic_ids.get(&*at.topic).and_then(|ids| ids.first()).cloned().unwrap_or_default(),
+            None => self
+                .topic_ids
+                .get(&*at.topic)
+                .and_then(|ids| ids.first())
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 
     fn position(&self, at: &TopicPartition, next_offset: i64) -> LogPosition {
-        LogPosition { topic: at.topic.to_string(), topic_id: self.id(at), partition: at.partition, next_offset }
+        LogPosition {
+            topic: at.topic.to_string(),
+            topic_id: self.id(at),
+            partition: at.partition,
+            next_offset,
+        }
     }
 }

@@ -6,7 +6,10 @@ use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
 use jackfield_core::{Next, after};
-use jackfield_plugin::{CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span, Usage};
+use jackfield_plugin::{
+    CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span,
+    Usage,
+};
 use std::sync::Arc;
 
 /// The committer's instance; a new one is made when the old one died.
@@ -19,7 +22,13 @@ pub(crate) struct Committer {
 }
 
 /// Instantiates a sink and opens it in `role`.
-pub(crate) async fn open(spec: &SinkSpec, host: &Host, role: Role, usage: Arc<Usage>, interrupt: Interrupt) -> Result<SinkInstance, Failed> {
+pub(crate) async fn open(
+    spec: &SinkSpec,
+    host: &Host,
+    role: Role,
+    usage: Arc<Usage>,
+    interrupt: Interrupt,
+) -> Result<SinkInstance, Failed> {
     let sink_host = SinkHost {
         connector: spec.connector.clone(),
         lake: spec.lake.clone(),
@@ -46,7 +55,13 @@ pub(crate) async fn open(spec: &SinkSpec, host: &Host, role: Role, usage: Arc<Us
 
 impl Committer {
     pub(crate) fn new(spec: &Arc<SinkSpec>, host: &Host, status: &Arc<Status>) -> Self {
-        Self { spec: Arc::clone(spec), host: host.clone(), status: Arc::clone(status), instance: None, usage: Arc::default() }
+        Self {
+            spec: Arc::clone(spec),
+            host: host.clone(),
+            status: Arc::clone(status),
+            instance: None,
+            usage: Arc::default(),
+        }
     }
 
     /// What the committer's instances use.
@@ -85,7 +100,12 @@ impl Committer {
             let failed = match self.instance().await {
                 Ok(instance) => {
                     let committed = instance
-                        .commit(target.to_owned(), pieces.to_vec(), spans.to_vec(), id.to_owned())
+                        .commit(
+                            target.to_owned(),
+                            pieces.to_vec(),
+                            spans.to_vec(),
+                            id.to_owned(),
+                        )
                         .await;
                     match committed {
                         Ok(committed) => return Ok(committed),
@@ -123,12 +143,22 @@ impl Committer {
     async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {
         if self.instance.is_none() {
             let usage = Arc::clone(&self.usage);
-            let opened = open(&self.spec, &self.host, Role::Committer, usage, Interrupt::default()).await?;
+            let opened = open(
+                &self.spec,
+                &self.host,
+                Role::Committer,
+                usage,
+                Interrupt::default(),
+            )
+            .await?;
             self.instance = Some(opened);
         }
-        self.instance
-            .as_mut()
-            .ok_or_else(|| Failed::for_good("open", "the committer's instance is missing right after it was made"))
+        self.instance.as_mut().ok_or_else(|| {
+            Failed::for_good(
+                "open",
+                "the committer's instance is missing right after it was made",
+            )
+        })
     }
 
     fn failed(&mut self, what: &'static str, error: CallError) -> Failed {

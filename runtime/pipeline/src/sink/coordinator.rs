@@ -95,9 +95,25 @@ pub(crate) async fn run(
     }
     drop(requests);
     status.set_state(State::Running);
-    let mut coordinator = Coordinator { spec, host, status, life, known, committer, books, pending, commands, meters };
+    let mut coordinator = Coordinator {
+        spec,
+        host,
+        status,
+        life,
+        known,
+        committer,
+        books,
+        pending,
+        commands,
+        meters,
+    };
     let ended = coordinator.serve(&mut tasks, &mut asked, stop).await;
-    let Coordinator { committer, commands, meters, .. } = coordinator;
+    let Coordinator {
+        committer,
+        commands,
+        meters,
+        ..
+    } = coordinator;
     drop(commands);
     let mut ended = ended;
     while let Some(joined) = tasks.join_next().await {
@@ -114,7 +130,10 @@ pub(crate) async fn run(
 fn task_end(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Result<(), Failed> {
     match joined {
         Ok(ended) => ended,
-        Err(panic) => Err(Failed::for_good("task", format!("a sink task panicked: {panic}"))),
+        Err(panic) => Err(Failed::for_good(
+            "task",
+            format!("a sink task panicked: {panic}"),
+        )),
     }
 }
 
@@ -172,17 +191,31 @@ impl Coordinator<'_> {
             return Ok(());
         }
         self.status.set_open(rows + self.pending.rows());
-        self.known.remember(commits.iter().map(|commit| commit.target.as_str())).await?;
+        self.known
+            .remember(commits.iter().map(|commit| commit.target.as_str()))
+            .await?;
         for commit in commits {
-            let spans: Vec<Span> = commit.spans.iter().map(|span| self.books.span(span)).collect();
+            let spans: Vec<Span> = commit
+                .spans
+                .iter()
+                .map(|span| self.books.span(span))
+                .collect();
             let id = Uuid::now_v7().to_string();
-            let committed = self.committer.commit(&commit.target, &commit.pieces, &spans, &id).await?;
+            let committed = self
+                .committer
+                .commit(&commit.target, &commit.pieces, &spans, &id)
+                .await?;
             self.books.committed(&commit);
             self.life.committed.store(true, Ordering::Release);
             let now = self.host.clock.now();
             self.status.committed(committed.rows, now);
             self.status.active(now);
-            self.status.metrics().commit(started.elapsed(), committed.rows, u64::from(committed.files), committed.bytes);
+            self.status.metrics().commit(
+                started.elapsed(),
+                committed.rows,
+                u64::from(committed.files),
+                committed.bytes,
+            );
             tracing::info!(
                 connector = %self.spec.connector, target = %commit.target, rows = committed.rows,
                 files = committed.files, bytes = committed.bytes, %id,

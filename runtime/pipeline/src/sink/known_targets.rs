@@ -18,14 +18,29 @@ pub(crate) struct KnownTargets {
 
 impl KnownTargets {
     pub(crate) async fn load(host: &Host, connector: &str) -> Result<Self, Failed> {
-        let keyed = host.log.keyed(TOPIC).await.map_err(|e| Failed::log("read targets", e))?;
-        let names = match keyed.get(connector).await.map_err(|e| Failed::log("read targets", e))? {
+        let keyed = host
+            .log
+            .keyed(TOPIC)
+            .await
+            .map_err(|e| Failed::log("read targets", e))?;
+        let names = match keyed
+            .get(connector)
+            .await
+            .map_err(|e| Failed::log("read targets", e))?
+        {
             Some(json) => serde_json::from_str(&json).map_err(|e| {
-                Failed::for_good("read targets", format!("the entry of {connector} in {TOPIC} is not a list: {e}"))
+                Failed::for_good(
+                    "read targets",
+                    format!("the entry of {connector} in {TOPIC} is not a list: {e}"),
+                )
             })?,
             None => BTreeSet::new(),
         };
-        Ok(Self { keyed, connector: connector.to_owned(), names })
+        Ok(Self {
+            keyed,
+            connector: connector.to_owned(),
+            names,
+        })
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -33,7 +48,10 @@ impl KnownTargets {
     }
 
     /// Remembers `targets` durably; to be called before the first commit to any of them.
-    pub(crate) async fn remember(&mut self, targets: impl Iterator<Item = &str>) -> Result<(), Failed> {
+    pub(crate) async fn remember(
+        &mut self,
+        targets: impl Iterator<Item = &str>,
+    ) -> Result<(), Failed> {
         let mut names = self.names.clone();
         names.extend(targets.map(str::to_owned));
         if names == self.names {

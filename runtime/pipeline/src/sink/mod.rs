@@ -32,14 +32,23 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs a sink connector until `stop`, or until it gives up. On `stop` what was put is
 /// committed first.
-pub async fn run(spec: Arc<SinkSpec>, host: Host, status: Arc<Status>, stop: CancellationToken) -> Exit {
+pub async fn run(
+    spec: Arc<SinkSpec>,
+    host: Host,
+    status: Arc<Status>,
+    stop: CancellationToken,
+) -> Exit {
     let exit = match supervise(&spec, &host, &status, &stop).await {
         Ok(()) => Exit::Drained,
-        Err(failed) => Exit::Failed { trace: failed.to_string() },
+        Err(failed) => Exit::Failed {
+            trace: failed.to_string(),
+        },
     };
     status.set_state(match &exit {
         Exit::Drained | Exit::Killed => State::Stopped,
-        Exit::Failed { trace } => State::Failed { trace: trace.clone() },
+        Exit::Failed { trace } => State::Failed {
+            trace: trace.clone(),
+        },
     });
     exit
 }
@@ -73,7 +82,9 @@ async fn supervise(
         let wait = retries.wait(&failed)?;
         tracing::warn!(connector = %spec.connector, %failed, wait_ms = wait.as_millis() as u64, "sink restarts from what its targets hold");
         status.metrics().restarts(1);
-        status.set_state(State::Restarting { trace: failed.to_string() });
+        status.set_state(State::Restarting {
+            trace: failed.to_string(),
+        });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
@@ -100,7 +111,13 @@ async fn live(
 
 /// The sink may be up before any source wrote: a topic that is there already stays as it is.
 async fn create_topic(host: &Host, name: &str, partitions: i32) -> Result<(), Failed> {
-    if host.log.describe_topic(name).await.map_err(|e| Failed::log("describe topic", e))?.is_some() {
+    if host
+        .log
+        .describe_topic(name)
+        .await
+        .map_err(|e| Failed::log("describe topic", e))?
+        .is_some()
+    {
         return Ok(());
     }
     let spec = TopicSpec {
@@ -110,7 +127,11 @@ async fn create_topic(host: &Host, name: &str, partitions: i32) -> Result<(), Fa
         cleanup: Cleanup::Delete,
         configs: BTreeMap::new(),
     };
-    host.log.create_topic(&spec).await.map(|_| ()).map_err(|e| Failed::log("create topic", e))
+    host.log
+        .create_topic(&spec)
+        .await
+        .map(|_| ())
+        .map_err(|e| Failed::log("create topic", e))
 }
 
 async fn check_delivery(spec: &SinkSpec) -> Result<(), Failed> {

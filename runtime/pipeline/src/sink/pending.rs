@@ -58,14 +58,24 @@ impl Pending {
     /// Whether a commit is due.
     pub(crate) fn due(&self, now: Duration) -> Option<Due> {
         let since = self.since_ms.load(Ordering::Acquire);
-        let waiting = if since == NOTHING { Duration::ZERO } else { now.saturating_sub(Duration::from_millis(since)) };
-        self.when.due(waiting, self.rows(), self.bytes.load(Ordering::Acquire), self.asked.load(Ordering::Acquire))
+        let waiting = if since == NOTHING {
+            Duration::ZERO
+        } else {
+            now.saturating_sub(Duration::from_millis(since))
+        };
+        self.when.due(
+            waiting,
+            self.rows(),
+            self.bytes.load(Ordering::Acquire),
+            self.asked.load(Ordering::Acquire),
+        )
     }
 
     /// How long until `every` makes a commit due; `None` when nothing waits.
     pub(crate) fn due_in(&self, now: Duration) -> Option<Duration> {
         let since = self.since_ms.load(Ordering::Acquire);
-        (since != NOTHING).then(|| (Duration::from_millis(since) + self.when.every).saturating_sub(now))
+        (since != NOTHING)
+            .then(|| (Duration::from_millis(since) + self.when.every).saturating_sub(now))
     }
 
     /// Everything put so far is about to be staged: what comes after is counted for the next
@@ -73,7 +83,10 @@ impl Pending {
     pub(crate) fn take(&self) -> (u64, u64) {
         self.since_ms.store(NOTHING, Ordering::Release);
         self.asked.store(false, Ordering::Release);
-        (self.rows.swap(0, Ordering::AcqRel), self.bytes.swap(0, Ordering::AcqRel))
+        (
+            self.rows.swap(0, Ordering::AcqRel),
+            self.bytes.swap(0, Ordering::AcqRel),
+        )
     }
 }
 
@@ -83,12 +96,19 @@ mod tests {
 
     #[test]
     fn time_runs_from_the_first_row() {
-        let when = CommitWhen { every: Duration::from_secs(10), rows: 100, bytes: 1 << 20 };
+        let when = CommitWhen {
+            every: Duration::from_secs(10),
+            rows: 100,
+            bytes: 1 << 20,
+        };
         let pending = Pending::new(when);
         assert_eq!(pending.due_in(Duration::from_secs(5)), None);
         pending.add(1, 10, false, Duration::from_secs(5));
         pending.add(1, 10, false, Duration::from_secs(9));
-        assert_eq!(pending.due_in(Duration::from_secs(9)), Some(Duration::from_secs(6)));
+        assert_eq!(
+            pending.due_in(Duration::from_secs(9)),
+            Some(Duration::from_secs(6))
+        );
         assert_eq!(pending.due(Duration::from_secs(14)), None);
         assert_eq!(pending.due(Duration::from_secs(15)), Some(Due::Time));
         assert_eq!(pending.take(), (2, 20));

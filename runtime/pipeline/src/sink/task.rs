@@ -12,8 +12,12 @@ use crate::status::Status;
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};
 use jackfield_core::{Next, SinkTask, Span as CoreSpan, Staged, after};
-use jackfield_log::{Assignment, Fetched, Identity, Reader, ReaderEvent, ReaderSpec, TopicPartition, Writer};
-use jackfield_plugin::{CallError, Failure, Interrupt, Piece, Rejection, Role, SinkInstance, Taken, Usage};
+use jackfield_log::{
+    Assignment, Fetched, Identity, Reader, ReaderEvent, ReaderSpec, TopicPartition, Writer,
+};
+use jackfield_plugin::{
+    CallError, Failure, Interrupt, Piece, Rejection, Role, SinkInstance, Taken, Usage,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -68,9 +72,16 @@ struct Task {
 pub(crate) async fn run(given: Given) -> Result<(), Failed> {
     let mut task = Task::open(given).await?;
     let ended = task.serve().await;
-    let closed = task.reader.close().await.map_err(|e| Failed::log("close reader", e));
+    let closed = task
+        .reader
+        .close()
+        .await
+        .map_err(|e| Failed::log("close reader", e));
     ended?;
-    task.instance.close().await.map_err(|e| Failed::call("close", e))?;
+    task.instance
+        .close()
+        .await
+        .map_err(|e| Failed::call("close", e))?;
     closed
 }
 
@@ -78,7 +89,14 @@ impl Task {
     async fn open(given: Given) -> Result<Self, Failed> {
         let (spec, host) = (&given.spec, &given.host);
         let usage = Arc::clone(&given.usage);
-        let instance = committer::open(spec, host, Role::Task(given.number), usage, Interrupt::default()).await?;
+        let instance = committer::open(
+            spec,
+            host,
+            Role::Task(given.number),
+            usage,
+            Interrupt::default(),
+        )
+        .await?;
         let reader = host
             .log
             .reader(&ReaderSpec {
@@ -91,7 +109,15 @@ impl Task {
             .map_err(|e| Failed::log("open reader", e))?;
         let retries = Retries::new(spec.patience, host.clock);
         let frontier = SinkTask::default();
-        Ok(Self { given, reader, instance, frontier, dead_letters: None, retries, again: None })
+        Ok(Self {
+            given,
+            reader,
+            instance,
+            frontier,
+            dead_letters: None,
+            retries,
+            again: None,
+        })
     }
 
     async fn serve(&mut self) -> Result<(), Failed> {
@@ -154,10 +180,15 @@ impl Task {
             self.frontier.assign(assignment.at.clone(), offset);
         }
         let held = self.given.books.held();
-        self.instance.assigned(held).await.map_err(|e| Failed::call("assigned", e))?;
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
         for assignment in assigned {
             if let Some(offset) = self.given.books.read_of(&assignment.at) {
-                self.reader.seek(&assignment.at, offset).map_err(|e| Failed::log("seek", e))?;
+                self.reader
+                    .seek(&assignment.at, offset)
+                    .map_err(|e| Failed::log("seek", e))?;
             }
         }
         Ok(())
@@ -168,12 +199,18 @@ impl Task {
         self.again = None;
         if !self.commit_now().await? {
             tracing::warn!(connector = %self.given.spec.connector, "partitions are given up uncommitted");
-            self.instance.discard().await.map_err(|e| Failed::call("discard", e))?;
+            self.instance
+                .discard()
+                .await
+                .map_err(|e| Failed::call("discard", e))?;
             self.give_up(partitions);
             self.rewind().await?;
         }
         self.give_up(partitions);
-        self.reader.release(partitions).await.map_err(|e| Failed::log("release", e))
+        self.reader
+            .release(partitions)
+            .await
+            .map_err(|e| Failed::log("release", e))
     }
 
     /// Asks for a commit and serves the coordinator until it is made; false: not in time.
@@ -209,32 +246,55 @@ impl Task {
             self.frontier.release(at);
             self.given.books.release(at);
         }
-        if self.again.as_ref().is_some_and(|(fetched, _)| partitions.contains(&fetched.at)) {
+        if self
+            .again
+            .as_ref()
+            .is_some_and(|(fetched, _)| partitions.contains(&fetched.at))
+        {
             self.again = None;
         }
     }
 
     /// Reads again from the end of what was staged.
     async fn rewind(&mut self) -> Result<(), Failed> {
-        self.instance.discard().await.map_err(|e| Failed::call("discard", e))?;
+        self.instance
+            .discard()
+            .await
+            .map_err(|e| Failed::call("discard", e))?;
         let held = self.given.books.held();
-        self.instance.assigned(held).await.map_err(|e| Failed::call("assigned", e))?;
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
         self.again = None;
         for (at, offset) in self.frontier.rewind() {
-            self.reader.seek(&at, offset).map_err(|e| Failed::log("seek", e))?;
+            self.reader
+                .seek(&at, offset)
+                .map_err(|e| Failed::log("seek", e))?;
             self.given.books.read(&at, offset);
         }
         Ok(())
     }
 
     async fn put(&mut self, fetched: Fetched) -> Result<(), Failed> {
-        let Some(span) = self.frontier.span(&fetched.at, fetched.position, fetched.next_offset)? else {
+        let Some(span) = self
+            .frontier
+            .span(&fetched.at, fetched.position, fetched.next_offset)?
+        else {
             // Fetched before the partition was given up.
             return Ok(());
         };
         let count = u64::from(
             Batch::parse(&fetched.batch, &Limits::default())
-                .map_err(|e| Failed::for_good("read", format!("a batch of {}-{} is malformed: {e}", fetched.at.topic, fetched.at.partition)))?
+                .map_err(|e| {
+                    Failed::for_good(
+                        "read",
+                        format!(
+                            "a batch of {}-{} is malformed: {e}",
+                            fetched.at.topic, fetched.at.partition
+                        ),
+                    )
+                })?
                 .len(),
         );
         let bytes = fetched.batch.len() as u64;
@@ -270,7 +330,11 @@ impl Task {
         }
     }
 
-    async fn call_put(&mut self, span: &CoreSpan<TopicPartition>, batch: Bytes) -> Result<Taken, CallError> {
+    async fn call_put(
+        &mut self,
+        span: &CoreSpan<TopicPartition>,
+        batch: Bytes,
+    ) -> Result<Taken, CallError> {
         let at = self.given.books.span(span);
         self.instance.put(at, batch).await
     }
@@ -283,22 +347,35 @@ impl Task {
         rejections: &[Rejection],
     ) -> Result<Result<Option<Taken>, CallError>, Failed> {
         let spec = Arc::clone(&self.given.spec);
-        let sorted =
-            bad_records::sort(&spec.on_bad_record, &spec.connector, &fetched.at, &fetched.batch, rejections)?;
+        let sorted = bad_records::sort(
+            &spec.on_bad_record,
+            &spec.connector,
+            &fetched.at,
+            &fetched.batch,
+            rejections,
+        )?;
         self.given.status.metrics().rejected(sorted.rejected);
         self.keep_dead_letters(sorted.letters).await?;
-        let Some(rest) = sorted.rest else { return Ok(Ok(None)) };
+        let Some(rest) = sorted.rest else {
+            return Ok(Ok(None));
+        };
         match self.call_put(span, rest).await {
             Err(CallError::Failure(Failure::Rejected(more))) => Err(Failed::new(
                 "put",
                 jackfield_core::Consequence::Replace,
-                format!("rejected {} more records of a batch after naming every bad one", more.len()),
+                format!(
+                    "rejected {} more records of a batch after naming every bad one",
+                    more.len()
+                ),
             )),
             other => Ok(other.map(Some)),
         }
     }
 
-    async fn keep_dead_letters(&mut self, letters: Vec<jackfield_log::Output>) -> Result<(), Failed> {
+    async fn keep_dead_letters(
+        &mut self,
+        letters: Vec<jackfield_log::Output>,
+    ) -> Result<(), Failed> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -345,8 +422,14 @@ impl Task {
         self.given.status.metrics().stage_seconds(started.elapsed());
         match staged {
             Ok(pieces) => {
-                let pieces = pieces.into_iter().map(|piece| (piece.target.clone(), piece)).collect();
-                Ok(Some(Staged { pieces, spans: self.frontier.staged() }))
+                let pieces = pieces
+                    .into_iter()
+                    .map(|piece| (piece.target.clone(), piece))
+                    .collect();
+                Ok(Some(Staged {
+                    pieces,
+                    spans: self.frontier.staged(),
+                }))
             }
             Err(error) => {
                 let failed = Failed::call("stage", error);

@@ -31,21 +31,38 @@ pub(crate) fn of(
     let mut outputs = Vec::with_capacity(polled.outputs.len());
     for output in std::mem::take(&mut polled.outputs) {
         let Some(route) = routes.get(output.feed) else {
-            let reason = format!("records of feed number {}, which was never told", output.feed);
+            let reason = format!(
+                "records of feed number {}, which was never told",
+                output.feed
+            );
             return Err(Failed::new("poll", Consequence::Replace, reason));
         };
         let mut bytes = output.records;
         let records = Batch::parse(&bytes, &Limits::default())
-            .map_err(|e| Failed::new("poll", Consequence::Replace, format!("malformed batch: {e}")))?
+            .map_err(|e| {
+                Failed::new(
+                    "poll",
+                    Consequence::Replace,
+                    format!("malformed batch: {e}"),
+                )
+            })?
             .len();
         match route {
             Route::Dropped => {}
-            Route::To { topic, ids, partitioner } => {
+            Route::To {
+                topic,
+                ids,
+                partitioner,
+            } => {
                 tally.records += u64::from(records);
                 tally.bytes += bytes.len() as u64;
                 stamp_schemas(&mut bytes, *ids);
                 for (partition, batch) in partitioner.split(bytes)? {
-                    outputs.push(Output { topic: Arc::clone(topic), partition, batch });
+                    outputs.push(Output {
+                        topic: Arc::clone(topic),
+                        partition,
+                        batch,
+                    });
                 }
             }
         }
@@ -56,18 +73,36 @@ pub(crate) fn of(
         (OnBadRecord::Stop, Some(event)) => {
             return Err(Failed::for_good(
                 "poll",
-                format!("event {} of the inbox can never become a record: {}", event.event, event.reason),
+                format!(
+                    "event {} of the inbox can never become a record: {}",
+                    event.event, event.reason
+                ),
             ));
         }
         (OnBadRecord::DeadLetter { topic }, Some(_)) => {
             tally.dead_letters = tally.rejected;
-            outputs.extend(dead_letters::of_events(topic, &spec.connector, &polled.rejected, now_ms)?);
+            outputs.extend(dead_letters::of_events(
+                topic,
+                &spec.connector,
+                &polled.rejected,
+                now_ms,
+            )?);
         }
     }
     let positions = polled
         .positions
         .iter()
-        .map(|p| Position { partition: p.partition.clone(), offset: p.offset.clone() })
+        .map(|p| Position {
+            partition: p.partition.clone(),
+            offset: p.offset.clone(),
+        })
         .collect();
-    Ok((Append { outputs, positions, mark: Some(mark) }, tally))
+    Ok((
+        Append {
+            outputs,
+            positions,
+            mark: Some(mark),
+        },
+        tally,
+    ))
 }

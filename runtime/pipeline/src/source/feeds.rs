@@ -52,9 +52,17 @@ impl Routes {
     }
 }
 
-async fn route(feed: &Feed, topics: &BTreeMap<String, Topic>, host: &Host) -> Result<Route, Failed> {
+async fn route(
+    feed: &Feed,
+    topics: &BTreeMap<String, Topic>,
+    host: &Host,
+) -> Result<Route, Failed> {
     let (name, partitions, configs) = match topics.get(&feed.name) {
-        Some(Topic::Named { name, partitions, configs }) => (name, *partitions, configs),
+        Some(Topic::Named {
+            name,
+            partitions,
+            configs,
+        }) => (name, *partitions, configs),
         Some(Topic::Dropped) => return Ok(Route::Dropped),
         None => {
             return Err(Failed::for_good(
@@ -73,7 +81,11 @@ async fn route(feed: &Feed, topics: &BTreeMap<String, Topic>, host: &Host) -> Re
         cleanup: Cleanup::Delete,
         configs: configs.clone(),
     };
-    let info = host.log.create_topic(&spec).await.map_err(|e| Failed::log("create topic", e))?;
+    let info = host
+        .log
+        .create_topic(&spec)
+        .await
+        .map_err(|e| Failed::log("create topic", e))?;
     let value = register(host, &format!("{name}-value"), &feed.value).await?;
     let key = match &feed.key {
         Some(schema) => register(host, &format!("{name}-key"), schema).await?,
@@ -92,6 +104,12 @@ async fn register(host: &Host, subject: &str, schema: &PluginSchema) -> Result<u
         PluginSchemaKind::Json => SchemaKind::Json,
         PluginSchemaKind::None => return Ok(0),
     };
-    let schema = Schema { kind, text: schema.text.clone() };
-    host.registry.register(subject, &schema).await.map_err(|e| Failed::schema("register schema", e))
+    let schema = Schema {
+        kind,
+        text: schema.text.clone(),
+    };
+    host.registry
+        .register(subject, &schema)
+        .await
+        .map_err(|e| Failed::schema("register schema", e))
 }

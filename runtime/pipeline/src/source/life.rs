@@ -61,8 +61,14 @@ impl<'a> Life<'a> {
             slot: shared.slot.id.clone(),
         };
         let log = &shared.host.log;
-        let writer = log.writer(&identity).await.map_err(|e| Failed::log("open writer", e))?;
-        let stored = log.stored(&identity).await.map_err(|e| Failed::log("read positions", e))?;
+        let writer = log
+            .writer(&identity)
+            .await
+            .map_err(|e| Failed::log("open writer", e))?;
+        let stored = log
+            .stored(&identity)
+            .await
+            .map_err(|e| Failed::log("read positions", e))?;
         let inbox = &shared.inbox;
         let contained = match stored.mark {
             Some(mark) if mark.epoch == inbox.epoch() => mark.done_through.max(inbox.settled()),
@@ -91,10 +97,19 @@ impl<'a> Life<'a> {
         let positions = stored
             .positions
             .into_iter()
-            .map(|p| Position { partition: p.partition, offset: p.offset })
+            .map(|p| Position {
+                partition: p.partition,
+                offset: p.offset,
+            })
             .collect();
         let feeds = instance
-            .open(context, spec.plugged.settings.clone(), shared.slot.clone(), positions, None)
+            .open(
+                context,
+                spec.plugged.settings.clone(),
+                shared.slot.clone(),
+                positions,
+                None,
+            )
             .await
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
@@ -135,7 +150,10 @@ impl<'a> Life<'a> {
             }
             self.tell_settled().await?;
         }
-        self.instance.close().await.map_err(|e| Failed::call("close", e))?;
+        self.instance
+            .close()
+            .await
+            .map_err(|e| Failed::call("close", e))?;
         Ok(end)
     }
 
@@ -158,7 +176,16 @@ impl<'a> Life<'a> {
     /// dropped half-way: when the log fails, waits inside it end early and it is seen through.
     async fn poll_while_appending(&mut self) -> Result<Polled, Failed> {
         let started = Instant::now();
-        let Life { shared, instance, task, pendings, to_tell, log_failure, progressed, .. } = self;
+        let Life {
+            shared,
+            instance,
+            task,
+            pendings,
+            to_tell,
+            log_failure,
+            progressed,
+            ..
+        } = self;
         let mut stopping = false;
         let mut poll = pin!(instance.poll(POLL_LIMITS));
         let polled = loop {
@@ -184,14 +211,29 @@ impl<'a> Life<'a> {
     async fn store(&mut self, mut polled: Polled) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
         let feeds = std::mem::take(&mut polled.feeds);
-        self.routes.extend(feeds, &shared.spec.topics, &shared.host).await?;
-        let done_through = if polled.done_through == 0 { self.task.last_done() } else { polled.done_through };
-        let mark = InboxMark { epoch: shared.inbox.epoch(), done_through };
-        let (append, tally) = append::of(&mut polled, &mut self.routes, &shared.spec, mark, now_ms())?;
+        self.routes
+            .extend(feeds, &shared.spec.topics, &shared.host)
+            .await?;
+        let done_through = if polled.done_through == 0 {
+            self.task.last_done()
+        } else {
+            polled.done_through
+        };
+        let mark = InboxMark {
+            epoch: shared.inbox.epoch(),
+            done_through,
+        };
+        let (append, tally) =
+            append::of(&mut polled, &mut self.routes, &shared.spec, mark, now_ms())?;
         let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
         let positions = std::mem::take(&mut polled.positions);
-        let settled =
-            self.task.polled(polled.done_through, shared.inbox.last(), positions, needs_append, polled.ended)?;
+        let settled = self.task.polled(
+            polled.done_through,
+            shared.inbox.last(),
+            positions,
+            needs_append,
+            polled.ended,
+        )?;
         let metrics = shared.status.metrics();
         metrics.counts(
             polled.counts.duplicates,
@@ -228,9 +270,25 @@ impl<'a> Life<'a> {
     }
 
     async fn await_oldest(&mut self) {
-        let Life { shared, task, pendings, to_tell, log_failure, progressed, .. } = self;
+        let Life {
+            shared,
+            task,
+            pendings,
+            to_tell,
+            log_failure,
+            progressed,
+            ..
+        } = self;
         if let Some((asked, outcome)) = oldest(pendings).await {
-            settle(shared, task, to_tell, log_failure, progressed, asked, outcome);
+            settle(
+                shared,
+                task,
+                to_tell,
+                log_failure,
+                progressed,
+                asked,
+                outcome,
+            );
         }
         shared.count_open(pendings.len());
     }
@@ -241,7 +299,12 @@ impl<'a> Life<'a> {
             return Ok(());
         }
         let positions = std::mem::take(&mut self.to_tell);
-        match self.instance.settled(positions).await.map_err(|e| Failed::call("settled", e)) {
+        match self
+            .instance
+            .settled(positions)
+            .await
+            .map_err(|e| Failed::call("settled", e))
+        {
             Ok(()) => Ok(()),
             // It is told again with the next positions; nothing depends on it having heard.
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => Ok(()),
@@ -271,7 +334,9 @@ impl<'a> Life<'a> {
 }
 
 /// The outcome of the oldest append; stays pending while there is none.
-async fn oldest(pendings: &mut VecDeque<(Instant, Pending)>) -> Option<(Instant, Result<(), LogError>)> {
+async fn oldest(
+    pendings: &mut VecDeque<(Instant, Pending)>,
+) -> Option<(Instant, Result<(), LogError>)> {
     let (asked, pending) = pendings.front_mut()?;
     let asked = *asked;
     let outcome = pending.map(|outcome| outcome.map(|_| ())).await;
@@ -304,6 +369,8 @@ fn settle(
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -11,7 +11,9 @@ use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Exit, State, Status};
 use jackfield_core::{Next, after};
-use jackfield_plugin::{Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance, Usage};
+use jackfield_plugin::{
+    Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance, Usage,
+};
 use slot::{Shared, SlotEnd};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -22,14 +24,23 @@ use tracing::Instrument;
 const PLAN_INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Runs a source connector until `stop`, or until it gives up.
-pub async fn run(spec: Arc<SourceSpec>, host: Host, status: Arc<Status>, stop: CancellationToken) -> Exit {
+pub async fn run(
+    spec: Arc<SourceSpec>,
+    host: Host,
+    status: Arc<Status>,
+    stop: CancellationToken,
+) -> Exit {
     let exit = match supervise(&spec, &host, &status, &stop).await {
         Ok(()) => Exit::Drained,
-        Err(failed) => Exit::Failed { trace: failed.to_string() },
+        Err(failed) => Exit::Failed {
+            trace: failed.to_string(),
+        },
     };
     status.set_state(match &exit {
         Exit::Drained | Exit::Killed => State::Stopped,
-        Exit::Failed { trace } => State::Failed { trace: trace.clone() },
+        Exit::Failed { trace } => State::Failed {
+            trace: trace.clone(),
+        },
     });
     exit
 }
@@ -63,7 +74,10 @@ async fn check_delivery(spec: &SourceSpec) -> Result<(), Failed> {
     match (spec.delivery, description.delivery) {
         (Delivery::ExactlyOnce, Delivery::AtLeastOnce) => Err(Failed::for_good(
             "describe",
-            format!("{} {} delivers at least once, the pipeline asks for exactly-once", description.name, description.version),
+            format!(
+                "{} {} delivers at least once, the pipeline asks for exactly-once",
+                description.name, description.version
+            ),
         )),
         (Delivery::AtLeastOnce | Delivery::ExactlyOnce, Delivery::ExactlyOnce)
         | (Delivery::AtLeastOnce, Delivery::AtLeastOnce) => Ok(()),
@@ -86,7 +100,9 @@ async fn plan_patiently(
         let wait = retries.wait(&failed)?;
         tracing::warn!(connector = %spec.connector, %failed, "planning is tried again");
         status.metrics().error(failed.consequence);
-        status.set_state(State::Restarting { trace: failed.to_string() });
+        status.set_state(State::Restarting {
+            trace: failed.to_string(),
+        });
         tokio::select! {
             () = stop.cancelled() => return Ok(Vec::new()),
             () = tokio::time::sleep(wait) => {}
@@ -123,7 +139,10 @@ async fn plan(spec: &SourceSpec) -> Result<Vec<Slot>, Failed> {
     inbox.close();
     let slots = planned?;
     if slots.is_empty() {
-        return Err(Failed::for_good("plan", "the source planned no slot: there is nothing to do"));
+        return Err(Failed::for_good(
+            "plan",
+            "the source planned no slot: there is nothing to do",
+        ));
     }
     Ok(slots)
 }
@@ -146,7 +165,14 @@ async fn serve(
     let mut tasks = JoinSet::new();
     for (number, slot) in (0u32..).zip(slots) {
         let span = tracing::info_span!("slot", connector = %spec.connector, slot = %slot.id);
-        let shared = Shared::new(spec, host, slot, (number, count), status, stop_slots.clone());
+        let shared = Shared::new(
+            spec,
+            host,
+            slot,
+            (number, count),
+            status,
+            stop_slots.clone(),
+        );
         tasks.spawn(slot::run(shared).instrument(span));
     }
     let mut served = Ok(Served::Done);
@@ -167,7 +193,10 @@ async fn serve(
             }
             Err(panic) => {
                 stop_slots.cancel();
-                served = Err(Failed::for_good("slot", format!("a slot's task panicked: {panic}")));
+                served = Err(Failed::for_good(
+                    "slot",
+                    format!("a slot's task panicked: {panic}"),
+                ));
             }
         }
     }

@@ -80,7 +80,9 @@ impl Shared {
     pub(crate) fn count_open(&self, appends: usize) {
         let events = self.inbox.last().saturating_sub(self.inbox.settled());
         self.status.set_open(events + appends as u64);
-        self.status.metrics().inbox(events, self.inbox.bytes() as u64);
+        self.status
+            .metrics()
+            .inbox(events, self.inbox.bytes() as u64);
         if events > 0 {
             self.status.active(self.host.clock.now());
         }
@@ -130,7 +132,9 @@ async fn lives(shared: &Shared) -> SlotEnd {
         };
         tracing::warn!(connector = %shared.spec.connector, slot = %shared.slot.id, %failed, wait_ms = wait.as_millis() as u64, "source restarts from what is stored");
         shared.status.metrics().restarts(1);
-        shared.status.set_state(State::Restarting { trace: failed.to_string() });
+        shared.status.set_state(State::Restarting {
+            trace: failed.to_string(),
+        });
         tokio::select! {
             () = shared.stop.cancelled() => return SlotEnd::Drained,
             () = tokio::time::sleep(wait) => {}
