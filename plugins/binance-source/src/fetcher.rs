@@ -139,19 +139,11 @@ impl Fetcher {
         self.symbols[symbol].backoff.reset();
     }
 
-    /// It did not work, or not yet: again after a while. Gives how often in a row.
-    pub(crate) fn again(
-        &mut self,
-        host: &Host,
-        symbol: usize,
-        purpose: Purpose,
-        now: Duration,
-    ) -> u32 {
+    /// It did not work, or not yet: again after a while.
+    pub(crate) fn again(&mut self, host: &Host, symbol: usize, purpose: Purpose, now: Duration) {
         let it = &mut self.symbols[symbol];
         it.not_before = now + it.backoff.next(host);
-        let attempts = it.backoff.attempts();
         self.want(symbol, purpose, now);
-        attempts
     }
 
     /// Answers are too large for the host: asks for less. False when it can't be less.

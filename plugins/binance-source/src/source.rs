@@ -43,6 +43,8 @@ struct Symbol {
     quiet_since: Duration,
     /// Audits since the last live trade.
     audits: u32,
+    /// Answers in a row in which REST knew nothing of trades that were announced live.
+    unknown: u32,
     /// An audit found a trade from this id on; it must come live until then.
     suspect: Option<(i64, Duration)>,
 }
@@ -118,6 +120,7 @@ impl Source for BinanceSource {
             }),
             quiet_since: now,
             audits: 0,
+            unknown: 0,
             suspect: None,
         };
         let mut source = Self {
@@ -496,6 +499,11 @@ impl BinanceSource {
         });
         it.quiet_since = now;
         let behind = it.continuity.behind();
+        // That REST is busy bringing other trades says nothing about the one that was announced.
+        if brought.is_some() && (full || !behind) {
+            it.unknown = 0;
+            fetcher.succeeded(symbol);
+        }
         if let (Some(Purpose::Audit), Some(brought), Some(first)) = (purpose, brought, first) {
             it.audits = if brought == 0 {
                 it.audits.saturating_add(1)
@@ -509,7 +517,6 @@ impl BinanceSource {
         match brought {
             // There may be more.
             Some(_) if full => {
-                fetcher.succeeded(symbol);
                 fetcher.want(
                     symbol,
                     if behind {
@@ -521,22 +528,23 @@ impl BinanceSource {
                 );
             }
             // REST does not know yet what was announced live.
-            Some(brought) if behind => {
-                if brought > 0 {
-                    fetcher.succeeded(symbol);
-                }
-                let attempts = fetcher.again(host, symbol, Purpose::Gap, now);
-                if attempts > UNKNOWN_TO_REST_MAX {
+            Some(_) if behind => {
+                it.unknown += 1;
+                if it.unknown > UNKNOWN_TO_REST_MAX {
+                    it.unknown = 0;
                     let (events, id) = it.continuity.disbelieve();
                     events.into_iter().for_each(|event| holds.done(event));
                     fetcher.succeeded(symbol);
+                    let id = id.unwrap_or_default();
                     host.warn(format!(
-                        "REST knows nothing of {} trades up to {id:?}: not believed",
+                        "REST knows nothing of {} trades up to {id}: not believed",
                         it.name
                     ));
+                } else {
+                    fetcher.again(host, symbol, Purpose::Gap, now);
                 }
             }
-            Some(_) => fetcher.succeeded(symbol),
+            Some(_) => {}
             // It was asked before this instance went back: what joins is asked for again.
             None if behind => fetcher.want(symbol, Purpose::Gap, now),
             None => {}

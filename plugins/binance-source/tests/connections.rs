@@ -142,7 +142,7 @@ fn it_never_gives_up_and_never_storms() {
     let wire = run.exchange.live_wires()[0];
     run.exchange.drop_wire(&run.bench.host.clone(), wire, 1006);
     run.exchange.frozen = true;
-    run.run_for(3 * 3_600_000);
+    run.run_for_hours(3);
     let opened: Vec<Duration> = run
         .bench
         .host
@@ -166,7 +166,7 @@ fn it_never_gives_up_and_never_storms() {
         .map(|two| (two[1] - two[0]).as_millis())
         .collect();
     assert!(
-        waits.iter().all(|wait| (14_000..31_000).contains(wait)),
+        waits.iter().all(|wait| (14_000..33_000).contains(wait)),
         "{waits:?}"
     );
     assert!(waits.iter().any(|wait| *wait != waits[0]), "jittered");
@@ -201,10 +201,10 @@ fn a_shutdown_that_is_announced_costs_nothing() {
     );
     run.until_all_landed();
     run.assert_landed_is_the_tape();
-    assert!(
-        run.landed().iter().all(|it| it.event_time_us.is_some()),
-        "all came live: the two overlapped"
-    );
+    assert!(run.exchange.never_live().is_empty(), "the two overlapped");
+    // REST may tell of a trade some milliseconds before the connection does: not of more.
+    let fetched = run.bench.counts().recovered;
+    assert!(fetched <= 5, "{fetched} trades were taken from REST");
     assert!(run.bench.counts().duplicates > 0);
     assert_eq!(
         run.bench.host.requests().len() - requests,
@@ -227,10 +227,9 @@ fn a_connection_is_replaced_before_its_day_is_over() {
             "{age:?}"
         );
     }
-    assert!(
-        run.landed().iter().all(|it| it.event_time_us.is_some()),
-        "all came live"
-    );
+    assert!(run.exchange.never_live().is_empty(), "they overlapped");
+    let fetched = run.bench.counts().recovered;
+    assert!(fetched <= 20, "{fetched} trades were taken from REST");
 }
 
 #[test]
@@ -271,7 +270,7 @@ fn a_silent_stream_is_found_by_its_symbol_alone() {
 fn a_quiet_market_is_left_in_peace() {
     let mut run = run(100, "");
     run.until_all_landed();
-    run.run_for(6 * 3_600_000);
+    run.run_for_hours(6);
     assert_eq!(
         run.bench.host.connections().len(),
         1,

@@ -45,7 +45,8 @@ pub struct Wire {
     reversed: Vec<String>,
     opened: bool,
     opens_at: Duration,
-    lag: Duration,
+    /// Trades come so much later than REST knows them.
+    pub lag: Duration,
 }
 
 #[derive(Debug)]
@@ -67,9 +68,11 @@ pub struct Exchange {
     pub refuse: bool,
     /// The market stands still, though the clock goes on.
     pub frozen: bool,
-    /// Connections are told to close when this was sent.
     random: u64,
+    /// Connections that will be closed: when, which, with what code.
     closing: Vec<(Duration, u64, u16)>,
+    /// Every frame that a client was given.
+    delivered: BTreeSet<String>,
 }
 
 impl Exchange {
@@ -88,6 +91,7 @@ impl Exchange {
             frozen: false,
             random: seed,
             closing: Vec::new(),
+            delivered: BTreeSet::new(),
         }
     }
 
@@ -98,6 +102,12 @@ impl Exchange {
     /// Whether all trades were made.
     pub fn played(&self) -> bool {
         self.made == self.tape.len()
+    }
+
+    /// Trades that no connection has brought.
+    pub fn never_live(&self) -> Vec<i64> {
+        let never = |it: &&Taped| !self.delivered.contains(&it.frame);
+        self.tape.iter().filter(never).map(|it| it.id).collect()
     }
 
     /// So many trades are in the past when the first client comes.
@@ -147,13 +157,18 @@ impl Exchange {
         self.closing.push((now + lead, id, 1001));
     }
 
-    /// Time passes.
+    /// A little time passes.
     pub fn tick(&mut self, host: &FakeHost) {
-        host.advance(TICK);
+        self.tick_by(host, TICK);
+    }
+
+    /// So much time passes at once.
+    pub fn tick_by(&mut self, host: &FakeHost, step: Duration) {
+        host.advance(step);
         let now = host.now();
         self.meet_connections(host, now);
         self.read_messages(host, now);
-        self.make_trades(now);
+        self.make_trades(now, step);
         self.deliver(host, now);
         let (due, later) = std::mem::take(&mut self.closing)
             .into_iter()
@@ -233,9 +248,9 @@ impl Exchange {
             .any(|(symbol, from, to)| *symbol == it.symbol && (*from..=*to).contains(&it.id))
     }
 
-    fn make_trades(&mut self, now: Duration) {
+    fn make_trades(&mut self, now: Duration, step: Duration) {
         if self.frozen {
-            self.started_at = self.started_at.map(|at| at + TICK);
+            self.started_at = self.started_at.map(|at| at + step);
         }
         let Some(started_at) = self.started_at else {
             return;
@@ -270,6 +285,7 @@ impl Exchange {
                 }
                 let (_, text) = wire.on_the_way.pop_front().unwrap();
                 host.text(*id, &text);
+                self.delivered.insert(text);
             }
         }
     }

@@ -1,10 +1,15 @@
 //! An exchange without a network: it speaks through a [`FakeHost`], on the test's clock.
-#![allow(dead_code, reason = "each test file uses another part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses another part"
+)]
 
 mod exchange;
 mod tape;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum};
@@ -71,6 +76,10 @@ impl Run {
     /// A tick of time, and polls until what came is taken; nothing is settled.
     pub fn tick(&mut self) -> Result<(), Failure> {
         self.exchange.tick(&self.bench.host);
+        self.poll_until_taken()
+    }
+
+    fn poll_until_taken(&mut self) -> Result<(), Failure> {
         loop {
             let outputs = self.bench.poll()?.outputs.len();
             if outputs == 0 && self.bench.host.drained() {
@@ -100,8 +109,18 @@ impl Run {
     }
 
     pub fn run_for(&mut self, ms: u64) {
-        for _ in 0..ms / u64::try_from(TICK.as_millis()).unwrap() {
-            self.tick().unwrap();
+        self.run_in_steps(ms, TICK);
+    }
+
+    /// Hours in steps of a second.
+    pub fn run_for_hours(&mut self, hours: u64) {
+        self.run_in_steps(hours * 3_600_000, Duration::from_secs(1));
+    }
+
+    fn run_in_steps(&mut self, ms: u64, step: Duration) {
+        for _ in 0..ms / u64::try_from(step.as_millis()).unwrap() {
+            self.exchange.tick_by(&self.bench.host, step);
+            self.poll_until_taken().unwrap();
             self.bench.settle_all();
         }
     }
