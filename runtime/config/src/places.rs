@@ -211,7 +211,7 @@ pub(crate) fn url(shape: &Shape, place: &Place<'_>, findings: &mut Findings) -> 
             findings.push(
                 place
                     .error(Kind::BadValue, "a grant is an origin and a path")
-                    .value(uri[..url::Position::AfterPath].to_owned())
+                    .value(&uri[..url::Position::AfterPath])
                     .mend("remove everything from `?` or `#` on"),
             );
             return None;

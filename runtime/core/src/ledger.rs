@@ -222,7 +222,10 @@ mod tests {
         }
     }
 
-    fn names(commits: &[Commit<u8, u32>]) -> Vec<(&str, usize, Vec<(i64, i64)>)> {
+    /// A commit's target, how many pieces, and where each span begins and ends.
+    type Named<'a> = (&'a str, usize, Vec<(i64, i64)>);
+
+    fn names(commits: &[Commit<u8, u32>]) -> Vec<Named<'_>> {
         commits
             .iter()
             .map(|c| {

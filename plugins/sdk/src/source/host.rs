@@ -140,6 +140,7 @@ impl std::ops::Deref for Host {
 }
 
 /// The finaliser of splitmix64: a counter, stepped by an odd number, becomes random numbers.
+#[cfg(any(not(target_arch = "wasm32"), feature = "source"))]
 pub(crate) fn mix(state: u64) -> u64 {
     let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

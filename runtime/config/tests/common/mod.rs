@@ -14,7 +14,7 @@ fn env(name: &str) -> Option<String> {
         "NO" => "no",
         "EMPTY" => "",
         "YAML" => "a: [b, {c: d}]\n- e",
-        "PASSWORD" => "hunter2",
+        "PASSWORD" => HUNTER,
         _ => return None,
     };
     Some(value.to_owned())
@@ -22,11 +22,11 @@ fn env(name: &str) -> Option<String> {
 
 fn read_file(path: &Path) -> io::Result<String> {
     match path.to_str() {
-        Some("/run/secrets/key") => Ok("hunter2\n".to_owned()),
-        Some("/etc/jackfield/key") => Ok("hunter2-relative\r\n".to_owned()),
-        Some("/run/secrets/lines") => Ok("hunter2\nhunter2".to_owned()),
+        Some("/run/secrets/key") => Ok(format!("{HUNTER}\n")),
+        Some("/etc/jackfield/key") => Ok(format!("{HUNTER}-relative\r\n")),
+        Some("/run/secrets/lines") => Ok(format!("{HUNTER}\n{HUNTER}")),
         Some("/run/secrets/empty") => Ok("\n".to_owned()),
-        Some("/run/secrets/huge") => Ok("hunter2".repeat(jackfield_config::SECRET_BYTES_MAX)),
+        Some("/run/secrets/huge") => Ok(HUNTER.repeat(jackfield_config::SECRET_BYTES_MAX)),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
