@@ -101,6 +101,12 @@ impl Committer {
         if let Err(why) = self.shared.check() {
             return command.refuse(why);
         }
+        if let Command::Append(append) = &command
+            && !self.is_newest(&append.session)
+        {
+            let why = fenced(&append.session.identity);
+            return command.refuse(why);
+        }
         if let Some(bytes) = command.grows()
             && let Err(why) = group.take_room(&self.shared, bytes)
         {
@@ -182,9 +188,6 @@ impl Committer {
             resolver,
             permit,
         } = append;
-        if self.writers.get(&session.identity) != Some(&session.number) {
-            return resolver.resolve(Err(fenced(&session.identity)));
-        }
         if let Some(gone) = prepared
             .outputs
             .iter()
@@ -217,9 +220,14 @@ impl Committer {
         }
     }
 
+    /// No writer of the identity was opened since, and no append of this one failed.
+    fn is_newest(&self, session: &Session) -> bool {
+        self.writers.get(&session.identity) == Some(&session.number)
+    }
+
     /// Nothing more of this writer lands.
     fn end(&mut self, session: &Session) {
-        if self.writers.get(&session.identity) == Some(&session.number) {
+        if self.is_newest(session) {
             self.writers.remove(&session.identity);
         }
     }

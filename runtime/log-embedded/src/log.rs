@@ -171,6 +171,13 @@ impl EmbeddedLog {
     }
 }
 
+#[cfg(test)]
+impl EmbeddedLog {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     spawned.map_err(|e| LogError::Fatal(format!("the thread {name} could not be started: {e}")))

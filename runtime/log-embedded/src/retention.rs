@@ -151,3 +151,56 @@ fn purge(shared: &Shared, commands: &WeakSender<Command>) -> Result<(), LogError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EmbeddedConfig;
+    use crate::log::EmbeddedLog;
+    use jackfield_batch::{BatchWriter, Record};
+    use jackfield_log::{Append, Identity, Log, Output, TopicSpec};
+
+    /// The folder grows for ever where deleted topics keep their batches.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_left_of_a_deleted_topic() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = EmbeddedConfig::new(dir.path());
+        config.retention_every = Duration::from_millis(5);
+        let log = EmbeddedLog::open(config).unwrap();
+        let topic = log.create_topic(&TopicSpec::new("t", 2)).await.unwrap();
+        let identity = Identity {
+            cluster: "test".into(),
+            connector: "c".into(),
+            slot: "0".into(),
+        };
+        let mut writer = log.writer(&identity).await.unwrap();
+        for _ in 0..BATCHES_MAX {
+            let mut batch = BatchWriter::new();
+            batch.push(&Record::default()).unwrap();
+            let batch = Bytes::from(batch.finish());
+            let outputs = (0..2).map(|partition| Output {
+                topic: "t".into(),
+                partition,
+                batch: batch.clone(),
+            });
+            let append = Append {
+                outputs: outputs.collect(),
+                ..Append::default()
+            };
+            drop(writer.append(append).await.unwrap());
+        }
+        log.delete_topic("t").await.unwrap();
+        let engine = &log.shared().engine;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !engine.all(&keys::all_deleted()).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "never purged");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(
+            engine
+                .batch_keys(topic.id.as_bytes(), 1)
+                .unwrap()
+                .is_empty()
+        );
+    }
+}
