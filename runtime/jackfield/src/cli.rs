@@ -5,12 +5,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Release and commit.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("JACKFIELD_COMMIT"),
+    ")"
+);
+
 /// Connectors as WebAssembly components, wired through a log.
 ///
 /// Exit codes: 0 all went well; 1 a connector FAILED, or something could not be started; 2 the
 /// configuration or the command line is wrong; 3 the grace time ended before all was drained.
 #[derive(Debug, Parser)]
-#[command(name = "jackfield", version, about, long_about)]
+#[command(name = "jackfield", version = VERSION, about, long_about)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -55,13 +55,14 @@ pub struct Report {
     pub records: u64,
     /// Records in the log that a sink has not put yet, as far as known.
     pub lag: i64,
-    /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows.
+    /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows. And what
+    /// is on its way to a source: connections being opened, requests not answered.
     pub open: u64,
     /// Rows made visible by commits since the start.
     pub committed: u64,
     /// When the last commit succeeded, on the clock of the pipelines.
     pub last_commit: Option<Duration>,
-    /// When it last took something, on the clock of the pipelines.
+    /// When it last took something or began to run, on the clock of the pipelines.
     pub last_active: Duration,
 }
 

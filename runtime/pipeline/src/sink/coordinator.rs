@@ -95,6 +95,7 @@ pub(crate) async fn run(
     }
     drop(requests);
     status.set_state(State::Running);
+    status.active(host.clock.now());
     let mut coordinator = Coordinator {
         spec,
         host,

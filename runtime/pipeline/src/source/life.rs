@@ -130,6 +130,8 @@ impl<'a> Life<'a> {
     /// Polls and appends until it is drained, has ended, or fails.
     pub(crate) async fn run(&mut self, retries: &mut Retries) -> Result<LifeEnd, Failed> {
         self.shared.status.set_state(State::Running);
+        // What is quiet from here on is idle; how long it took to get here is not.
+        self.shared.status.active(self.shared.host.clock.now());
         let mut end = LifeEnd::Drained;
         loop {
             if self.shared.stop.is_cancelled() {

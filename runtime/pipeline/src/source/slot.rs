@@ -76,10 +76,11 @@ impl Shared {
         }
     }
 
-    /// Publishes how much is taken and not durable.
+    /// Publishes how much is taken and not durable, or asked for and not there yet.
     pub(crate) fn count_open(&self, appends: usize) {
         let events = self.inbox.last().saturating_sub(self.inbox.settled());
-        self.status.set_open(events + appends as u64);
+        let awaited = self.connections.opening() + self.requests.under_way();
+        self.status.set_open(events + (appends + awaited) as u64);
         self.status
             .metrics()
             .inbox(events, self.inbox.bytes() as u64);

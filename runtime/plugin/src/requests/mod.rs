@@ -83,6 +83,11 @@ impl Requests {
         Ok(id)
     }
 
+    /// How many are under way.
+    pub fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Gives up what is under way; nothing can be started any more.
     pub fn close(&self) {
         self.stop.cancel();

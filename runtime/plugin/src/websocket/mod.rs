@@ -311,6 +311,15 @@ impl Connections {
             .collect()
     }
 
+    /// How many are being opened.
+    pub fn opening(&self) -> usize {
+        let table = lock(&self.table);
+        let states = table.entries.values().map(|entry| entry.state);
+        states
+            .filter(|state| *state == ConnectionState::Opening)
+            .count()
+    }
+
     /// Keeps a note beside a connection.
     ///
     /// # Errors
