@@ -100,11 +100,9 @@ impl Group {
         Ok(state.member(&self.name, id)?.told.pop_front())
     }
 
-    /// Whether the partition is the member's, and not about to be taken away.
-    pub(crate) fn reads(&self, id: MemberId, place: Place) -> Result<bool, LogError> {
-        let mut state = lock(&self.state);
-        let revoking = state.member(&self.name, id)?.revoking.contains(&place);
-        Ok(!revoking && state.owners.get(&place) == Some(&id))
+    /// Whether the member is one still.
+    pub(crate) fn check(&self, id: MemberId) -> Result<(), LogError> {
+        lock(&self.state).member(&self.name, id).map(|_| ())
     }
 
     /// A member lets go of partitions.

@@ -330,9 +330,8 @@ impl Reader for EmbeddedReader {
     fn seek(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
         let not_ours = || LogError::Rejected(format!("{at} is not this member's"));
         let place = self.place(at).ok_or_else(not_ours)?;
-        if !self.group.reads(self.member, place)? {
-            return Err(not_ours());
-        }
+        self.group.check(self.member)?;
+        // What is being revoked stays this member's until it was told so.
         let cursor = self.cursors.get_mut(&place).ok_or_else(not_ours)?;
         let ends = cursor.topic.partition(place.partition)?.ends;
         if !(ends.start..=ends.end).contains(&offset) {

@@ -80,8 +80,9 @@ pub trait Writer: Send {
     ///
     /// Outcomes resolve in the order of the calls. After one fails all later ones fail with
     /// [`LogError::Fenced`] or [`LogError::Unknown`] and nothing of them lands, also of calls made
-    /// after the failure: open another writer. An append that is refused here, by this call's own
-    /// `Err`, was never queued, and the writer goes on.
+    /// after the failure: open another writer. An append that is refused by this call's own
+    /// [`LogError::Rejected`] was never queued, and the writer goes on. A writer that is dropped
+    /// may or may not land what it had queued.
     async fn append(&mut self, append: Append) -> Result<Pending, LogError>;
 
     /// Waits for what is in flight. The identity's stored positions stay.

@@ -21,9 +21,9 @@ pub struct ReaderSpec {
     /// The group: its members share the partitions of their topics.
     pub group: String,
     /// The member's own name in the group. A member that joins again under its name replaces the
-    /// one before, whose calls then fail with [`LogError::Fenced`].
+    /// one before, whose `next` and `commit` then fail with [`LogError::Fenced`].
     pub member: String,
-    /// What to read. Each must exist.
+    /// What to read. Each must exist, else joining is [`LogError::Rejected`].
     pub topics: Vec<String>,
     /// Where a partition stands for the group before anything is committed: for lag, and for
     /// retention, which never passes a group that is attached. It seeks nowhere by itself.
@@ -85,8 +85,9 @@ pub trait Reader: Send {
     /// An assigned partition delivers nothing until [`seek`](Self::seek).
     async fn next(&mut self) -> Result<ReaderEvent, LogError>;
 
-    /// Goes on from this offset in a partition of this member's. Rejected when the offset lies
-    /// outside the partition's `start..=end`, or the partition is not this member's.
+    /// Goes on from this offset in a partition of this member's: one that it was told was assigned
+    /// and was not told is revoking or lost. Rejected when the offset lies outside the partition's
+    /// `start..=end`, or the partition is not this member's. A partition that is paused stays so.
     fn seek(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError>;
 
     /// Delivers nothing of these partitions until they are resumed. Revocations still arrive.
@@ -96,7 +97,7 @@ pub trait Reader: Send {
     fn resume(&mut self, at: &[TopicPartition]);
 
     /// Keeps the group's offsets: the next record that it wants. Fails with [`LogError::Fenced`]
-    /// for a partition that is not this member's any more.
+    /// for a partition that is not this member's any more; nothing is kept then.
     async fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
 
     /// Answers [`ReaderEvent::Revoking`]: another member may have these partitions now.

@@ -1,7 +1,12 @@
 //! fjall and redb side by side on what the embedded log does: `cargo bench -p jackfield-log-embedded
 //! --bench engines`. Rounds are interleaved, so that a busy machine slows all of them alike: trust
 //! the ratios. `ROUNDS`, `MIB` (written a round) and `DIR` may be set in the environment.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a bench on plain threads"
+)]
 
 mod candidates;
 mod measures;

@@ -1,1 +1,0 @@
-//! The conformance suite: what every log must show.
