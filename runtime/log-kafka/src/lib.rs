@@ -1,0 +1,1 @@
+//! The Kafka implementation of the log port.
