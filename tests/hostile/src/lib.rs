@@ -82,12 +82,26 @@ pub fn patient() -> CallLimits {
     }
 }
 
-/// Limits with a deadline that is soon over.
-pub fn brisk(deadline: Duration) -> CallLimits {
-    CallLimits {
-        deadlines: Deadlines::all(deadline),
-        ..CallLimits::default()
-    }
+/// Limits with a deadline that is soon over in one call: the decent calls around it must not die
+/// of it on a busy machine.
+///
+/// # Panics
+/// There is no such call of a source.
+pub fn brisk(call: &str, deadline: Duration) -> CallLimits {
+    let mut limits = patient();
+    let deadlines = &mut limits.deadlines;
+    let place = match call {
+        "check" => &mut deadlines.check,
+        "plan" => &mut deadlines.plan,
+        "open" => &mut deadlines.open,
+        "poll" => &mut deadlines.poll,
+        "settled" => &mut deadlines.settled,
+        "save" => &mut deadlines.save,
+        "close" => &mut deadlines.close,
+        other => panic!("no such call: {other}"),
+    };
+    *place = deadline;
+    limits
 }
 
 /// What a decent poll is asked with.

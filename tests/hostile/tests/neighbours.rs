@@ -54,7 +54,7 @@ async fn a_neighbour_loses_nothing_while_others_die() {
     for deed in DEEDS {
         let before = polls.load(Ordering::Relaxed);
         let limits = match deed {
-            "loop" | "sleep" | "call-the-host" => brisk(Duration::from_millis(300)),
+            "loop" | "sleep" | "call-the-host" => brisk("poll", Duration::from_millis(300)),
             "eat" => CallLimits {
                 memory_bytes_max: 32 << 20,
                 ..patient()
