@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// What an event costs beside its body: the queue's entry and its share of the read buffer.
@@ -72,7 +73,8 @@ impl Lane {
 
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<Arrival>,
+    /// Each with when it came, since the wall clock may jump.
+    events: VecDeque<(Instant, Arrival)>,
     /// Highest number given away for good; the first event kept has the next one.
     settled: u64,
     /// Highest number given to the instance.
@@ -104,12 +106,12 @@ impl Kept {
         let lane = Lane::of(arrival.kind);
         self.bytes[lane as usize] += arrival.cost();
         self.control_events += usize::from(matches!(lane, Lane::Control));
-        self.events.push_back(arrival);
+        self.events.push_back((Instant::now(), arrival));
         self.last()
     }
 
     fn drop_first(&mut self) {
-        if let Some(arrival) = self.events.pop_front() {
+        if let Some((_, arrival)) = self.events.pop_front() {
             let lane = Lane::of(arrival.kind);
             self.bytes[lane as usize] -= arrival.cost();
             self.control_events -= usize::from(matches!(lane, Lane::Control));
@@ -146,20 +148,23 @@ impl Inbox {
         self.epoch
     }
 
-    /// Events up to here are durable and will not be given again.
-    pub fn settle(&self, done_through: u64) {
-        let freed = {
+    /// Events up to here are durable and will not be given again. Gives how long the oldest of
+    /// them had been kept; `None` when there was none.
+    pub fn settle(&self, done_through: u64) -> Option<Duration> {
+        let waited = {
             let mut kept = self.lock();
+            let oldest = kept.events.front().map(|(came, _)| *came);
             let before = kept.settled;
             while kept.settled < done_through && !kept.events.is_empty() {
                 kept.drop_first();
             }
             kept.given = kept.given.max(kept.settled);
-            kept.settled > before
+            oldest.filter(|_| kept.settled > before)
         };
-        if freed {
+        if waited.is_some() {
             self.room.notify_waiters();
         }
+        waited.map(|came| came.elapsed())
     }
 
     /// The next `receive` starts after this event, or after the last settled one if that is
@@ -293,7 +298,7 @@ fn give(kept: &mut Kept, bytes_max: usize) -> Vec<u8> {
     let mut writer = EventWriter::new();
     // What is given and not settled is at most what the bounds keep, far below usize.
     let skip = (kept.given - kept.settled) as usize;
-    for arrival in kept.events.range(skip..) {
+    for (_, arrival) in kept.events.range(skip..) {
         let event = Event {
             number: kept.given + 1,
             kind: arrival.kind,

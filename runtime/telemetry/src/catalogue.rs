@@ -84,6 +84,8 @@ catalogue! {
         "Bytes of these events; at its limit the inbox stops reading its connections.";
     append_duration: Histogram<ConnectorLabels> = "jackfield_append_duration_seconds", Seconds,
         "How long the log took to make an append durable.";
+    settle_duration: Histogram<ConnectorLabels> = "jackfield_settle_duration_seconds", Seconds,
+        "How long the oldest event of each append had waited, from its arrival until it was durable.";
     appends_in_flight: Gauge<ConnectorLabels> = "jackfield_appends_in_flight", Count,
         "Appends that the log has not acknowledged yet.";
 

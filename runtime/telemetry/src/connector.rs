@@ -46,6 +46,7 @@ struct Bound {
     inbox_events: OnceLock<GaugeHandle>,
     inbox_bytes: OnceLock<GaugeHandle>,
     append_duration: OnceLock<HistogramHandle>,
+    settle_duration: OnceLock<HistogramHandle>,
     appends_in_flight: OnceLock<GaugeHandle>,
     commit_duration: OnceLock<HistogramHandle>,
     committed_rows: OnceLock<CounterHandle>,
@@ -262,6 +263,11 @@ impl ConnectorMetrics {
     /// The log took so long to make an append durable.
     pub fn append_seconds(&self, took: Duration) {
         of!(self.append_duration).record(took);
+    }
+
+    /// The oldest event of an append had waited so long when it was durable.
+    pub fn settle_seconds(&self, waited: Duration) {
+        of!(self.settle_duration).record(waited);
     }
 
     /// Appends that the log has not acknowledged yet.

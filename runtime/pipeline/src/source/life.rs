@@ -360,7 +360,9 @@ fn settle(
             shared.status.metrics().append_seconds(asked.elapsed());
             *progressed = true;
             if let Some(settled) = task.appended() {
-                shared.inbox.settle(settled.done_through);
+                if let Some(waited) = shared.inbox.settle(settled.done_through) {
+                    shared.status.metrics().settle_seconds(waited);
+                }
                 to_tell.extend(settled.positions);
             }
         }
