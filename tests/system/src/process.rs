@@ -67,6 +67,11 @@ impl Jackfield {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// Its process id, while it has not been waited for.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Whether it runs still.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -1,0 +1,238 @@
+//! The figures of the whole: the real binary with the real components, `scripts/bench` runs it.
+//! The exchange runs in this process, so that its work does not count.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::time::{Duration, Instant};
+
+use jackfield_exchange::{Exchange, Options, Running, Speed};
+use jackfield_system_tests::{Jackfield, Site, http};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+/// Between two looks at the metrics.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+fn number(name: &str, default: u32) -> u32 {
+    let text = std::env::var(name).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::main]
+async fn main() {
+    // 126 × 15,863 trades are about two million.
+    let laps = number("LAPS", 126);
+    start_up().await;
+    throughput(laps).await;
+    latency(number("SECONDS", 20)).await;
+}
+
+async fn exchange(speed: Speed, laps: u32) -> Running {
+    let mut options = Options::spot().unwrap();
+    (options.speed, options.laps) = (speed, laps);
+    Exchange::start(options).await.unwrap()
+}
+
+/// One process, looked at from outside.
+struct Watched {
+    jackfield: Jackfield,
+    metrics: String,
+    http: reqwest::Client,
+    began: Instant,
+}
+
+impl Watched {
+    async fn run(site: &Site) -> Watched {
+        let began = Instant::now();
+        let mut jackfield = Jackfield::run(site, &["--log-format", "text"]);
+        let metrics = format!("{}/metrics", jackfield.admin().await);
+        let http = http();
+        Watched {
+            jackfield,
+            metrics,
+            http,
+            began,
+        }
+    }
+
+    async fn page(&self) -> String {
+        let response = self.http.get(&self.metrics).send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
+    /// Waits until a connector's counter has come so far.
+    async fn until(&self, metric: &str, connector: &str, reaches: f64) -> Duration {
+        loop {
+            if value(&self.page().await, metric, connector, "").unwrap_or(0.0) >= reaches {
+                return self.began.elapsed();
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// User and system seconds so far.
+    fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        // In clock ticks, 100 a second on Linux.
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+
+    fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<f64>().unwrap() / 1024.0
+    }
+
+    fn pid(&self) -> u32 {
+        self.jackfield.pid().expect("it runs")
+    }
+
+    async fn stop(mut self) {
+        self.jackfield.terminate().await;
+        assert_eq!(self.jackfield.wait().await, 0);
+    }
+}
+
+/// The value of a connector's series, with `label` in it where several belong to it.
+fn value(page: &str, metric: &str, connector: &str, label: &str) -> Option<f64> {
+    let connector = format!("connector=\"{connector}\"");
+    page.lines()
+        .filter(|line| line.starts_with(metric) && line[metric.len()..].starts_with('{'))
+        .find(|line| line.contains(&connector) && line.contains(label))
+        .and_then(|line| line.rsplit(' ').next())
+        .and_then(|text| text.parse().ok())
+}
+
+/// The upper bound of the bucket that a quantile lies in, ms.
+fn quantile_ms(page: &str, metric: &str, connector: &str, q: f64) -> String {
+    let (bucket, named) = (
+        format!("{metric}_bucket"),
+        format!("connector=\"{connector}\""),
+    );
+    let buckets: Vec<(String, f64)> = page
+        .lines()
+        .filter(|line| line.starts_with(&bucket) && line.contains(&named))
+        .map(|line| {
+            let bound = line
+                .split("le=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap();
+            (
+                bound.to_owned(),
+                line.rsplit(' ').next().unwrap().parse().unwrap(),
+            )
+        })
+        .collect();
+    let all = buckets.last().unwrap().1;
+    let (bound, _) = buckets.iter().find(|(_, count)| *count >= all * q).unwrap();
+    match bound.parse::<f64>() {
+        Ok(seconds) => format!("≤ {} ms", seconds * 1e3),
+        Err(_) => format!("above the last bucket ({bound})"),
+    }
+}
+
+async fn start_up() {
+    let mut firsts = Vec::new();
+    for _ in 0..5 {
+        let exchange = exchange(Speed::Unlimited, 1).await;
+        let site = Site::new(&exchange).await;
+        let watched = Watched::run(&site).await;
+        let first = watched
+            .until("jackfield_records_total", "trades-source", 1.0)
+            .await;
+        firsts.push(first);
+        watched.stop().await;
+    }
+    firsts.sort();
+    println!(
+        "start to first record, code compiled before: median {} ms of 5 starts",
+        firsts[2].as_millis()
+    );
+}
+
+/// As fast as it goes: first only into the log, then only out of it.
+async fn throughput(laps: u32) {
+    let exchange = exchange(Speed::Unlimited, laps).await;
+    let total = exchange.status().total as f64;
+    let mut site = Site::new(&exchange).await;
+    let sink = json!({
+        "plugin": "iceberg", "topics": ["trade"], "commit": { "every": "10s", "rows": 1_000_000 },
+        "settings": { "table": "market.trades", "partition-by": ["day(trade_time)", "symbol"] },
+        "allow": { "lake": "local" }
+    });
+    site.set("/pipelines/trades/sinks", Value::Null);
+    let source = Watched::run(&site).await;
+    let first = source
+        .until("jackfield_records_total", "trades-source", 1.0)
+        .await;
+    let cpu = source.cpu();
+    let last = source
+        .until("jackfield_records_total", "trades-source", total)
+        .await;
+    let used = source.cpu() - cpu;
+    println!(
+        "source path, frame to log: {total} trades, {:.0} records/s, {:.0} records per CPU second, {:.0} MiB resident",
+        total / (last - first).as_secs_f64(),
+        total / used,
+        source.resident_mib()
+    );
+    source.stop().await;
+
+    site.set("/pipelines/trades/source", Value::Null);
+    site.set("/pipelines/trades/sinks", json!({ "lake": sink }));
+    let sink = Watched::run(&site).await;
+    let first = sink
+        .until("jackfield_records_total", "trades-lake", 1.0)
+        .await;
+    let cpu = sink.cpu();
+    let last = sink
+        .until("jackfield_committed_rows_total", "trades-lake", total)
+        .await;
+    let used = sink.cpu() - cpu;
+    println!(
+        "sink path, log to commit: {total} rows, {:.0} rows/s, {:.0} rows per CPU second, {:.0} MiB resident",
+        total / (last - first).as_secs_f64(),
+        total / used,
+        sink.resident_mib()
+    );
+    sink.stop().await;
+}
+
+/// At an even pace, both ends running.
+async fn latency(seconds: u32) {
+    const RATE: u32 = 10_000;
+    let laps = (RATE * seconds).div_ceil(15_863);
+    let exchange = exchange(Speed::PerSecond(f64::from(RATE)), laps).await;
+    let total = exchange.status().total as f64;
+    let site = Site::new(&exchange).await;
+    let watched = Watched::run(&site).await;
+    watched
+        .until("jackfield_committed_rows_total", "trades-lake", total)
+        .await;
+    let page = watched.page().await;
+    let of = |q| {
+        quantile_ms(
+            &page,
+            "jackfield_settle_duration_seconds",
+            "trades-source",
+            q,
+        )
+    };
+    println!(
+        "received to durable in the log at {RATE} trades/s, the oldest of each append: p50 {}, p99 {}; both ends took {:.1} CPU seconds for {total} trades, {:.0} MiB resident",
+        of(0.5),
+        of(0.99),
+        watched.cpu(),
+        watched.resident_mib()
+    );
+    watched.stop().await;
+}
