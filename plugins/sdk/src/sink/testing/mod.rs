@@ -2,6 +2,7 @@
 
 mod catalog;
 mod faults;
+mod http;
 mod schemas;
 mod store;
 
@@ -9,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use catalog::{FakeCatalog, Refused, TableFormat};
 pub use faults::{CommitFate, Faults, Kill};
+pub use http::FakeHttp;
 pub use schemas::FakeSchemas;
 pub use store::FakeStore;
 
-use super::{Http, HttpError, HttpRequest, HttpResponse, Log, LogLevel, Ports};
+use super::{Log, LogLevel, Ports};
 
 /// A lake with its registry: outlives the sinks that are opened on it, as the real ones do.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct FakeLake {
     pub catalog: Arc<FakeCatalog>,
     /// Schemas by id.
     pub schemas: Arc<FakeSchemas>,
+    /// Answers to requests.
+    pub http: Arc<FakeHttp>,
     /// What goes wrong next.
     pub faults: Arc<Faults>,
     /// What sinks wrote for people.
@@ -38,9 +42,16 @@ impl FakeLake {
             store: Arc::new(FakeStore::new(Arc::clone(&faults))),
             catalog: Arc::new(FakeCatalog::new(format, Arc::clone(&faults))),
             schemas: Arc::new(FakeSchemas::default()),
+            http: Arc::new(FakeHttp::default()),
             faults,
             lines: Arc::new(Lines::default()),
         }
+    }
+
+    /// An empty lake for a sink that keeps no tables.
+    #[must_use]
+    pub fn without_tables() -> Self {
+        Self::new(NoTables)
     }
 
     /// For `Sink::open`.
@@ -50,7 +61,7 @@ impl FakeLake {
             store: Arc::clone(&self.store) as _,
             catalog: Arc::clone(&self.catalog) as _,
             schemas: Arc::clone(&self.schemas) as _,
-            http: Arc::new(NoHttp),
+            http: Arc::clone(&self.http) as _,
             log: Arc::clone(&self.lines) as _,
         }
     }
@@ -74,13 +85,16 @@ impl Log for Lines {
     }
 }
 
-/// Grants no address.
-#[derive(Debug)]
-struct NoHttp;
+/// Understands no table.
+struct NoTables;
 
-impl Http for NoHttp {
-    fn fetch(&self, request: &HttpRequest, _timeout_ms: u32) -> Result<HttpResponse, HttpError> {
-        Err(HttpError::Denied(request.url.clone()))
+impl TableFormat for NoTables {
+    fn create(&self, _: &str, _: &str, _: &str) -> Result<String, String> {
+        Err("this lake has no tables".to_owned())
+    }
+
+    fn apply(&self, _: &str, _: &str, _: &str, _: &str) -> Result<String, Refused> {
+        Err(Refused::Invalid("this lake has no tables".to_owned()))
     }
 }
 
