@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod example;
 mod faults;
+mod neighbours;
 mod operation;
 
 use std::path::Path;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use futures::future::join_all;
 use jackfield_exchange::Speed;
-use jackfield_system_tests::{Jackfield, Site, compare, http, output, read_pyiceberg};
+use jackfield_system_tests::{Artifacts, Jackfield, Site, compare, http, output, read_pyiceberg};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -85,6 +85,74 @@ async fn sigterm_drains() {
         difference.doubled.is_empty() && difference.wrong.is_empty(),
         "{difference}"
     );
+}
+
+/// A stop that can't wait is no success: whoever started it must know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_is_forced_exits_with_3_and_loses_nothing() {
+    let exchange = exchange(Speed::PerSecond(4000.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    // Nothing is committed before the stop, so that there is something to drain.
+    site.set(
+        "/pipelines/trades/sinks/lake/commit",
+        json!({ "every": "1h" }),
+    );
+    let mut jackfield = Jackfield::run(&site, &["--grace", "1ms"]);
+    exchange.reached(8000).await;
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 3);
+    assert!(jackfield.log().contains("the grace time ended"));
+    site.set(
+        "/pipelines/trades/sinks/lake/commit",
+        json!({ "every": "500ms" }),
+    );
+    run_until_idle(&site, "4s").await;
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
+/// What a person asks of a file and of a component, without running them.
+#[tokio::test(flavor = "multi_thread")]
+async fn schema_and_inspect_tell_what_there_is_to_set() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let site = Site::new(&exchange).await;
+    let schema = output(&["schema", site.file().to_str().unwrap()]).await;
+    assert_eq!(schema.status.code(), Some(0));
+    let schema = String::from_utf8(schema.stdout).unwrap();
+    serde_json::from_str::<Value>(&schema).expect("one JSON document");
+    for key in ["pipelines", "partition-by", "start-at"] {
+        assert!(schema.contains(key), "{key} is not in the schema");
+    }
+    for (plugin, kind, setting) in [
+        ("binance-source", "source", "symbols"),
+        ("iceberg-sink", "sink", "table"),
+    ] {
+        let file = Artifacts::get().plugin(plugin);
+        let told = output(&["plugin", "inspect", "--json", file.to_str().unwrap()]).await;
+        assert_eq!(told.status.code(), Some(0));
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(told["kind"], kind);
+        assert_eq!(told["delivery"], "exactly-once");
+        assert_eq!(told["sha256"].as_str().unwrap().len(), 64);
+        assert!(told["settings-schema"]["properties"][setting].is_object());
+    }
+}
+
+/// A folder is one process's own: a second one does not touch it, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_log_is_refused() {
+    let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
+    let site = Site::new(&exchange).await;
+    let mut first = Jackfield::run(&site, &["--until-idle", "4s"]);
+    exchange.reached(1000).await;
+    let mut second = Jackfield::run(&site, &[]);
+    assert_eq!(second.wait().await, 1);
+    assert!(
+        second.log().contains("open in another process"),
+        "{}",
+        second.log()
+    );
+    assert_eq!(first.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
 }
 
 /// And what was not read yet is there after the next run.
