@@ -1,0 +1,119 @@
+//! What each error of librdkafka means for a caller: the one table, which docs/KAFKA.md shows.
+
+use crate::native::Failure;
+use jackfield_log::LogError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// What the caller must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// The same may succeed later.
+    Retriable,
+    /// Another has taken this one's place.
+    Fenced,
+    /// The request is wrong.
+    Rejected,
+    /// A person must act.
+    Fatal,
+}
+
+/// Codes that mean something else than "the same may succeed later", which is what all others mean.
+/// (A commit whose answer is missing is *unknown* whatever the code: see `transactions`.)
+pub(crate) const TABLE: &[(Consequence, &[Code])] = &[
+    (
+        Consequence::Fenced,
+        &[
+            Code::Fenced,
+            Code::ProducerFenced,
+            Code::InvalidProducerEpoch,
+            Code::FencedInstanceId,
+            Code::IllegalGeneration,
+            Code::UnknownMemberId,
+            Code::AssignmentLost,
+        ],
+    ),
+    (
+        Consequence::Rejected,
+        &[
+            Code::InvalidArgument,
+            Code::UnknownTopic,
+            Code::UnknownPartition,
+            Code::UnknownTopicOrPartition,
+            Code::InvalidTopic,
+            Code::TopicAlreadyExists,
+            Code::InvalidPartitions,
+            Code::InvalidReplicationFactor,
+            Code::InvalidReplicaAssignment,
+            Code::InvalidConfig,
+            Code::PolicyViolation,
+            Code::InvalidRequest,
+            Code::MessageSizeTooLarge,
+            Code::MessageBatchTooLarge,
+            Code::InvalidMessageSize,
+            Code::InvalidTimestamp,
+            Code::InvalidRecord,
+            Code::UnsupportedForMessageFormat,
+            Code::InvalidTransactionTimeout,
+            Code::InvalidGroupId,
+            Code::InvalidSessionTimeout,
+            Code::InconsistentGroupProtocol,
+            Code::OffsetMetadataTooLarge,
+            Code::TopicAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+        ],
+    ),
+    (
+        Consequence::Fatal,
+        &[
+            Code::Authentication,
+            Code::SaslAuthenticationFailed,
+            Code::UnsupportedSASLMechanism,
+            Code::IllegalSASLState,
+            Code::ClusterAuthorizationFailed,
+            Code::TransactionalIdAuthorizationFailed,
+            Code::UnsupportedFeature,
+            Code::UnsupportedVersion,
+            Code::UnknownProtocol,
+            Code::NotImplemented,
+            Code::CriticalSystemResource,
+            Code::SecurityDisabled,
+        ],
+    ),
+];
+
+/// What a code means.
+pub(crate) fn of(code: Code) -> Consequence {
+    let found = TABLE.iter().find(|(_, codes)| codes.contains(&code));
+    found.map_or(Consequence::Retriable, |(consequence, _)| *consequence)
+}
+
+/// The port's error for a request that failed with this code and changed nothing.
+pub(crate) fn error(code: Code, text: String) -> LogError {
+    match of(code) {
+        Consequence::Retriable => LogError::Retriable(text),
+        Consequence::Fenced => LogError::Fenced(text),
+        Consequence::Rejected => LogError::Rejected(text),
+        Consequence::Fatal => LogError::Fatal(text),
+    }
+}
+
+/// The same of a failure, saying what was tried.
+pub(crate) fn failed(what: &str, failure: &Failure) -> LogError {
+    error(failure.code, format!("{what}: {}", failure.text))
+}
+
+/// The same of the crate's error.
+pub(crate) fn kafka(what: &str, e: &KafkaError) -> LogError {
+    let text = format!("{what}: {e}");
+    match e {
+        // rdkafka gives the code of an admin request that failed as a whole only in this field.
+        KafkaError::AdminOp(code) => error(*code, text),
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => {
+            LogError::Rejected(text)
+        }
+        other => match other.rdkafka_error_code() {
+            Some(code) => error(code, text),
+            None => LogError::Retriable(text),
+        },
+    }
+}

@@ -1,0 +1,52 @@
+//! What librdkafka tells by itself: log lines, errors of connections, and that a token is needed.
+
+use crate::oauth;
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel as Level;
+use rdkafka::error::KafkaError;
+use std::error::Error;
+use std::path::PathBuf;
+
+/// The context of every client of a log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Context {
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Context {
+    fn told(level: Level, fac: &str, text: &str) {
+        match level {
+            // A connection that breaks is librdkafka's to mend, and what comes of it is told by the
+            // call that needed it.
+            _ if fac == "CONFWARN" => tracing::debug!(fac, text, "librdkafka"),
+            Level::Emerg | Level::Alert | Level::Critical => {
+                tracing::error!(fac, text, "librdkafka");
+            }
+            Level::Error | Level::Warning => tracing::warn!(fac, text, "librdkafka"),
+            Level::Notice | Level::Info => tracing::info!(fac, text, "librdkafka"),
+            Level::Debug => tracing::debug!(fac, text, "librdkafka"),
+        }
+    }
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: Level, fac: &str, text: &str) {
+        Self::told(level, fac, text);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        match &self.token_file {
+            Some(file) => Ok(oauth::read(file)?),
+            None => Err("sasl.mechanism is OAUTHBEARER and no token file is set".into()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What became of the records that were handed to librdkafka: counted, not awaited one by one.
+
+use crate::context::Context;
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Stands for a record whose offset nobody asks for.
+pub(crate) const UNASKED: usize = 0;
+
+/// The context of a writer's producer. Records are marked with [`UNASKED`], or with 1 + the number
+/// of the output whose first record it is.
+pub(crate) struct Deliveries {
+    context: Context,
+    /// Records handed over and not heard of.
+    open: AtomicU64,
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Told {
+    /// The offset of each output's first record, as far as it is known.
+    firsts: Vec<Option<i64>>,
+    /// The first record that failed.
+    failure: Option<RDKafkaErrorCode>,
+}
+
+impl Deliveries {
+    pub(crate) fn new(context: Context) -> Self {
+        Self {
+            context,
+            open: AtomicU64::new(0),
+            told: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was told, before the records of so many outputs are handed over. None of
+    /// earlier ones may be open.
+    pub(crate) fn begin(&self, outputs: usize) {
+        let mut told = self.told();
+        told.failure = None;
+        told.firsts.clear();
+        told.firsts.resize(outputs, None);
+    }
+
+    /// One more record is handed over; before it is, since its outcome may come at once.
+    pub(crate) fn sending(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It was not taken.
+    pub(crate) fn not_sent(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn all_known(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until the outcome of each record is known, at most so long.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let told = self.told();
+        let waited = self
+            .changed
+            .wait_timeout_while(told, timeout, |_| !self.all_known());
+        drop(waited);
+        self.all_known()
+    }
+
+    /// Why a record was not delivered, if one was not.
+    pub(crate) fn failure(&self) -> Option<RDKafkaErrorCode> {
+        self.told().failure
+    }
+
+    /// The offset of each output's first record; `None` when one is missing.
+    pub(crate) fn firsts(&self) -> Option<Vec<i64>> {
+        self.told().firsts.iter().copied().collect()
+    }
+}
+
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
+        self.context.log(level, fac, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.context.generate_oauth_token(config)
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, asked: usize) {
+        match result {
+            Ok(_) if asked == UNASKED => {}
+            Ok(message) => {
+                if let Some(first) = self.told().firsts.get_mut(asked - 1) {
+                    *first = Some(message.offset());
+                }
+            }
+            Err((e, _)) => {
+                let code = e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                let mut told = self.told();
+                // What is purged was given up for the sake of one that failed before.
+                let purged = matches!(
+                    code,
+                    RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+                );
+                if !purged || told.failure.is_none() {
+                    told.failure.get_or_insert(code);
+                }
+            }
+        }
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Under the lock, so that whoever has just looked is waiting by now.
+            let _told = self.told();
+            self.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The log itself: the port over a cluster.
+
+use crate::config::KafkaConfig;
+use crate::keyed::KafkaKeyed;
+use crate::open;
+use crate::positions::{self, Positions};
+use crate::puts::Puts;
+use crate::reader::KafkaReader;
+use crate::shared::Shared;
+use crate::table::Table;
+use crate::topics;
+use crate::writer::Delivery;
+use async_trait::async_trait;
+use jackfield_log::{
+    Cleanup, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    TopicSpec, Writer,
+};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// A log over a Kafka cluster.
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    puts: Arc<Puts>,
+    positions: OnceCell<Arc<Table<Positions>>>,
+}
+
+impl KafkaLog {
+    /// Opens the log. Nothing is asked of the cluster yet.
+    ///
+    /// # Errors
+    /// [`LogError::Rejected`], naming everything that is wrong about the configuration.
+    pub fn open(config: KafkaConfig) -> Result<Arc<Self>, LogError> {
+        Ok(Arc::new(Self {
+            shared: Shared::new(config)?,
+            puts: Arc::default(),
+            positions: OnceCell::new(),
+        }))
+    }
+
+    /// Opens a writer like [`Log::writer`], which is exactly once, or one that is at least once.
+    pub async fn writer_with(
+        &self,
+        identity: &Identity,
+        delivery: Delivery,
+    ) -> Result<Box<dyn Writer>, LogError> {
+        self.positions().await?;
+        let topic = self.shared.config.positions_topic();
+        let writer = open::writer(&self.shared, identity, delivery, topic).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn positions(&self) -> Result<&Arc<Table<Positions>>, LogError> {
+        let config = &self.shared.config;
+        self.positions
+            .get_or_try_init(|| async {
+                let topic = config.positions_topic();
+                self.ensure_compacted(&topic, config.positions_partitions)
+                    .await?;
+                Table::new(Arc::clone(&self.shared), &topic)
+            })
+            .await
+    }
+
+    /// A topic of ours. One that there is may have any number of partitions.
+    async fn ensure_compacted(&self, topic: &str, partitions: i32) -> Result<(), LogError> {
+        if self.shared.describe(topic).await?.is_some() {
+            return Ok(());
+        }
+        let spec = TopicSpec {
+            cleanup: Cleanup::Compact,
+            ..TopicSpec::new(topic, partitions)
+        };
+        topics::create(&self.shared, &spec).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn create_topic(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError> {
+        topics::create(&self.shared, spec).await
+    }
+
+    async fn describe_topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
+        let described = self.shared.describe(name).await?;
+        Ok(described.map(|it| topics::info(name, &it)))
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        topics::list(&self.shared).await
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        topics::delete(&self.shared, name).await
+    }
+
+    async fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
+        topics::existing(&self.shared, topic, partition).await?;
+        let topic = topic.to_owned();
+        self.shared
+            .blocking(move |it| it.ends_now(&topic, partition))
+            .await
+    }
+
+    async fn writer(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError> {
+        self.writer_with(identity, Delivery::ExactlyOnce).await
+    }
+
+    async fn stored(&self, identity: &Identity) -> Result<Stored, LogError> {
+        let identity = identity.clone();
+        self.positions()
+            .await?
+            .read(move |it| it.stored(&identity.connector, &identity.slot))
+            .await
+    }
+
+    async fn set_positions(&self, connector: &str, positions: &[Position]) -> Result<(), LogError> {
+        self.positions().await?;
+        let puts: Result<Vec<_>, _> = positions
+            .iter()
+            .map(|position| positions::put(connector, position))
+            .collect();
+        let topic = self.shared.config.positions_topic();
+        self.puts.put(&self.shared, &topic, &puts?).await
+    }
+
+    async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError> {
+        let reader = KafkaReader::join(&self.shared, spec).await?;
+        Ok(Box::new(reader))
+    }
+
+    async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {
+        self.ensure_compacted(topic, 1).await?;
+        Ok(Arc::new(KafkaKeyed {
+            shared: Arc::clone(&self.shared),
+            puts: Arc::clone(&self.puts),
+            topic: topic.to_owned(),
+            table: Table::new(Arc::clone(&self.shared), topic)?,
+        }))
+    }
+}

@@ -1,0 +1,424 @@
+//! The thread of a writer: several appends become one transaction, again and again.
+//!
+//! Whatever is queued when a transaction is begun shares it, up to a number of records; so the more
+//! is appended, the more does one commit serve. The outcome of each append is its transaction's.
+//!
+//! | what happened | outcome |
+//! |---|---|
+//! | committed | landed |
+//! | a record was refused by the brokers | aborted; if the transaction was shared, each append is tried in one of its own, so that only the one that is wrong is told so |
+//! | a record was not acknowledged in time, or the transaction can't be gone on with | aborted: retriable, nothing of it lands |
+//! | a newer writer has taken over, noticed before the commit was sent | fenced, nothing of it lands |
+//! | the commit was sent and its answer is missing, or says that a newer writer has taken over | unknown |
+//!
+//! After the first failure the writer has ended, and what is queued behind it is fenced (after an
+//! unknown outcome likewise: nothing of it was sent).
+
+use crate::consequence::{self, Consequence};
+use crate::deliveries::{Deliveries, UNASKED};
+use crate::encoding;
+use crate::native::{self, Failure, Raw};
+use crate::prepare::Prepared;
+use crate::shared::Shared;
+use jackfield_batch::{Batch, Limits};
+use jackfield_log::{Appended, LogError, Resolver};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Bytes after which a transaction waits for no more appends.
+const TRANSACTION_BYTES_MAX: usize = 16 << 20;
+/// How long one step of a commit may take before it is looked whether the transaction has failed.
+const STEP: Duration = Duration::from_millis(500);
+/// How long an abort may take. The brokers abort what nobody ends, so giving up costs no promise.
+const ABORT_MAX: Duration = Duration::from_secs(10);
+/// How much longer than its records a commit may take.
+const COMMIT_MORE: Duration = Duration::from_secs(10);
+/// How long to wait for room in librdkafka's queue before trying again.
+const ROOM_WAIT: Duration = Duration::from_millis(5);
+
+pub(crate) enum Command {
+    Append(Box<Queued>),
+    Close(oneshot::Sender<()>),
+}
+
+/// An append on its way.
+pub(crate) struct Queued {
+    pub(crate) prepared: Prepared,
+    pub(crate) resolver: Resolver,
+    /// Given back when the outcome is told.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+pub(crate) type WriterProducer = ThreadedProducer<Deliveries>;
+
+/// What a writer's thread has.
+pub(crate) struct Transactions {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) positions_topic: String,
+    /// The producer that fences.
+    pub(crate) transactional: WriterProducer,
+    /// At least once: the producer of the records.
+    pub(crate) records: Option<WriterProducer>,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) ended: Arc<OnceLock<String>>,
+}
+
+/// Why nothing of a group of appends was acknowledged.
+#[derive(Debug)]
+struct Failed(LogError);
+
+impl Transactions {
+    /// Serves commands until the writer is closed or dropped.
+    pub(crate) fn run(self) {
+        let mut closing = None;
+        while closing.is_none() {
+            let group = match self.commands.recv() {
+                Ok(Command::Append(first)) => self.group(first, &mut closing),
+                Ok(Command::Close(reply)) => {
+                    closing = Some(reply);
+                    break;
+                }
+                Err(_) => break,
+            };
+            self.serve(group);
+        }
+        // Closing a producer that is open can take a while; what was asked is done by now.
+        if let Some(reply) = closing {
+            reply.send(()).ok();
+        }
+    }
+
+    /// The appends that share a transaction with this one.
+    fn group(
+        &self,
+        first: Box<Queued>,
+        closing: &mut Option<oneshot::Sender<()>>,
+    ) -> Vec<Box<Queued>> {
+        let config = &self.shared.config;
+        let deadline = Instant::now() + config.linger;
+        let (mut records, mut bytes) = (first.prepared.records, first.prepared.cost);
+        let mut group = vec![first];
+        while records < config.transaction_records_max && bytes < TRANSACTION_BYTES_MAX {
+            let next = match self.commands.try_recv() {
+                Ok(command) => Ok(command),
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.commands.recv_timeout(left)
+                }
+            };
+            match next {
+                Ok(Command::Append(queued)) => {
+                    records += queued.prepared.records;
+                    bytes += queued.prepared.cost;
+                    group.push(queued);
+                }
+                Ok(Command::Close(reply)) => {
+                    *closing = Some(reply);
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        group
+    }
+
+    fn serve(&self, group: Vec<Box<Queued>>) {
+        if let Some(why) = self.ended.get() {
+            return fence(group, why);
+        }
+        match self.land(&group) {
+            Ok(landed) => resolve(group, landed),
+            Err(Failed(LogError::Rejected(_))) if group.len() > 1 => {
+                for queued in group {
+                    self.serve(vec![queued]);
+                }
+            }
+            Err(Failed(error)) => self.end(group, error),
+        }
+    }
+
+    /// The first append is told what happened; nothing of those after it landed either, unless
+    /// nobody knows.
+    fn end(&self, group: Vec<Box<Queued>>, error: LogError) {
+        let why = error.to_string();
+        tracing::warn!(%error, "a writer has ended");
+        self.ended.set(why.clone()).ok();
+        let unknown = matches!(error, LogError::Unknown(_));
+        let mut first = Some(error);
+        for queued in group {
+            let error = match first.take() {
+                Some(error) => error,
+                None if unknown => LogError::Unknown(why.clone()),
+                None => behind(&why),
+            };
+            queued.resolver.resolve(Err(error));
+            drop(queued.permit);
+        }
+    }
+
+    fn land(&self, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+        match &self.records {
+            None => self.exactly_once(group),
+            Some(records) => self.at_least_once(records, group),
+        }
+    }
+
+    fn exactly_once(&self, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+        let producer = &self.transactional;
+        let deliveries = producer.client().context();
+        deliveries.begin(outputs(group));
+        self.begin()?;
+        let sent = self
+            .send_records(producer, group)
+            .and_then(|()| self.send_positions(group));
+        self.commit(sent)?;
+        landed(deliveries, group)
+    }
+
+    fn at_least_once(
+        &self,
+        producer: &WriterProducer,
+        group: &[Box<Queued>],
+    ) -> Result<Vec<Appended>, Failed> {
+        let deliveries = producer.client().context();
+        deliveries.begin(outputs(group));
+        self.send_records(producer, group)
+            .map_err(|e| Failed(unsure(consequence::kafka("an append failed", &e))))?;
+        // librdkafka says of each record what became of it within the delivery timeout.
+        deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
+        if let Some(code) = deliveries.failure() {
+            let text = format!("an append was not acknowledged: {code}");
+            return Err(Failed(unsure(consequence::error(code, text))));
+        }
+        let landed = landed(deliveries, group)?;
+        if group.iter().any(|queued| !queued.prepared.puts.is_empty()) {
+            self.transactional.client().context().begin(0);
+            self.begin()?;
+            let sent = self.send_positions(group);
+            self.commit(sent)?;
+        }
+        Ok(landed)
+    }
+
+    fn begin(&self) -> Result<(), Failed> {
+        self.transactional.begin_transaction().map_err(|e| {
+            let fatal = self.transactional.client().fatal_error();
+            Failed(match fatal {
+                Some((code, text)) => consequence::error(code, text),
+                None => consequence::kafka("a transaction can't be begun", &e),
+            })
+        })
+    }
+
+    fn send_records(
+        &self,
+        producer: &WriterProducer,
+        group: &[Box<Queued>],
+    ) -> Result<(), KafkaError> {
+        let mut number = UNASKED;
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for output in group.iter().flat_map(|queued| &queued.prepared.outputs) {
+            number += 1;
+            let mut asked = number;
+            let batch = Batch::parse(&output.batch, &Limits::default())
+                .expect("a batch was parsed before it was queued");
+            for record in batch.iter() {
+                let mut message: BaseRecord<'_, [u8], [u8], usize> =
+                    BaseRecord::with_opaque_to(&output.topic, asked)
+                        .partition(output.partition)
+                        .timestamp(record.timestamp_ms);
+                message.key = encoding::encoded(record.key, record.schemas.key, &mut key);
+                message.payload = encoding::encoded(record.value, record.schemas.value, &mut value);
+                if !record.headers.is_empty() {
+                    let headers = record.headers.iter();
+                    message.headers =
+                        Some(headers.fold(OwnedHeaders::new(), |all, (key, value)| {
+                            all.insert(Header { key, value })
+                        }));
+                }
+                self.send(producer, message)?;
+                asked = UNASKED;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_positions(&self, group: &[Box<Queued>]) -> Result<(), KafkaError> {
+        for (key, value) in group.iter().flat_map(|queued| &queued.prepared.puts) {
+            let mut message: BaseRecord<'_, [u8], [u8], usize> =
+                BaseRecord::with_opaque_to(&self.positions_topic, UNASKED).key(key.as_bytes());
+            message.payload = value.as_deref().map(str::as_bytes);
+            self.send(&self.transactional, message)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a record to librdkafka, which copies it; waits while its queue is full.
+    fn send(
+        &self,
+        producer: &WriterProducer,
+        mut message: BaseRecord<'_, [u8], [u8], usize>,
+    ) -> Result<(), KafkaError> {
+        let deliveries = producer.client().context();
+        let deadline = Instant::now() + self.shared.config.delivery_timeout;
+        loop {
+            deliveries.sending();
+            let Err((error, back)) = producer.send(message) else {
+                return Ok(());
+            };
+            deliveries.not_sent();
+            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+            if error != full || Instant::now() >= deadline {
+                return Err(error);
+            }
+            message = back;
+            deliveries.wait(ROOM_WAIT);
+        }
+    }
+
+    /// Commits what was sent, or aborts it.
+    fn commit(&self, sent: Result<(), KafkaError>) -> Result<(), Failed> {
+        let deliveries = self.transactional.client().context();
+        let outcome = match &sent {
+            Ok(()) => self.commit_in_steps(),
+            Err(e) => Err(Outcome::NotSent(consequence::kafka("an append failed", e))),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Outcome::Unknown(text)) => Err(Failed(LogError::Unknown(text))),
+            Err(Outcome::Ended(error)) => Err(Failed(error)),
+            Err(Outcome::NotSent(error)) => {
+                // The record that failed says more than the transaction that failed with it.
+                let cause = deliveries.failure();
+                let fatal = self.transactional.client().fatal_error();
+                if fatal.is_none() {
+                    self.abort();
+                }
+                Err(Failed(match (fatal, cause) {
+                    (Some((code, text)), _) => consequence::error(code, text),
+                    (None, Some(code)) if purged(code) => error,
+                    (None, Some(code)) => {
+                        let text = format!("an append was not acknowledged: {code}");
+                        consequence::error(code, text)
+                    }
+                    (None, None) => error,
+                }))
+            }
+        }
+    }
+
+    fn commit_in_steps(&self) -> Result<(), Outcome> {
+        let client = self.transactional.client();
+        let deliveries = client.context();
+        let deadline = Instant::now() + self.shared.config.delivery_timeout + COMMIT_MORE;
+        loop {
+            match native::commit_transaction(Raw::of(client), STEP) {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.requires_abort => {
+                    return Err(Outcome::NotSent(consequence::failed("aborted", &failure)));
+                }
+                Err(failure) if failure.retriable && Instant::now() < deadline => {}
+                Err(failure) => return Err(given_up(deliveries, &failure)),
+            }
+        }
+    }
+
+    fn abort(&self) {
+        let deadline = Instant::now() + ABORT_MAX;
+        while let Err(error) = self.transactional.abort_transaction(STEP) {
+            let again = matches!(&error, KafkaError::Transaction(e) if e.is_retriable());
+            if !again || Instant::now() >= deadline {
+                tracing::warn!(%error, "a transaction is left for the brokers to abort");
+                return;
+            }
+        }
+    }
+}
+
+/// How a commit failed.
+enum Outcome {
+    /// It was not sent, and the transaction can be aborted.
+    NotSent(LogError),
+    /// It was not sent, and the producer can't be used any more.
+    Ended(LogError),
+    /// It may have been sent.
+    Unknown(String),
+}
+
+/// A commit that can't be gone on with. It is sent only once all records are acknowledged.
+fn given_up(deliveries: &Deliveries, failure: &Failure) -> Outcome {
+    let sent = deliveries.all_known() && deliveries.failure().is_none();
+    let text = format!("a commit failed: {}", failure.text);
+    if sent {
+        return Outcome::Unknown(text);
+    }
+    match (failure.fatal, consequence::of(failure.code)) {
+        (_, Consequence::Fenced) => Outcome::Ended(LogError::Fenced(text)),
+        (true, _) => Outcome::Ended(consequence::error(failure.code, text)),
+        (false, _) => Outcome::NotSent(consequence::error(failure.code, text)),
+    }
+}
+
+/// Some of an append may have landed when another part of it failed.
+fn unsure(error: LogError) -> LogError {
+    match error {
+        LogError::Retriable(text) | LogError::Unknown(text) => LogError::Unknown(text),
+        error @ (LogError::Fenced(_) | LogError::Rejected(_) | LogError::Fatal(_)) => error,
+    }
+}
+
+fn purged(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+    )
+}
+
+fn outputs(group: &[Box<Queued>]) -> usize {
+    group
+        .iter()
+        .map(|queued| queued.prepared.outputs.len())
+        .sum()
+}
+
+/// The offsets of a group whose records are all acknowledged.
+fn landed(deliveries: &Deliveries, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+    // The last outcome may be told a moment after the commit.
+    deliveries.wait(COMMIT_MORE);
+    let Some(firsts) = deliveries.firsts() else {
+        return Err(Failed(LogError::Unknown(
+            "an append was committed, and its offsets are not known".into(),
+        )));
+    };
+    let mut firsts = firsts.into_iter();
+    let counts = group.iter().map(|queued| queued.prepared.outputs.len());
+    Ok(counts
+        .map(|count| Appended {
+            first_offsets: firsts.by_ref().take(count).collect(),
+        })
+        .collect())
+}
+
+fn resolve(group: Vec<Box<Queued>>, landed: Vec<Appended>) {
+    for (queued, appended) in group.into_iter().zip(landed) {
+        queued.resolver.resolve(Ok(appended));
+        drop(queued.permit);
+    }
+}
+
+fn fence(group: Vec<Box<Queued>>, why: &str) {
+    for queued in group {
+        queued.resolver.resolve(Err(behind(why)));
+        drop(queued.permit);
+    }
+}
+
+fn behind(why: &str) -> LogError {
+    LogError::Fenced(format!("an earlier append of this writer failed: {why}"))
+}

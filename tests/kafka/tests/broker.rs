@@ -1,0 +1,46 @@
+//! That the broker for tests is one.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use jackfield_test_kafka::{Broker, Proxy};
+use std::net::TcpStream;
+
+#[test]
+fn a_broker_starts_dies_and_comes_back() {
+    let mut broker = Broker::start();
+    let servers = broker.address();
+    let topics = "org.apache.kafka.tools.TopicCommand";
+    let create = [
+        "--bootstrap-server",
+        &*servers,
+        "--create",
+        "--topic",
+        "kept",
+    ];
+    broker.tool(topics, &create);
+    broker.kill();
+    assert!(TcpStream::connect(broker.address()).is_err());
+    broker.restart();
+    let list = ["--bootstrap-server", &*servers, "--list"];
+    assert!(broker.tool(topics, &list).contains("kept"));
+    broker.stop();
+    assert!(TcpStream::connect(broker.address()).is_err());
+}
+
+#[test]
+fn a_cut_connection_passes_nothing_until_it_is_mended() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::listen();
+    proxy.to(server.local_addr().unwrap().port());
+    let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    let (mut accepted, _) = server.accept().unwrap();
+    proxy.cut();
+    client.write_all(b"x").unwrap();
+    accepted.set_nonblocking(true).unwrap();
+    assert!(accepted.read(&mut [0]).is_err());
+    proxy.mend();
+    accepted.set_nonblocking(false).unwrap();
+    let mut byte = [0];
+    accepted.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"x");
+}
