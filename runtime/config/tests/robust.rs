@@ -6,6 +6,7 @@ mod common;
 use common::{HUNTER, parse};
 use jackfield_config::{Config, Findings};
 use proptest::prelude::*;
+use std::time::Duration;
 
 const EXAMPLE: &str = include_str!("../../../connectors.yaml");
 
@@ -90,6 +91,13 @@ fn schemas_that_refer_in_circles_are_answered() {
     );
 }
 
+/// What this thread has computed: how long it waited for a busy machine does not count.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let ns = stat.split_whitespace().next().unwrap().parse().unwrap();
+    Duration::from_nanos(ns)
+}
+
 #[test]
 fn large_files_take_no_time_to_refuse() {
     let bombs = [
@@ -112,9 +120,9 @@ fn large_files_take_no_time_to_refuse() {
         "#".repeat(jackfield_config::FILE_BYTES_MAX + 1),
     ];
     for bomb in bombs {
-        let begun = std::time::Instant::now();
+        let begun = cpu_time();
         assert!(check(&bomb).is_err());
-        let taken = begun.elapsed();
+        let taken = cpu_time() - begun;
         eprintln!("{taken:?} for {}…", &bomb[..40]);
         assert!(taken.as_secs() < 20, "{taken:?} for {}…", &bomb[..40]);
     }
