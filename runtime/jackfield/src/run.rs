@@ -52,7 +52,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
-    let statuses = pipelines.statuses();
+    let mut statuses = pipelines.statuses();
+    // As records go: each pipeline's source before its sinks.
+    statuses.sort_by_key(|status| {
+        let report = status.report();
+        (report.pipeline, !report.source, report.connector)
+    });
 
     let admin = AdminConfig {
         listen: args.listen.unwrap_or(config.admin.listen),
