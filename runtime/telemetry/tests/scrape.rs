@@ -36,6 +36,7 @@ fn record_all(metrics: &ConnectorMetrics) {
     metrics.event_time_lag_ms(-1500);
     metrics.inbox(4, 400);
     metrics.append_seconds(Duration::from_millis(3));
+    metrics.settle_seconds(Duration::from_millis(9));
     metrics.appends_in_flight(2);
     metrics.commit(Duration::from_secs(2), 100, 3, 5000);
     let now = Used {
@@ -101,6 +102,7 @@ fn what_is_recorded_is_shown() {
     assert_eq!(shown("jackfield_committed_rows_total"), 100.0);
     assert!(shown("jackfield_last_commit_timestamp_seconds") > 1.6e9);
     assert_eq!(shown("jackfield_commit_duration_seconds_sum"), 2.0);
+    assert_eq!(shown("jackfield_settle_duration_seconds_sum"), 0.009);
     let poll = &["call=\"poll\""];
     assert_eq!(
         value(&page, "jackfield_call_duration_seconds_count", poll),
