@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jackfield_sdk::source::{
     Feed, Feeds, Host, HttpError, HttpRequest, Inbox, Opening, PollLimits, Polled, Position,
-    RejectedEvent, Source, describe,
+    Source, describe,
 };
 use jackfield_sdk::{Delivery, Description, Failure};
 use reading::Reading;
@@ -81,27 +81,16 @@ impl Source for Gauge {
         self.inbox.refill(&self.host, limits.wait_ms)?;
         let (mut taken, mut polled) = (0, Polled::default());
         for event in self.inbox.events() {
-            match reading::value(&self.host, &event) {
-                Ok(Some(value)) => {
-                    let number = self.last.number + 1;
-                    let received_ms = event.received_ns / 1_000_000;
-                    let reading = Reading {
-                        number,
-                        value,
-                        received_ms,
-                    };
-                    if self.feeds.push(0, received_ms, None, &reading).is_err() {
+            match reading::of(&self.host, &event, self.last.number + 1) {
+                Ok(Some(it)) => {
+                    if self.feeds.push(0, it.received_ms, None, &it).is_err() {
                         break; // The batch is full: the next poll goes on with this event.
                     }
-                    self.last = Offset { number };
+                    self.last = Offset { number: it.number };
                     polled.positions = vec![Position::new(&serde_json::json!({}), &self.last)?];
                 }
                 Ok(None) => {}
-                Err(reason) => polled.rejected.push(RejectedEvent {
-                    event: event.number,
-                    reason,
-                    excerpt: event.body.to_vec(),
-                }),
+                Err(rejected) => polled.rejected.push(rejected),
             }
             taken += 1;
         }

@@ -1,8 +1,8 @@
-//! The record, and the number that it is made of.
+//! The record, and the answer that it is made of.
 
 use jackfield_sdk::avro::{self, AvroRecord};
 use jackfield_sdk::batch::event::{Event, Kind, RequestFailed, Response};
-use jackfield_sdk::source::Host;
+use jackfield_sdk::source::{Host, RejectedEvent};
 use serde::Deserialize;
 
 /// A record of the feed `reading`.
@@ -32,23 +32,34 @@ struct Answer {
     value: f64,
 }
 
-/// The number in an event; none where the next question may bring one. An error: it can never
-/// become a record.
-pub(crate) fn value(host: &Host, event: &Event<'_>) -> Result<Option<f64>, String> {
+/// What an event becomes; none where the next question may bring a reading.
+pub(crate) fn of(
+    host: &Host,
+    event: &Event<'_>,
+    number: i64,
+) -> Result<Option<Reading>, RejectedEvent> {
+    let rejected = |reason| RejectedEvent {
+        event: event.number,
+        reason,
+        excerpt: event.body.to_vec(),
+    };
     match event.kind {
         Kind::Response => {
-            let response = Response::parse(event.body).map_err(|error| error.to_string())?;
+            let response = Response::parse(event.body).map_err(|it| rejected(it.to_string()))?;
             if response.status != 200 {
                 host.warn(format!("answered with status {}", response.status));
                 return Ok(None);
             }
-            match serde_json::from_slice(response.body) {
-                Ok(Answer { value }) => Ok(Some(value)),
-                Err(error) => Err(error.to_string()),
-            }
+            let Answer { value } =
+                serde_json::from_slice(response.body).map_err(|it| rejected(it.to_string()))?;
+            Ok(Some(Reading {
+                number,
+                value,
+                received_ms: event.received_ns / 1_000_000,
+            }))
         }
         Kind::RequestFailed => {
-            let failed = RequestFailed::parse(event.body).map_err(|error| error.to_string())?;
+            let failed = RequestFailed::parse(event.body).map_err(|it| rejected(it.to_string()))?;
             host.warn(format!("not answered: {}", failed.message));
             Ok(None)
         }
