@@ -3,6 +3,7 @@
 use crate::properties;
 use jackfield_log::LogError;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -170,6 +171,13 @@ impl KafkaConfig {
         for (name, value) in own {
             config.set(*name, *value);
         }
+        config
+    }
+
+    /// The same for a client that nobody polls: what it has to say would only pile up. What fails
+    /// is told by the call that needed it.
+    pub(crate) fn silent(mut config: ClientConfig) -> ClientConfig {
+        config.set_log_level(RDKafkaLogLevel::Critical);
         config
     }
 

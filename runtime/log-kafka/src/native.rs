@@ -111,6 +111,33 @@ pub(crate) fn member_id(client: Raw<'_>) -> String {
     }
 }
 
+/// Gives a client the token that it says who it is with. For clients whose questions of their own
+/// nobody answers, since nobody polls them.
+pub(crate) fn set_token(
+    client: Raw<'_>,
+    token: &CStr,
+    principal: &CStr,
+    ends_ms: i64,
+) -> Result<(), Failure> {
+    // SAFETY: the client is alive, and the texts outlive the call, which copies them.
+    let code = unsafe {
+        sys::rd_kafka_oauthbearer_set_token(
+            client.0,
+            token.as_ptr(),
+            ends_ms,
+            principal.as_ptr(),
+            ptr::null_mut(),
+            0,
+            ptr::null_mut(),
+            0,
+        )
+    };
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(code_failure(code)),
+    }
+}
+
 /// Where the application stands in a partition: past what it consumed and past the control records
 /// after that. `None` before anything was consumed.
 pub(crate) fn position(client: Raw<'_>, topic: &CStr, partition: i32) -> Option<i64> {
@@ -142,9 +169,29 @@ pub(crate) fn known_ends(client: Raw<'_>, topic: &CStr, partition: i32) -> Optio
     (told && low >= 0 && high >= 0).then_some((low, high))
 }
 
-/// Describes topics by name, in their order; `None`: there is none of that name. Creates none.
+/// The brokers there are.
+pub(crate) fn brokers(client: Raw<'_>, timeout: Duration) -> Result<Vec<i32>, Failure> {
+    // SAFETY: the answer is read and destroyed here.
+    unsafe {
+        let mut metadata = ptr::null();
+        let code =
+            sys::rd_kafka_metadata(client.0, 0, ptr::null_mut(), &mut metadata, millis(timeout));
+        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(code_failure(code));
+        }
+        let count = usize::try_from((*metadata).broker_cnt).unwrap_or(0);
+        let brokers = (0..count).map(|i| (*(*metadata).brokers.add(i)).id);
+        let brokers = brokers.collect();
+        sys::rd_kafka_metadata_destroy(metadata);
+        Ok(brokers)
+    }
+}
+
+/// Describes topics by name, in their order; `None`: there is none of that name. Creates none. Any
+/// broker can be asked; librdkafka itself would ask the controller only.
 pub(crate) fn describe_topics(
     client: Raw<'_>,
+    broker: i32,
     names: &[CString],
     timeout: Duration,
 ) -> Result<Vec<Option<Described>>, Failure> {
@@ -168,6 +215,7 @@ pub(crate) fn describe_topics(
             ptr::null_mut(),
             0,
         );
+        sys::rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(client.0, topics, options, queue);
         // librdkafka answers within the request's own timeout.
         let event = sys::rd_kafka_queue_poll(queue, millis(timeout.saturating_mul(2)));
@@ -230,6 +278,9 @@ unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Vec<Option<Desc
     }
 }
 
+/// A header's name and value.
+pub(crate) type Header<'a> = (&'a str, Option<&'a [u8]>);
+
 /// A message that was consumed.
 pub(crate) struct Message(*mut sys::rd_kafka_message_t);
 
@@ -272,7 +323,7 @@ impl Message {
     }
 
     /// Headers by name, in order. `None`: a name is not UTF-8.
-    pub(crate) fn headers(&self) -> Option<Vec<(&str, Option<&[u8]>)>> {
+    pub(crate) fn headers(&self) -> Option<Vec<Header<'_>>> {
         let mut all = Vec::new();
         let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         // SAFETY: headers belong to the message, as do their names and values.

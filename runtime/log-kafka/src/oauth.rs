@@ -1,9 +1,17 @@
 //! The token for OAUTHBEARER, from a file that something else keeps fresh.
 
+use crate::consequence;
+use crate::native::{self, Raw};
+use jackfield_log::LogError;
 use rdkafka::client::OAuthToken;
 use serde_json::Value;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the file is looked at again for a client that nobody polls.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// How long a token is used that does not say when it ends.
 const LIFETIME_MS: i64 = 300_000;
@@ -15,6 +23,39 @@ pub(crate) enum NoToken {
     Unreadable { file: String, error: std::io::Error },
     #[error("{0} holds no JWT")]
     NotAToken(String),
+}
+
+/// When a client that nobody polls was last given its token: before it is asked anything it gets a
+/// fresh one here. librdkafka asks for tokens by an event, which only a poll would hear.
+#[derive(Default)]
+pub(crate) struct Given(Mutex<Option<Instant>>);
+
+impl Given {
+    pub(crate) fn refresh(&self, client: Raw<'_>, file: Option<&PathBuf>) -> Result<(), LogError> {
+        let Some(file) = file else {
+            return Ok(());
+        };
+        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(());
+        }
+        // Whoever keeps the file fresh may be about to write it.
+        let token = read(file).map_err(|e| LogError::Retriable(e.to_string()))?;
+        let texts = (
+            CString::new(token.token),
+            CString::new(token.principal_name),
+        );
+        let (Ok(text), Ok(principal)) = texts else {
+            return Err(LogError::Retriable(format!(
+                "{}: a zero in a token",
+                file.display()
+            )));
+        };
+        native::set_token(client, &text, &principal, token.lifetime_ms)
+            .map_err(|failure| consequence::failed("a token is not taken", &failure))?;
+        *given = Some(Instant::now());
+        Ok(())
+    }
 }
 
 /// The token in a file: a JWT, whose `sub` is the principal and whose `exp` is its end.

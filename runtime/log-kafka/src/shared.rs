@@ -2,9 +2,10 @@
 //! topics.
 
 use crate::config::KafkaConfig;
-use crate::consequence;
+use crate::consequence::{self, Consequence};
 use crate::context::Context;
 use crate::native::{self, Described, Raw};
+use crate::oauth::Given;
 use jackfield_log::{Ends, LogError};
 use rdkafka::admin::AdminClient;
 use rdkafka::config::FromClientConfigAndContext;
@@ -12,14 +13,18 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one question to the cluster may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Before a question is asked again whose answer was that the cluster is changing.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 pub(crate) struct Shared {
     pub(crate) config: KafkaConfig,
-    pub(crate) admin: AdminClient<Context>,
+    admin: AdminClient<Context>,
+    token: Given,
     known: Mutex<Known>,
     /// Counts topics that were deleted through this log, so that its readers look at once.
     deleted: AtomicU64,
@@ -29,6 +34,8 @@ pub(crate) struct Shared {
 /// before anything is refused, and a write to a topic that is gone fails.
 #[derive(Default)]
 struct Known {
+    /// Which broker answers.
+    broker: Option<i32>,
     topics: HashMap<String, Described>,
     /// The largest end of a partition that anyone was told.
     ends: HashMap<(String, i32), i64>,
@@ -43,11 +50,13 @@ impl Shared {
         // It also asks where partitions end: there the end is that of all records, committed or
         // not, since an offset in between is one of the partition's.
         let native = config.client(&[("isolation.level", "read_uncommitted")]);
+        let native = KafkaConfig::silent(native);
         let admin = AdminClient::from_config_and_context(&native, context)
             .map_err(|e| consequence::kafka("the Kafka client can't be made", &e))?;
         Ok(Arc::new(Self {
             config,
             admin,
+            token: Given::default(),
             known: Mutex::default(),
             deleted: AtomicU64::new(0),
         }))
@@ -57,6 +66,14 @@ impl Shared {
         Context {
             token_file: self.config.oauth_token_file.clone(),
         }
+    }
+
+    /// The client for questions, which may be asked now.
+    pub(crate) fn admin(&self) -> Result<&AdminClient<Context>, LogError> {
+        let client = Raw::of(self.admin.inner());
+        self.token
+            .refresh(client, self.config.oauth_token_file.as_ref())?;
+        Ok(&self.admin)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -74,6 +91,34 @@ impl Shared {
             .map_err(|e| LogError::Retriable(format!("a question to Kafka was cut off: {e}")))?
     }
 
+    /// Asks the broker that answered last, or another one when it does not.
+    fn ask_any_broker<T>(
+        &self,
+        ask: impl Fn(Raw<'_>, i32) -> Result<T, native::Failure>,
+    ) -> Result<T, native::Failure> {
+        let client = Raw::of(self.admin.inner());
+        let asked = self.known().broker;
+        if let Some(broker) = asked {
+            match ask(client, broker) {
+                Err(failure) if consequence::of(failure.code) == Consequence::Retriable => {}
+                answer => return answer,
+            }
+        }
+        let brokers = native::brokers(client, REQUEST_TIMEOUT)?;
+        // Not the same for every process, and another one than before.
+        let others: Vec<i32> = brokers
+            .iter()
+            .copied()
+            .filter(|broker| brokers.len() == 1 || Some(*broker) != asked)
+            .collect();
+        let turn = usize::try_from(std::process::id()).unwrap_or(0);
+        let broker = others.get(turn % others.len().max(1)).copied();
+        let broker = broker.unwrap_or_default();
+        let answer = ask(client, broker)?;
+        self.known().broker = Some(broker);
+        Ok(answer)
+    }
+
     /// Describes topics, blocking. `None`: there is none of that name.
     pub(crate) fn describe_now(
         &self,
@@ -82,8 +127,11 @@ impl Shared {
         let texts: Result<Vec<CString>, _> = names.iter().map(|n| CString::new(&**n)).collect();
         let texts =
             texts.map_err(|_| LogError::Rejected("a topic's name holds a zero".to_owned()))?;
-        let client = Raw::of(self.admin.inner());
-        let all = native::describe_topics(client, &texts, REQUEST_TIMEOUT)
+        self.admin()?;
+        let all = self
+            .ask_any_broker(|client, broker| {
+                native::describe_topics(client, broker, &texts, REQUEST_TIMEOUT)
+            })
             .map_err(|failure| consequence::failed("topics can't be described", &failure))?;
         let mut known = self.known();
         for (name, described) in names.iter().zip(&all) {
@@ -122,15 +170,21 @@ impl Shared {
 
     /// Where a partition that exists begins and ends, blocking.
     pub(crate) fn ends_now(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
-        let client = self.admin.inner();
-        let (start, end) = client
-            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
-            .map_err(|e| {
-                consequence::kafka(
-                    &format!("the ends of {topic}-{partition} are not known"),
-                    &e,
-                )
-            })?;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        let (start, end) = loop {
+            let client = self.admin()?.inner();
+            let error = match client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+                Ok(ends) => break ends,
+                Err(error) => error,
+            };
+            let what = format!("the ends of {topic}-{partition} are not known");
+            let error = consequence::kafka(&what, &error);
+            // A partition that is new, or whose leader has just changed.
+            if !matches!(error, LogError::Retriable(_)) || Instant::now() >= deadline {
+                return Err(error);
+            }
+            std::thread::park_timeout(ASK_AGAIN);
+        };
         self.learn_end(topic, partition, end);
         Ok(Ends { start, end })
     }

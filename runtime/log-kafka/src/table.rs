@@ -4,9 +4,11 @@
 //! what is there. A question is answered only once everything was read that the topic held when it
 //! was asked, committed or not, so that it sees all that anyone was told before.
 
+use crate::config::KafkaConfig;
 use crate::consequence;
 use crate::context::Context;
 use crate::native::{self, Queue};
+use crate::oauth::Given;
 use crate::shared::{REQUEST_TIMEOUT, Shared};
 use jackfield_log::LogError;
 use rdkafka::TopicPartitionList;
@@ -43,6 +45,7 @@ pub(crate) struct Table<R> {
 
 struct Reading<R> {
     queue: Queue<Context>,
+    token: Given,
     /// Up to where each partition was read.
     positions: Vec<i64>,
     rows: R,
@@ -103,6 +106,7 @@ impl<R: Rows> Table<R> {
         let config = &self.shared.config;
         // Never joined: partitions are assigned by hand.
         let native = config.consumer(&format!("{}-tables", config.cluster));
+        let native = KafkaConfig::silent(native);
         let what = format!("the topic {} can't be read", self.topic);
         let consumer = BaseConsumer::from_config_and_context(&native, self.shared.context())
             .map_err(|e| consequence::kafka(&what, &e))?;
@@ -120,6 +124,7 @@ impl<R: Rows> Table<R> {
         let partitions = usize::try_from(described.partitions).unwrap_or(0);
         Ok(Reading {
             queue,
+            token: Given::default(),
             positions: vec![0; partitions],
             rows: R::default(),
         })
@@ -127,6 +132,8 @@ impl<R: Rows> Table<R> {
 
     /// Reads up to where the topic ends now; false: it can't be gone on with.
     fn catch_up(&self, reading: &mut Reading<R>) -> Result<bool, LogError> {
+        let file = self.shared.config.oauth_token_file.as_ref();
+        reading.token.refresh(reading.queue.client(), file)?;
         let mut ends = Vec::with_capacity(reading.positions.len());
         for partition in (0..).take(reading.positions.len()) {
             let now = self.shared.ends_now(&self.topic, partition)?;

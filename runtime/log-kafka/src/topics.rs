@@ -49,7 +49,7 @@ pub(crate) async fn create(shared: &Arc<Shared>, spec: &TopicSpec) -> Result<Top
         .request_timeout(Some(REQUEST_TIMEOUT))
         .operation_timeout(Some(REQUEST_TIMEOUT));
     let what = format!("the topic {} can't be created", spec.name);
-    let created = shared.admin.create_topics([&topic], &options).await;
+    let created = shared.admin()?.create_topics([&topic], &options).await;
     match created
         .map_err(|e| consequence::kafka(&what, &e))?
         .into_iter()
@@ -113,7 +113,7 @@ async fn check(
 async fn compare(shared: &Shared, spec: &TopicSpec) -> Result<(), LogError> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let topic = ResourceSpecifier::Topic(&spec.name);
-    let described = shared.admin.describe_configs([&topic], &options).await;
+    let described = shared.admin()?.describe_configs([&topic], &options).await;
     let described = described.map_err(|e| consequence::kafka("describe", &e))?;
     for resource in described {
         let resource = resource.map_err(|code| consequence::error(code, code.to_string()))?;
@@ -150,7 +150,7 @@ pub(crate) async fn list(shared: &Arc<Shared>) -> Result<Vec<TopicInfo>, LogErro
     shared
         .blocking(|it| {
             let metadata = it
-                .admin
+                .admin()?
                 .inner()
                 .fetch_metadata(None, REQUEST_TIMEOUT)
                 .map_err(|e| consequence::kafka("topics can't be listed", &e))?;
@@ -182,7 +182,7 @@ pub(crate) async fn delete(shared: &Arc<Shared>, name: &str) -> Result<(), LogEr
         .request_timeout(Some(REQUEST_TIMEOUT))
         .operation_timeout(Some(REQUEST_TIMEOUT));
     let what = format!("the topic {name} can't be deleted");
-    let deleted = shared.admin.delete_topics(&[name], &options).await;
+    let deleted = shared.admin()?.delete_topics(&[name], &options).await;
     match deleted
         .map_err(|e| consequence::kafka(&what, &e))?
         .into_iter()

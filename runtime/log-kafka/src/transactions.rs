@@ -42,7 +42,7 @@ const COMMIT_MORE: Duration = Duration::from_secs(10);
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 
 pub(crate) enum Command {
-    Append(Box<Queued>),
+    Append(Queued),
     Close(oneshot::Sender<()>),
 }
 
@@ -94,11 +94,7 @@ impl Transactions {
     }
 
     /// The appends that share a transaction with this one.
-    fn group(
-        &self,
-        first: Box<Queued>,
-        closing: &mut Option<oneshot::Sender<()>>,
-    ) -> Vec<Box<Queued>> {
+    fn group(&self, first: Queued, closing: &mut Option<oneshot::Sender<()>>) -> Vec<Queued> {
         let config = &self.shared.config;
         let deadline = Instant::now() + config.linger;
         let (mut records, mut bytes) = (first.prepared.records, first.prepared.cost);
@@ -128,7 +124,7 @@ impl Transactions {
         group
     }
 
-    fn serve(&self, group: Vec<Box<Queued>>) {
+    fn serve(&self, group: Vec<Queued>) {
         if let Some(why) = self.ended.get() {
             return fence(group, why);
         }
@@ -145,7 +141,7 @@ impl Transactions {
 
     /// The first append is told what happened; nothing of those after it landed either, unless
     /// nobody knows.
-    fn end(&self, group: Vec<Box<Queued>>, error: LogError) {
+    fn end(&self, group: Vec<Queued>, error: LogError) {
         let why = error.to_string();
         tracing::warn!(%error, "a writer has ended");
         self.ended.set(why.clone()).ok();
@@ -162,14 +158,14 @@ impl Transactions {
         }
     }
 
-    fn land(&self, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+    fn land(&self, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
         match &self.records {
             None => self.exactly_once(group),
             Some(records) => self.at_least_once(records, group),
         }
     }
 
-    fn exactly_once(&self, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+    fn exactly_once(&self, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
         let producer = &self.transactional;
         let deliveries = producer.client().context();
         deliveries.begin(outputs(group));
@@ -184,7 +180,7 @@ impl Transactions {
     fn at_least_once(
         &self,
         producer: &WriterProducer,
-        group: &[Box<Queued>],
+        group: &[Queued],
     ) -> Result<Vec<Appended>, Failed> {
         let deliveries = producer.client().context();
         deliveries.begin(outputs(group));
@@ -216,16 +212,10 @@ impl Transactions {
         })
     }
 
-    fn send_records(
-        &self,
-        producer: &WriterProducer,
-        group: &[Box<Queued>],
-    ) -> Result<(), KafkaError> {
-        let mut number = UNASKED;
+    fn send_records(&self, producer: &WriterProducer, group: &[Queued]) -> Result<(), KafkaError> {
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        for output in group.iter().flat_map(|queued| &queued.prepared.outputs) {
-            number += 1;
-            let mut asked = number;
+        let outputs = group.iter().flat_map(|queued| &queued.prepared.outputs);
+        for (mut asked, output) in (UNASKED + 1..).zip(outputs) {
             let batch = Batch::parse(&output.batch, &Limits::default())
                 .expect("a batch was parsed before it was queued");
             for record in batch.iter() {
@@ -249,7 +239,7 @@ impl Transactions {
         Ok(())
     }
 
-    fn send_positions(&self, group: &[Box<Queued>]) -> Result<(), KafkaError> {
+    fn send_positions(&self, group: &[Queued]) -> Result<(), KafkaError> {
         for (key, value) in group.iter().flat_map(|queued| &queued.prepared.puts) {
             let mut message: BaseRecord<'_, [u8], [u8], usize> =
                 BaseRecord::with_opaque_to(&self.positions_topic, UNASKED).key(key.as_bytes());
@@ -380,7 +370,7 @@ fn purged(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn outputs(group: &[Box<Queued>]) -> usize {
+fn outputs(group: &[Queued]) -> usize {
     group
         .iter()
         .map(|queued| queued.prepared.outputs.len())
@@ -388,7 +378,7 @@ fn outputs(group: &[Box<Queued>]) -> usize {
 }
 
 /// The offsets of a group whose records are all acknowledged.
-fn landed(deliveries: &Deliveries, group: &[Box<Queued>]) -> Result<Vec<Appended>, Failed> {
+fn landed(deliveries: &Deliveries, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
     // The last outcome may be told a moment after the commit.
     deliveries.wait(COMMIT_MORE);
     let Some(firsts) = deliveries.firsts() else {
@@ -405,14 +395,14 @@ fn landed(deliveries: &Deliveries, group: &[Box<Queued>]) -> Result<Vec<Appended
         .collect())
 }
 
-fn resolve(group: Vec<Box<Queued>>, landed: Vec<Appended>) {
+fn resolve(group: Vec<Queued>, landed: Vec<Appended>) {
     for (queued, appended) in group.into_iter().zip(landed) {
         queued.resolver.resolve(Ok(appended));
         drop(queued.permit);
     }
 }
 
-fn fence(group: Vec<Box<Queued>>, why: &str) {
+fn fence(group: Vec<Queued>, why: &str) {
     for queued in group {
         queued.resolver.resolve(Err(behind(why)));
         drop(queued.permit);

@@ -66,7 +66,7 @@ impl Writer for KafkaWriter {
             resolver,
             permit,
         };
-        match self.commands.try_send(Command::Append(Box::new(queued))) {
+        match self.commands.try_send(Command::Append(queued)) {
             Ok(()) => Ok(pending),
             // The queue has room for as many appends as the semaphore lets through.
             Err(TrySendError::Full(_)) => Err(LogError::Retriable(

@@ -1,6 +1,7 @@
 //! The broker's process and folder.
 
 use crate::answers::answers;
+use crate::proxy::Proxy;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,18 @@ impl Broker {
     /// # Panics
     /// It can't be started: what is missing is named.
     pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self::begun(settings, None)
+    }
+
+    /// The same, told to clients as what lies behind a proxy, which is directed to it.
+    ///
+    /// # Panics
+    /// It can't be started: what is missing is named.
+    pub fn behind(proxy: &Proxy) -> Self {
+        Self::begun(&[], Some(proxy))
+    }
+
+    fn begun(settings: &[(&str, &str)], proxy: Option<&Proxy>) -> Self {
         let libs = fetched();
         let dir = tempfile::tempdir().expect("a folder for the broker");
         let (port, controller) = (free_port(), free_port());
@@ -68,12 +81,13 @@ impl Broker {
              group.initial.rebalance.delay.ms=0\n",
             log.display()
         );
-        let named = |name: &str| settings.iter().any(|(set, _)| *set == name);
-        if !named("advertised.listeners") {
-            properties += &format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n");
-        }
+        let told = proxy.map_or(port, Proxy::port);
+        properties += &format!("advertised.listeners=PLAINTEXT://127.0.0.1:{told}\n");
         for (name, value) in settings {
-            properties += &format!("{name}={}\n", value.replace("{port}", &port.to_string()));
+            properties += &format!("{name}={value}\n");
+        }
+        if let Some(proxy) = proxy {
+            proxy.to(port);
         }
         let mut broker = Self {
             dir,

@@ -1,0 +1,274 @@
+//! What only Kafka has: other processes, other clients, topics that others change.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::{
+    append, at, content, identity, last, numbered, numbers, open, output, position, spec, texts,
+    unique, within,
+};
+use jackfield_log::{Append, Log, LogError, ReaderEvent, Stored, TopicSpec, Writer};
+use jackfield_log_kafka::{Delivery, KafkaConfig, KafkaLog};
+use jackfield_test_kafka::Broker;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+/// Ends with this process.
+static BROKER: LazyLock<Broker> = LazyLock::new(Broker::start);
+
+async fn config() -> KafkaConfig {
+    let servers = tokio::task::spawn_blocking(|| BROKER.address()).await;
+    KafkaConfig::new(&servers.unwrap())
+}
+
+/// As another process opens it: it shares nothing with other logs.
+async fn another() -> Arc<KafkaLog> {
+    KafkaLog::open(config().await).unwrap()
+}
+
+async fn topic(log: &KafkaLog, partitions: i32) -> String {
+    let topic = unique("topic");
+    let spec = TopicSpec::new(&topic, partitions);
+    log.create_topic(&spec).await.unwrap();
+    topic
+}
+
+fn dynamic(log: &Arc<KafkaLog>) -> Arc<dyn Log> {
+    log.clone()
+}
+
+/// A writer whose identity another process has taken over can't append, and moves no position.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_of_another_process_is_fenced() {
+    let (zombie, taker) = (another().await, another().await);
+    let topic = topic(&zombie, 1).await;
+    let identity = identity(&unique("connector"));
+    let mut old = open(&dynamic(&zombie), &identity).await;
+    append(&mut old, numbered(&topic, 1, 1)).await.unwrap();
+    let mut new = open(&dynamic(&taker), &identity).await;
+    let outcome = append(&mut old, numbered(&topic, 1, 2)).await;
+    assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");
+    assert_eq!(last(&dynamic(&taker), &identity).await, 1);
+    append(&mut new, numbered(&topic, 1, 2)).await.unwrap();
+    let landed = content(&dynamic(&taker), &topic, 1).await;
+    assert_eq!(landed[0], numbers(2));
+}
+
+/// At least once: a zombie's records may land, and its positions never do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_that_is_at_least_once_moves_no_position() {
+    let (zombie, taker) = (another().await, another().await);
+    let topic = topic(&zombie, 1).await;
+    let identity = identity(&unique("connector"));
+    let writer = zombie.writer_with(&identity, Delivery::AtLeastOnce).await;
+    let mut old: Box<dyn Writer> = writer.unwrap();
+    let offsets = append(&mut old, numbered(&topic, 1, 1)).await.unwrap();
+    assert_eq!(offsets.len(), 1);
+    let writer = taker.writer_with(&identity, Delivery::AtLeastOnce).await;
+    let mut new = writer.unwrap();
+    let outcome = append(&mut old, numbered(&topic, 1, 2)).await;
+    assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");
+    assert_eq!(last(&dynamic(&taker), &identity).await, 1);
+    append(&mut new, numbered(&topic, 1, 2)).await.unwrap();
+    assert_eq!(last(&dynamic(&taker), &identity).await, 2);
+    let landed = content(&dynamic(&taker), &topic, 1).await;
+    assert_eq!(landed[0], ["1", "2", "2"]);
+}
+
+/// Of appends that share a transaction only the one that the brokers refuse is told so: those
+/// before it land, and of those after it nothing does.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_appends_that_share_a_transaction_the_wrong_one_is_refused() {
+    let log = KafkaLog::open(KafkaConfig {
+        linger: Duration::from_millis(500),
+        ..config().await
+    })
+    .unwrap();
+    let (good, small) = (topic(&log, 1).await, unique("small"));
+    let mut spec = TopicSpec::new(&small, 1);
+    spec.configs
+        .insert("max.message.bytes".into(), "1000".into());
+    log.create_topic(&spec).await.unwrap();
+    let identity = identity(&unique("connector"));
+    let mut writer = open(&dynamic(&log), &identity).await;
+    // What does not compress.
+    let large: String = (0..400).map(|_| unique("")).collect();
+    let wrong = Append {
+        outputs: vec![output(&good, 0, &["x".into()]), output(&small, 0, &[large])],
+        ..Append::default()
+    };
+    let mut pendings = Vec::new();
+    for append in [numbered(&good, 1, 1), wrong, numbered(&good, 1, 2)] {
+        pendings.push(writer.append(append).await.unwrap());
+    }
+    let mut outcomes = Vec::new();
+    for pending in pendings {
+        outcomes.push(within("an outcome", pending).await);
+    }
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[1], Err(LogError::Rejected(_))),
+        "{outcomes:?}"
+    );
+    assert!(
+        matches!(outcomes[2], Err(LogError::Fenced(_))),
+        "{outcomes:?}"
+    );
+    assert_eq!(last(&dynamic(&log), &identity).await, 1);
+    assert_eq!(content(&dynamic(&log), &good, 1).await[0], ["1"]);
+}
+
+/// A reader is told of a topic that someone else deleted and made again: the old partition is lost,
+/// the new one has another id, and an offset of the old one that lies past its end is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_again_by_others_is_told() {
+    let log = KafkaLog::open(KafkaConfig {
+        topic_check_every: Duration::from_millis(100),
+        ..config().await
+    })
+    .unwrap();
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    for n in 1..=10 {
+        append(&mut writer, numbered(&topic, 1, n)).await.unwrap();
+    }
+    let mut reader = log.reader(&spec(&unique("group"), &topic)).await.unwrap();
+    let first = match within("an assignment", reader.next()).await.unwrap() {
+        ReaderEvent::Assigned(assigned) => assigned[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    reader.seek(&first.at, first.ends.start).unwrap();
+    let mut read = Vec::new();
+    let mut stands = 0;
+    while read.len() < 10 {
+        if let ReaderEvent::Batch(fetched) = within("a batch", reader.next()).await.unwrap() {
+            read.extend(texts(&fetched.batch));
+            stands = fetched.next_offset;
+        }
+    }
+    let others = another().await;
+    others.delete_topic(&topic).await.unwrap();
+    let made = others
+        .create_topic(&TopicSpec::new(&topic, 1))
+        .await
+        .unwrap();
+    let lost = within("the old one is lost", reader.next()).await.unwrap();
+    assert_eq!(lost, ReaderEvent::Lost(vec![at(&topic, 0)]));
+    let again = match within("the new one is told", reader.next()).await.unwrap() {
+        ReaderEvent::Assigned(assigned) => assigned[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(again.topic_id, made.id);
+    assert_ne!(again.topic_id, first.topic_id);
+    let outcome = reader.seek(&again.at, stands);
+    assert!(matches!(outcome, Err(LogError::Rejected(_))), "{outcome:?}");
+    reader.close().await.unwrap();
+}
+
+/// A reader stands past the control records that follow what it read: at the very end, not one
+/// before it, so that it never seems to lag behind nor to stand before the beginning later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_stands_past_control_records() {
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    append(&mut writer, numbered(&topic, 1, 1)).await.unwrap();
+    let mut reader = log.reader(&spec(&unique("group"), &topic)).await.unwrap();
+    loop {
+        match within("an event", reader.next()).await.unwrap() {
+            ReaderEvent::Assigned(assigned) => reader.seek(&assigned[0].at, 0).unwrap(),
+            ReaderEvent::Batch(fetched) => {
+                let ends = log.ends(&topic, 0).await.unwrap();
+                assert_eq!(fetched.next_offset, ends.end);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    reader.close().await.unwrap();
+}
+
+/// A member that does not release what is revoked loses it when its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_released_in_time_is_lost() {
+    let log = KafkaLog::open(KafkaConfig {
+        revoke_max: Duration::from_secs(1),
+        ..config().await
+    })
+    .unwrap();
+    let topic = topic(&log, 2).await;
+    let group = unique("group");
+    let mut slow = log.reader(&spec(&group, &topic)).await.unwrap();
+    within("all", slow.next()).await.unwrap();
+    let mut other = spec(&group, &topic);
+    other.member = "other".into();
+    let mut other = log.reader(&other).await.unwrap();
+    let revoking = match within("a revocation", slow.next()).await.unwrap() {
+        ReaderEvent::Revoking(partitions) => partitions,
+        event => panic!("{event:?}"),
+    };
+    let (lost, assigned) = tokio::join!(
+        within("it is lost", slow.next()),
+        within("the other has it", other.next())
+    );
+    assert_eq!(lost.unwrap(), ReaderEvent::Lost(revoking.clone()));
+    match assigned.unwrap() {
+        ReaderEvent::Assigned(assigned) => assert_eq!(assigned[0].at, revoking[0]),
+        event => panic!("{event:?}"),
+    }
+    let outcome = slow.commit(&[(revoking[0].clone(), 0)]).await;
+    assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");
+    other.close().await.unwrap();
+    slow.close().await.unwrap();
+}
+
+/// Positions lie in their topic as Kafka Connect writes its own, and values with a schema as the
+/// registry's clients do.
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_lie_as_kafka_connect_writes_them() {
+    let cluster = unique("cluster");
+    let log = KafkaLog::open(KafkaConfig {
+        cluster: cluster.clone(),
+        ..config().await
+    })
+    .unwrap();
+    let topic = topic(&log, 1).await;
+    let identity = identity("connector");
+    let mut writer = open(&dynamic(&log), &identity).await;
+    append(&mut writer, numbered(&topic, 1, 1)).await.unwrap();
+    let offsets = format!("{cluster}-offsets");
+    let read = tokio::task::spawn_blocking(move || {
+        let servers = BROKER.address();
+        BROKER.tool(
+            "org.apache.kafka.tools.consumer.ConsoleConsumer",
+            &[
+                "--bootstrap-server",
+                &servers,
+                "--topic",
+                &offsets,
+                "--from-beginning",
+                "--max-messages",
+                "2",
+                "--isolation-level",
+                "read_committed",
+                "--formatter-property",
+                "print.key=true",
+            ],
+        )
+    });
+    let mut lines: Vec<String> = read.await.unwrap().lines().map(Into::into).collect();
+    lines.sort();
+    let mark = format!(
+        r#"["connector",{{"jackfield-slot":"0"}}]	{{"done-through":1,"epoch":"{}"}}"#,
+        uuid::Uuid::from_u128(7)
+    );
+    assert_eq!(lines, [mark, r#"["connector",{"p":0}]	{"n":1}"#.into()]);
+    // And what Connect's tools delete is deleted.
+    let deleted = jackfield_log::Position {
+        offset: None,
+        ..position(1)
+    };
+    log.set_positions("connector", &[deleted]).await.unwrap();
+    let stored = log.stored(&identity).await.unwrap();
+    assert_eq!(stored.positions, Stored::default().positions);
+}

@@ -1,0 +1,195 @@
+//! The suite that every log passes, on librdkafka's mock cluster: quick, and without Java.
+//!
+//! The mock keeps to the wire protocol, and has no admin requests, no control records and no
+//! members by name. What needs those is shown by `broker.rs` alone.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use async_trait::async_trait;
+use jackfield_log::suite::Fixture;
+use jackfield_log::{
+    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    TopicSpec, Writer,
+};
+use jackfield_log_kafka::{KafkaConfig, KafkaLog};
+use rdkafka::mocking::MockCluster;
+use std::sync::{Arc, Mutex, Weak, mpsc};
+
+/// A cluster of its own for each promise.
+struct Mock {
+    cluster: Cluster,
+    config: KafkaConfig,
+    open: Mutex<Weak<Mocked>>,
+}
+
+/// The thread that the cluster lives on, since it can't go to another. It ends with the last of
+/// these.
+#[derive(Clone)]
+struct Cluster(mpsc::Sender<Make>);
+
+/// A topic to make.
+struct Make {
+    name: String,
+    partitions: i32,
+    made: mpsc::Sender<()>,
+}
+
+impl Cluster {
+    fn start() -> (Self, String) {
+        let (sender, makes) = mpsc::channel::<Make>();
+        let (servers, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let cluster = MockCluster::new(3).unwrap();
+            servers.send(cluster.bootstrap_servers()).unwrap();
+            for make in makes {
+                cluster
+                    .create_topic(&make.name, make.partitions, 3)
+                    .unwrap();
+                make.made.send(()).unwrap();
+            }
+        });
+        (Self(sender), told.recv().unwrap())
+    }
+
+    fn make(&self, name: &str, partitions: i32) {
+        let (made, told) = mpsc::channel();
+        let name = name.to_owned();
+        let make = Make {
+            name,
+            partitions,
+            made,
+        };
+        self.0.send(make).unwrap();
+        told.recv().unwrap();
+    }
+}
+
+impl Mock {
+    fn new() -> Self {
+        let (cluster, servers) = Cluster::start();
+        let config = KafkaConfig::new(&servers);
+        cluster.make(&config.positions_topic(), config.positions_partitions);
+        Self {
+            cluster,
+            config,
+            open: Mutex::default(),
+        }
+    }
+}
+
+/// The log, with topics made as the mock makes them.
+struct Mocked {
+    log: Arc<KafkaLog>,
+    cluster: Cluster,
+}
+
+impl Mocked {
+    async fn make(&self, name: &str, partitions: i32) {
+        if partitions > 0 && self.log.describe_topic(name).await == Ok(None) {
+            self.cluster.make(name, partitions);
+        }
+    }
+}
+
+#[async_trait]
+impl Log for Mocked {
+    async fn create_topic(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError> {
+        let sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = &*spec.name;
+        if (1..250).contains(&name.len())
+            && name.chars().all(sound)
+            && !name.trim_matches('.').is_empty()
+        {
+            self.make(name, spec.partitions).await;
+        }
+        self.log.create_topic(spec).await
+    }
+
+    async fn describe_topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
+        self.log.describe_topic(name).await
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        self.log.topics().await
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        self.log.delete_topic(name).await
+    }
+
+    async fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
+        self.log.ends(topic, partition).await
+    }
+
+    async fn writer(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError> {
+        self.log.writer(identity).await
+    }
+
+    async fn stored(&self, identity: &Identity) -> Result<Stored, LogError> {
+        self.log.stored(identity).await
+    }
+
+    async fn set_positions(&self, connector: &str, positions: &[Position]) -> Result<(), LogError> {
+        self.log.set_positions(connector, positions).await
+    }
+
+    async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError> {
+        self.log.reader(spec).await
+    }
+
+    async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {
+        self.make(topic, 1).await;
+        self.log.keyed(topic).await
+    }
+}
+
+#[async_trait]
+impl Fixture for Mock {
+    async fn log(&self) -> Arc<dyn Log> {
+        let mut open = self.open.lock().unwrap();
+        if let Some(log) = open.upgrade() {
+            return log;
+        }
+        let log = Arc::new(Mocked {
+            log: KafkaLog::open(self.config.clone()).unwrap(),
+            cluster: self.cluster.clone(),
+        });
+        *open = Arc::downgrade(&log);
+        log
+    }
+
+    async fn reopen(&self, log: Arc<dyn Log>) -> Option<Arc<dyn Log>> {
+        drop(log);
+        Some(self.log().await)
+    }
+
+    fn lacks(&self, promise: &str) -> Option<&'static str> {
+        lacks(promise)
+    }
+}
+
+/// What the mock can't do.
+fn lacks(promise: &str) -> Option<&'static str> {
+    match promise {
+        "a_deleted_topic_is_gone"
+        | "a_topic_created_again_is_another"
+        | "a_topic_created_again_has_no_group_offsets"
+        | "an_append_to_a_deleted_topic_fails"
+        | "a_deleted_topic_is_lost"
+        | "topics_survive" => Some("the mock deletes no topics"),
+        "settings_have_kafkas_names" => Some("the mock's topics have no settings"),
+        "a_newer_writer_fences_the_older"
+        | "a_fenced_writer_stays_fenced"
+        | "nothing_lands_after_a_fence"
+        | "appends_in_flight_survive_whole"
+        | "of_writers_opened_at_once_one_can_append" => Some("the mock fences no producer"),
+        "a_member_that_joins_again_fences_the_earlier" | "what_is_read_is_what_was_written" => {
+            Some("the mock knows no members by name")
+        }
+        "a_partition_has_one_member_at_a_time" => {
+            Some("the mock goes on without members that are still settling a revocation")
+        }
+        _ => None,
+    }
+}
+
+jackfield_log::conformance!(Mock::new());
