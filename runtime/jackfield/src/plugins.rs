@@ -79,7 +79,7 @@ fn limits(config: &PluginConfig) -> CallLimits {
     CallLimits {
         memory_bytes_max: usize::try_from(config.memory_bytes_max).unwrap_or(usize::MAX),
         deadlines: match config.call_time_max {
-            Some(call_time_max) => deadlines.at_most(call_time_max),
+            Some(call_time_max) => deadlines.with_call_time(call_time_max),
             None => deadlines,
         },
     }

@@ -37,8 +37,8 @@ pub(crate) const SAVED_BYTES_MAX: usize = 16 * MIB;
 pub(crate) const STAGED_BYTES_MAX: usize = 16 * MIB;
 /// Pieces of a `stage`: one a target, and a sink that fans out has hundreds.
 pub(crate) const PIECES_MAX: usize = 10_000;
-/// All pieces of a `commit`; the host commits earlier.
-pub(crate) const COMMIT_BYTES_MAX: usize = 64 * MIB;
+/// Bytes of all pieces of a `commit`; the host makes several commits of more.
+pub const COMMIT_BYTES_MAX: usize = 64 * MIB;
 /// A description's JSON Schema.
 pub(crate) const SETTINGS_SCHEMA_BYTES_MAX: usize = MIB;
 /// A schema of keys or values.
@@ -177,24 +177,13 @@ impl Deadlines {
         }
     }
 
-    /// These deadlines, none later than `deadline`: what an operator allows a plugin.
-    pub fn at_most(self, deadline: Duration) -> Self {
+    /// These deadlines, but `poll` and `put` within `deadline`: what an operator allows a plugin
+    /// for the calls that it is given again and again.
+    pub fn with_call_time(self, deadline: Duration) -> Self {
         Self {
-            instantiate: self.instantiate.min(deadline),
-            describe: self.describe.min(deadline),
-            check: self.check.min(deadline),
-            plan: self.plan.min(deadline),
-            open: self.open.min(deadline),
-            poll: self.poll.min(deadline),
-            settled: self.settled.min(deadline),
-            save: self.save.min(deadline),
-            assigned: self.assigned.min(deadline),
-            put: self.put.min(deadline),
-            stage: self.stage.min(deadline),
-            discard: self.discard.min(deadline),
-            stored: self.stored.min(deadline),
-            commit: self.commit.min(deadline),
-            close: self.close.min(deadline),
+            poll: deadline,
+            put: deadline,
+            ..self
         }
     }
 

@@ -10,9 +10,9 @@ use crate::host::Host;
 use crate::meter::Meter;
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
-use jackfield_core::Staged;
+use jackfield_core::{Commit, Staged};
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{Piece, Span, Usage};
+use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Span, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -186,12 +186,32 @@ impl Coordinator<'_> {
         if !all {
             self.pending.add(rows, bytes, false, self.host.clock.now());
         }
-        let commits = self.books.interval(staged, self.host.clock.now());
-        if commits.is_empty() {
-            self.status.set_open(self.pending.rows());
+        self.status.set_open(rows + self.pending.rows());
+        let mut any = false;
+        for part in parts(staged) {
+            let commits = self.books.interval(part, self.host.clock.now());
+            any |= !commits.is_empty();
+            self.commit_all(commits, started).await?;
+        }
+        self.status.set_open(self.pending.rows());
+        if !any {
             return Ok(());
         }
-        self.status.set_open(rows + self.pending.rows());
+        for task in &self.commands {
+            // A task that ended is noticed by its exit.
+            let _ended = task.send(Command::MirrorOffsets).await;
+        }
+        Ok(())
+    }
+
+    async fn commit_all(
+        &mut self,
+        commits: Vec<Commit<TopicPartition, Piece>>,
+        started: Instant,
+    ) -> Result<(), Failed> {
+        if commits.is_empty() {
+            return Ok(());
+        }
         self.known
             .remember(commits.iter().map(|commit| commit.target.as_str()))
             .await?;
@@ -222,11 +242,6 @@ impl Coordinator<'_> {
                 files = committed.files, bytes = committed.bytes, %id,
                 took_ms = started.elapsed().as_millis() as u64, "committed"
             );
-        }
-        self.status.set_open(self.pending.rows());
-        for task in &self.commands {
-            // A task that ended is noticed by its exit.
-            let _ended = task.send(Command::MirrorOffsets).await;
         }
         Ok(())
     }
@@ -263,5 +278,54 @@ impl Coordinator<'_> {
             }
         }
         self.status.set_lag(lag);
+    }
+}
+
+/// What all tasks staged, in parts that a commit can take: each task's whole, since its spans go
+/// with all of its pieces.
+fn parts(staged: Vec<Staged<TopicPartition, Piece>>) -> Vec<Vec<Staged<TopicPartition, Piece>>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for task in staged {
+        let own: usize = task.pieces.iter().map(|(_, piece)| piece.bytes.len()).sum();
+        if bytes > 0 && bytes + own > COMMIT_BYTES_MAX {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += own;
+        if let Some(part) = parts.last_mut() {
+            part.push(task);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn staged(bytes: usize) -> Staged<TopicPartition, Piece> {
+        let piece = Piece {
+            target: "t".into(),
+            version: 1,
+            bytes: vec![0; bytes],
+        };
+        Staged {
+            pieces: vec![("t".into(), piece)],
+            spans: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_part_is_larger_than_a_commit_takes() {
+        let half = COMMIT_BYTES_MAX / 2;
+        let parts = parts(vec![staged(half), staged(half), staged(1), staged(half)]);
+        let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
+        assert_eq!(counts, [2, 2]);
+    }
+
+    #[test]
+    fn nothing_staged_is_one_part_so_that_idle_targets_are_looked_at() {
+        assert_eq!(parts(Vec::new()).len(), 1);
     }
 }

@@ -309,8 +309,16 @@ impl Task {
         };
         match outcome {
             Ok(taken) => {
-                match taken {
-                    Some(_) => self.frontier.put(&span),
+                match &taken {
+                    Some(taken) => {
+                        self.frontier.put(&span);
+                        self.given.status.metrics().counts(
+                            taken.counts.duplicates,
+                            taken.counts.missing,
+                            taken.counts.recovered,
+                            taken.counts.event_time_max_ms,
+                        );
+                    }
                     None => self.frontier.passed_over(&span),
                 }
                 self.account(&fetched, count, bytes, taken.is_some_and(|t| t.stage_now));

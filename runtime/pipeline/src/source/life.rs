@@ -10,7 +10,7 @@ use futures::FutureExt;
 use jackfield_core::{Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
 use jackfield_plugin::{Context, PollLimits, Polled, Position, Role, SourceHost, SourceInstance};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -43,8 +43,8 @@ pub(crate) struct Life<'a> {
     routes: Routes,
     task: SourceTask<Position>,
     pendings: VecDeque<(Instant, Pending)>,
-    /// Durable, and the component does not know yet.
-    to_tell: Vec<Position>,
+    /// Durable, and the component does not know yet: the newest of each of the origin's partitions.
+    to_tell: BTreeMap<String, Position>,
     log_failure: Option<LogError>,
     /// Something became durable in this life.
     pub(crate) progressed: bool,
@@ -121,7 +121,7 @@ impl<'a> Life<'a> {
             routes,
             task: SourceTask::new(contained),
             pendings: VecDeque::new(),
-            to_tell: Vec::new(),
+            to_tell: BTreeMap::new(),
             log_failure: None,
             progressed: false,
         })
@@ -268,7 +268,7 @@ impl<'a> Life<'a> {
 
     fn take_settled(&mut self, settled: SettledUpTo<Position>) {
         self.shared.inbox.settle(settled.done_through);
-        self.to_tell.extend(settled.positions);
+        tell(&mut self.to_tell, settled.positions);
     }
 
     async fn await_oldest(&mut self) {
@@ -300,15 +300,18 @@ impl<'a> Life<'a> {
         if self.to_tell.is_empty() {
             return Ok(());
         }
-        let positions = std::mem::take(&mut self.to_tell);
+        let positions = self.to_tell.values().cloned().collect();
         match self
             .instance
             .settled(positions)
             .await
             .map_err(|e| Failed::call("settled", e))
         {
-            Ok(()) => Ok(()),
-            // It is told again with the next positions; nothing depends on it having heard.
+            Ok(()) => {
+                self.to_tell.clear();
+                Ok(())
+            }
+            // It is told again after the next poll; nothing depends on it having heard.
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => Ok(()),
             Err(failed) => Err(failed),
         }
@@ -349,7 +352,7 @@ async fn oldest(
 fn settle(
     shared: &Shared,
     task: &mut SourceTask<Position>,
-    to_tell: &mut Vec<Position>,
+    to_tell: &mut BTreeMap<String, Position>,
     log_failure: &mut Option<LogError>,
     progressed: &mut bool,
     asked: Instant,
@@ -363,13 +366,18 @@ fn settle(
                 if let Some(waited) = shared.inbox.settle(settled.done_through) {
                     shared.status.metrics().settle_seconds(waited);
                 }
-                to_tell.extend(settled.positions);
+                tell(to_tell, settled.positions);
             }
         }
         // The first failure names the cause; those after it only follow from it.
         Err(error) if log_failure.is_none() => *log_failure = Some(error),
         Err(_) => {}
     }
+}
+
+fn tell(to_tell: &mut BTreeMap<String, Position>, positions: Vec<Position>) {
+    let newer = positions.into_iter().map(|it| (it.partition.clone(), it));
+    to_tell.extend(newer);
 }
 
 fn now_ms() -> i64 {
