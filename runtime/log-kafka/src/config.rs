@@ -181,6 +181,12 @@ impl KafkaConfig {
         config
     }
 
+    /// The client for questions, whose log is looked at with each question.
+    pub(crate) fn terse(mut config: ClientConfig) -> ClientConfig {
+        config.set_log_level(RDKafkaLogLevel::Error);
+        config
+    }
+
     /// What any producer has.
     pub(crate) fn producer(&self, own: &[(&str, &str)]) -> ClientConfig {
         let mut config = self.client(&[]);

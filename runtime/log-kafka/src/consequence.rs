@@ -117,3 +117,31 @@ pub(crate) fn kafka(what: &str, e: &KafkaError) -> LogError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_this_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/KAFKA.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (consequence, codes) in TABLE {
+            let codes: Vec<String> = codes.iter().map(|code| format!("`{code:?}`")).collect();
+            let row = format!("| {consequence:?} | {} |", codes.join(", "));
+            assert!(page.contains(&row), "docs/KAFKA.md lacks: {row}");
+        }
+    }
+
+    #[test]
+    fn a_code_has_one_consequence() {
+        let all: Vec<Code> = TABLE
+            .iter()
+            .flat_map(|(_, codes)| *codes)
+            .copied()
+            .collect();
+        for (i, code) in all.iter().enumerate() {
+            assert!(!all[..i].contains(code), "{code:?} twice");
+        }
+    }
+}

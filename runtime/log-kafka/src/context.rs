@@ -15,7 +15,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn told(level: Level, fac: &str, text: &str) {
+    /// A line that librdkafka logged.
+    pub(crate) fn told(level: Level, fac: &str, text: &str) {
         match level {
             // A connection that breaks is librdkafka's to mend, and what comes of it is told by the
             // call that needed it.

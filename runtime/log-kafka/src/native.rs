@@ -138,6 +138,29 @@ pub(crate) fn set_token(
     }
 }
 
+/// Takes a line that a client logged, which nobody polls: its level, what it is about, the text.
+pub(crate) fn log_line(client: Raw<'_>) -> Option<(i32, String, String)> {
+    // SAFETY: the queue and the event are destroyed here, after the texts were copied.
+    unsafe {
+        let queue = sys::rd_kafka_queue_get_main(client.0);
+        let event = sys::rd_kafka_queue_poll(queue, 0);
+        sys::rd_kafka_queue_destroy(queue);
+        if event.is_null() {
+            return None;
+        }
+        let (mut fac, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+        let is_line = sys::rd_kafka_event_log(event, &mut fac, &mut line, &mut level) == 0;
+        let told = if is_line {
+            (level, text(fac), text(line))
+        } else {
+            // Something else, which nobody waits for.
+            (7, "EVENT".to_owned(), String::new())
+        };
+        sys::rd_kafka_event_destroy(event);
+        Some(told)
+    }
+}
+
 /// Where the application stands in a partition: past what it consumed and past the control records
 /// after that. `None` before anything was consumed.
 pub(crate) fn position(client: Raw<'_>, topic: &CStr, partition: i32) -> Option<i64> {

@@ -147,7 +147,8 @@ impl Reader for KafkaReader {
             return Err(LogError::Rejected(format!("{at} is not this member's")));
         };
         let ends = held.assignment.ends;
-        let learned = self.shared.learned_end(&at.topic, at.partition);
+        let topic = held.assignment.topic_id;
+        let learned = self.shared.learned_end(topic, at.partition);
         let end = ends.end.max(learned);
         if !(ends.start..=end).contains(&offset) {
             return Err(LogError::Rejected(format!(

@@ -8,12 +8,13 @@ use crate::native::{self, Described, Raw};
 use crate::oauth::Given;
 use jackfield_log::{Ends, LogError};
 use rdkafka::admin::AdminClient;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// How long one question to the cluster may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) config: KafkaConfig,
     admin: AdminClient<Context>,
     token: Given,
+    /// Why a connection failed last, as the client for questions logged it.
+    trouble: Mutex<Option<String>>,
     known: Mutex<Known>,
     /// Counts topics that were deleted through this log, so that its readers look at once.
     deleted: AtomicU64,
@@ -37,8 +40,8 @@ struct Known {
     /// Which broker answers.
     broker: Option<i32>,
     topics: HashMap<String, Described>,
-    /// The largest end of a partition that anyone was told.
-    ends: HashMap<(String, i32), i64>,
+    /// The largest end of a partition that anyone was told, by topic id.
+    ends: HashMap<(Uuid, i32), i64>,
 }
 
 impl Shared {
@@ -50,13 +53,14 @@ impl Shared {
         // It also asks where partitions end: there the end is that of all records, committed or
         // not, since an offset in between is one of the partition's.
         let native = config.client(&[("isolation.level", "read_uncommitted")]);
-        let native = KafkaConfig::silent(native);
+        let native = KafkaConfig::terse(native);
         let admin = AdminClient::from_config_and_context(&native, context)
             .map_err(|e| consequence::kafka("the Kafka client can't be made", &e))?;
         Ok(Arc::new(Self {
             config,
             admin,
             token: Given::default(),
+            trouble: Mutex::default(),
             known: Mutex::default(),
             deleted: AtomicU64::new(0),
         }))
@@ -73,7 +77,42 @@ impl Shared {
         let client = Raw::of(self.admin.inner());
         self.token
             .refresh(client, self.config.oauth_token_file.as_ref())?;
+        // What it logged about earlier questions does not explain the next one.
+        self.listen();
+        *self.trouble() = None;
         Ok(&self.admin)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the client for questions has logged.
+    fn listen(&self) {
+        let client = Raw::of(self.admin.inner());
+        while let Some((level, fac, text)) = native::log_line(client) {
+            let level = match level {
+                ..=2 => RDKafkaLogLevel::Critical,
+                3 => RDKafkaLogLevel::Error,
+                4 => RDKafkaLogLevel::Warning,
+                5 | 6 => RDKafkaLogLevel::Info,
+                7.. => RDKafkaLogLevel::Debug,
+            };
+            Context::told(level, &fac, &text);
+            if fac == "FAIL" {
+                *self.trouble() = Some(text);
+            }
+        }
+    }
+
+    /// A question that was not answered in time, with the reason that librdkafka only logs: a wrong
+    /// password, a certificate that is not trusted, nobody who listens.
+    fn explained(&self, error: LogError) -> LogError {
+        self.listen();
+        match (error, self.trouble().take()) {
+            (LogError::Retriable(text), Some(why)) => LogError::Retriable(format!("{text}: {why}")),
+            (error, _) => error,
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -132,11 +171,12 @@ impl Shared {
             .ask_any_broker(|client, broker| {
                 native::describe_topics(client, broker, &texts, REQUEST_TIMEOUT)
             })
-            .map_err(|failure| consequence::failed("topics can't be described", &failure))?;
+            .map_err(|failure| consequence::failed("topics can't be described", &failure))
+            .map_err(|error| self.explained(error))?;
         let mut known = self.known();
         for (name, described) in names.iter().zip(&all) {
             match described {
-                Some(described) => drop(known.topics.insert(name.clone(), described.clone())),
+                Some(described) => known.learn(name, described),
                 None => known.forget(name),
             }
         }
@@ -181,7 +221,7 @@ impl Shared {
             let error = consequence::kafka(&what, &error);
             // A partition that is new, or whose leader has just changed.
             if !matches!(error, LogError::Retriable(_)) || Instant::now() >= deadline {
-                return Err(error);
+                return Err(self.explained(error));
             }
             std::thread::park_timeout(ASK_AGAIN);
         };
@@ -192,20 +232,31 @@ impl Shared {
     /// Keeps the largest end that anyone was told of, so that a reader takes a seek to it.
     pub(crate) fn learn_end(&self, topic: &str, partition: i32, end: i64) {
         let mut known = self.known();
-        let largest = known.ends.entry((topic.to_owned(), partition)).or_default();
+        let Some(id) = known.topics.get(topic).map(|topic| topic.id) else {
+            return;
+        };
+        let largest = known.ends.entry((id, partition)).or_default();
         *largest = end.max(*largest);
     }
 
     /// The largest end that anyone was told.
-    pub(crate) fn learned_end(&self, topic: &str, partition: i32) -> i64 {
-        let key = (topic.to_owned(), partition);
+    pub(crate) fn learned_end(&self, topic: Uuid, partition: i32) -> i64 {
+        let key = (topic, partition);
         self.known().ends.get(&key).copied().unwrap_or(0)
     }
 }
 
 impl Known {
     fn forget(&mut self, name: &str) {
-        self.topics.remove(name);
-        self.ends.retain(|(topic, _), _| topic != name);
+        if let Some(topic) = self.topics.remove(name) {
+            self.ends.retain(|(id, _), _| *id != topic.id);
+        }
+    }
+
+    fn learn(&mut self, name: &str, topic: &Described) {
+        if self.topics.get(name) != Some(topic) {
+            self.forget(name);
+            self.topics.insert(name.to_owned(), topic.clone());
+        }
     }
 }

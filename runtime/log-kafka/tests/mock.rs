@@ -4,15 +4,18 @@
 //! members by name. What needs those is shown by `broker.rs` alone.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "common/mock.rs"]
+mod cluster;
+
 use async_trait::async_trait;
+use cluster::Cluster;
 use jackfield_log::suite::Fixture;
 use jackfield_log::{
     Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicSpec, Writer,
 };
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
-use rdkafka::mocking::MockCluster;
-use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::sync::{Arc, Mutex, Weak};
 
 /// A cluster of its own for each promise.
 struct Mock {
@@ -21,53 +24,9 @@ struct Mock {
     open: Mutex<Weak<Mocked>>,
 }
 
-/// The thread that the cluster lives on, since it can't go to another. It ends with the last of
-/// these.
-#[derive(Clone)]
-struct Cluster(mpsc::Sender<Make>);
-
-/// A topic to make.
-struct Make {
-    name: String,
-    partitions: i32,
-    made: mpsc::Sender<()>,
-}
-
-impl Cluster {
-    fn start() -> (Self, String) {
-        let (sender, makes) = mpsc::channel::<Make>();
-        let (servers, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let cluster = MockCluster::new(3).unwrap();
-            servers.send(cluster.bootstrap_servers()).unwrap();
-            for make in makes {
-                cluster
-                    .create_topic(&make.name, make.partitions, 3)
-                    .unwrap();
-                make.made.send(()).unwrap();
-            }
-        });
-        (Self(sender), told.recv().unwrap())
-    }
-
-    fn make(&self, name: &str, partitions: i32) {
-        let (made, told) = mpsc::channel();
-        let name = name.to_owned();
-        let make = Make {
-            name,
-            partitions,
-            made,
-        };
-        self.0.send(make).unwrap();
-        told.recv().unwrap();
-    }
-}
-
 impl Mock {
     fn new() -> Self {
-        let (cluster, servers) = Cluster::start();
-        let config = KafkaConfig::new(&servers);
-        cluster.make(&config.positions_topic(), config.positions_partitions);
+        let (cluster, config) = Cluster::start();
         Self {
             cluster,
             config,

@@ -29,6 +29,7 @@ pub struct Broker {
     dir: TempDir,
     libs: PathBuf,
     port: u16,
+    secure_port: u16,
     running: Option<Running>,
 }
 
@@ -47,7 +48,9 @@ impl Broker {
         Self::with(&[])
     }
 
-    /// The same with further settings.
+    /// The same with further settings, which win over those it has by itself. In their values
+    /// `{listeners}` stands for its own listeners, `{port}` for its port, and `{secure}` for another
+    /// free one.
     ///
     /// # Panics
     /// It can't be started: what is missing is named.
@@ -83,7 +86,13 @@ impl Broker {
         );
         let told = proxy.map_or(port, Proxy::port);
         properties += &format!("advertised.listeners=PLAINTEXT://127.0.0.1:{told}\n");
+        let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}");
+        let secure_port = free_port();
         for (name, value) in settings {
+            let value = value
+                .replace("{listeners}", &listeners)
+                .replace("{port}", &port.to_string())
+                .replace("{secure}", &secure_port.to_string());
             properties += &format!("{name}={value}\n");
         }
         if let Some(proxy) = proxy {
@@ -93,6 +102,7 @@ impl Broker {
             dir,
             libs,
             port,
+            secure_port,
             running: None,
         };
         std::fs::write(broker.config(), properties).expect("the broker's settings");
@@ -105,6 +115,11 @@ impl Broker {
     /// Where clients connect to, as `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where clients connect to when the settings have a listener at `{secure}`.
+    pub fn secure_address(&self) -> String {
+        format!("127.0.0.1:{}", self.secure_port)
     }
 
     /// The port on loopback.
