@@ -3,7 +3,7 @@
 use crate::config::Format;
 use crate::membership::{Both, Going, READY_MAX, Ready};
 use crate::native::{self, Message, Queue};
-use crate::pack::{self, Pushed};
+use crate::pack::{self, Pushed, Unreadable};
 use crate::poller::ReaderContext;
 use jackfield_batch::BatchWriter;
 use jackfield_log::{LogError, TopicPartition};
@@ -121,11 +121,8 @@ impl Cursor {
                     break;
                 }
                 Err(e) => {
-                    return Err(LogError::Rejected(format!(
-                        "the record at offset {} of {} can't be read: {e}",
-                        message.offset(),
-                        self.at
-                    )));
+                    self.stuck(both, message.offset(), &e);
+                    return Ok(Look::Idle);
                 }
             }
         }
@@ -146,7 +143,26 @@ impl Cursor {
         let held = state.held.get(&self.at)?;
         let position = held.position?;
         let wants = held.announced && !held.paused && held.going == Going::Stays;
-        (wants && held.ready.len() < READY_MAX).then_some((held.seeks, position))
+        let room = held.ready.len() < READY_MAX && held.stuck.is_none();
+        (wants && room).then_some((held.seeks, position))
+    }
+
+    /// A record that no sink can be given: what lies before it is delivered, then this is told.
+    fn stuck(&self, both: &Both, offset: i64, why: &Unreadable) {
+        let text = format!(
+            "the record at offset {offset} of {} can't be read: {why}",
+            self.at
+        );
+        let mut state = both.state();
+        if let Some(held) = state
+            .held
+            .get_mut(&self.at)
+            .filter(|it| it.seeks == self.sought)
+        {
+            held.stuck = Some(LogError::Rejected(text));
+        }
+        drop(state);
+        both.wake_reader();
     }
 
     fn seek(&mut self, consumer: &BaseConsumer<ReaderContext>, offset: i64) -> bool {

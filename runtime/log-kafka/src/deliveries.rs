@@ -114,8 +114,10 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(_) if asked == UNASKED => {}
             Ok(message) => {
+                // A broker that has it from an earlier try may not say where.
+                let offset = Some(message.offset()).filter(|offset| *offset >= 0);
                 if let Some(first) = self.told().firsts.get_mut(asked - 1) {
-                    *first = Some(message.offset());
+                    *first = offset;
                 }
             }
             Err((e, _)) => {

@@ -55,6 +55,8 @@ pub(crate) struct Held {
     pub(crate) seeks: u64,
     pub(crate) paused: bool,
     pub(crate) ready: VecDeque<Ready>,
+    /// Why nothing comes after what is ready; until the reader stands elsewhere.
+    pub(crate) stuck: Option<LogError>,
 }
 
 /// Whether a partition is being taken away.
@@ -120,6 +122,7 @@ impl Held {
             seeks: 0,
             paused: false,
             ready: VecDeque::new(),
+            stuck: None,
         }
     }
 
@@ -140,7 +143,12 @@ impl State {
         if let Some(error) = &self.failed {
             return Some(Err(error.clone()));
         }
-        self.batch().map(|fetched| Ok(ReaderEvent::Batch(fetched)))
+        if let Some(fetched) = self.batch() {
+            return Some(Ok(ReaderEvent::Batch(fetched)));
+        }
+        let wanted = |held: &&Held| held.announced && !held.paused && held.going == Going::Stays;
+        let stuck = self.held.values().filter(wanted);
+        stuck.filter_map(|held| held.stuck.clone()).map(Err).next()
     }
 
     /// Notes what the reader knows from now on; false: there is nothing left of it to be told.
@@ -242,6 +250,7 @@ impl State {
             held.position = Some(offset);
             held.seeks = self.seeks;
             held.ready.clear();
+            held.stuck = None;
         }
     }
 

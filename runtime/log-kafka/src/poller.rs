@@ -320,11 +320,21 @@ impl Poller {
         let open = state.revoke(&kept);
         drop(state);
         self.both.wake_reader();
-        self.revocation = Some(Revocation {
-            partitions,
-            open,
-            deadline: Instant::now() + self.shared.config.revoke_max,
-        });
+        let deadline = Instant::now() + self.shared.config.revoke_max;
+        match &mut self.revocation {
+            // Everything is taken away while some is being released.
+            Some(earlier) => {
+                earlier.partitions.extend(partitions);
+                earlier.open.extend(open);
+            }
+            None => {
+                self.revocation = Some(Revocation {
+                    partitions,
+                    open,
+                    deadline,
+                });
+            }
+        }
     }
 
     fn gone_topics(&self, partitions: &[TopicPartition]) -> BTreeSet<String> {

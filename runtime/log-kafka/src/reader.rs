@@ -198,11 +198,17 @@ impl Reader for KafkaReader {
                 return Err(LogError::Fenced("the reader is closed".into()));
             };
             let commit = move || consumer.commit(&list, CommitMode::Sync);
-            let committed = tokio::task::spawn_blocking(commit).await;
-            let error = match committed {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => error,
-                Err(e) => return Err(LogError::Unknown(format!("a commit was cut off: {e}"))),
+            // librdkafka itself waits for the group's broker without a limit.
+            let committed = tokio::task::spawn_blocking(commit);
+            let error = match tokio::time::timeout(COMMIT_MAX, committed).await {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(error))) => error,
+                Ok(Err(e)) => return Err(LogError::Unknown(format!("a commit was cut off: {e}"))),
+                Err(_) => {
+                    return Err(LogError::Unknown(format!(
+                        "offsets were not committed within {COMMIT_MAX:?}"
+                    )));
+                }
             };
             if !changing(&error) || Instant::now() >= deadline {
                 return Err(consequence::kafka("offsets can't be committed", &error));

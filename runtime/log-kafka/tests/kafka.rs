@@ -10,6 +10,8 @@ use common::{
 use jackfield_log::{Append, Log, LogError, ReaderEvent, Stored, TopicSpec, Writer};
 use jackfield_log_kafka::{Delivery, KafkaConfig, KafkaLog};
 use jackfield_test_kafka::Broker;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -271,4 +273,46 @@ async fn positions_lie_as_kafka_connect_writes_them() {
     log.set_positions("connector", &[deleted]).await.unwrap();
     let stored = log.stored(&identity).await.unwrap();
     assert_eq!(stored.positions, Stored::default().positions);
+}
+
+/// A record that is too large for a batch stops the reader there: what lies before it is delivered,
+/// then the record is named; past it reading goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_large_is_named_after_what_lies_before_it() {
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    append(&mut writer, numbered(&topic, 1, 1)).await.unwrap();
+    let foreign: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", BROKER.address())
+        .create()
+        .unwrap();
+    let large = vec![b'x'; jackfield_batch::BATCH_BYTES_MAX];
+    let record = FutureRecord::<(), _>::to(&topic).payload(&large);
+    let sent = foreign.send(record, Duration::from_secs(30)).await.unwrap();
+    append(&mut writer, numbered(&topic, 1, 2)).await.unwrap();
+    let mut reader = log.reader(&spec(&unique("group"), &topic)).await.unwrap();
+    let mut read = Vec::new();
+    let error = loop {
+        match within("an event", reader.next()).await {
+            Ok(ReaderEvent::Assigned(assigned)) => reader.seek(&assigned[0].at, 0).unwrap(),
+            Ok(ReaderEvent::Batch(fetched)) => read.extend(texts(&fetched.batch)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(read, ["1"]);
+    assert!(matches!(error, LogError::Rejected(_)), "{error:?}");
+    let named = error.to_string();
+    assert!(
+        named.contains(&format!("offset {} of {topic}-0", sent.offset)),
+        "{named}"
+    );
+    assert_eq!(within("again", reader.next()).await.unwrap_err(), error);
+    reader.seek(&at(&topic, 0), sent.offset + 1).unwrap();
+    match within("past it", reader.next()).await.unwrap() {
+        ReaderEvent::Batch(fetched) => assert_eq!(texts(&fetched.batch), ["2"]),
+        other => panic!("{other:?}"),
+    }
+    reader.close().await.unwrap();
 }
