@@ -20,7 +20,7 @@ pub(crate) fn backward(subject: &str, old: &Schema, new: &Schema) -> Result<(), 
         SchemaKind::Avro => {
             let parse = |schema: &Schema| {
                 apache_avro::Schema::parse_str(&schema.text)
-                    .map_err(|e| SchemaError::Invalid(e.to_string()))
+                    .map_err(|e| SchemaError::Invalid(format!("not a schema: {e}")))
             };
             let (old, new) = (parse(old)?, parse(new)?);
             SchemaCompatibility::can_read(&old, &new).map_err(|e| refused(e.to_string()))

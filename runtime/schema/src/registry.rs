@@ -17,10 +17,11 @@ pub enum SchemaError {
         /// The registry's own message.
         reason: String,
     },
-    /// The text is no schema of its kind.
-    #[error("not a schema: {0}")]
+    /// The text is no schema of its kind, or the registry takes it under no circumstances that
+    /// repeating brings about: a person must act.
+    #[error("the schema is refused: {0}")]
     Invalid(String),
-    /// The registry can't be reached now; cached schemas keep working.
+    /// The registry can't be reached, or does not serve us now; cached schemas keep working.
     #[error("the schema registry is not available: {0}")]
     Transient(String),
 }

@@ -34,15 +34,15 @@ impl Schema {
         match self.kind {
             SchemaKind::Avro => {
                 apache_avro::Schema::parse_str(&self.text)
-                    .map_err(|e| SchemaError::Invalid(e.to_string()))?;
+                    .map_err(|e| SchemaError::Invalid(format!("not a schema: {e}")))?;
             }
             SchemaKind::Json | SchemaKind::None => {}
         }
         if self.kind == SchemaKind::None {
             return Ok(self.clone());
         }
-        let json: serde_json::Value =
-            serde_json::from_str(&self.text).map_err(|e| SchemaError::Invalid(e.to_string()))?;
+        let json: serde_json::Value = serde_json::from_str(&self.text)
+            .map_err(|e| SchemaError::Invalid(format!("not a schema: {e}")))?;
         Ok(Schema {
             kind: self.kind,
             text: json.to_string(),
