@@ -4,7 +4,7 @@ use crate::config::Format;
 use crate::membership::{Both, Going, READY_MAX, Ready};
 use crate::native::{self, Message, Queue};
 use crate::pack::{self, Pushed, Unreadable};
-use crate::poller::ReaderContext;
+use crate::rebalance::ReaderContext;
 use jackfield_batch::BatchWriter;
 use jackfield_log::{LogError, TopicPartition};
 use rdkafka::TopicPartitionList;

@@ -13,9 +13,11 @@
 //! | `shared` | what all handles share: the client for questions, what is known of topics |
 //! | `topics` | topics created, checked, listed, deleted |
 //! | `open`, `writer`, `prepare` | a writer, and what it checks of an append |
-//! | `transactions`, `deliveries` | the thread that writes, and what became of its records |
+//! | `transactions`, `commit`, `deliveries` | the thread that writes, how a transaction ends, what became of its records |
 //! | `positions`, `table`, `keyed`, `puts` | compacted topics: positions in Kafka Connect's form, maps |
-//! | `reader`, `membership`, `poller`, `cursor`, `pack` | a member of a group: its handle, what both sides of it share, the thread that polls, where it stands in a partition, batches |
+//! | `reader`, `membership` | a member of a group: its handle, and what it shares with its thread |
+//! | `poller`, `cursor`, `pack` | the thread that polls, where it stands in a partition, batches |
+//! | `rebalance`, `revocation`, `leave`, `stand`, `watch` | what the thread does with the group: what it is told, what it gives back, how it leaves; what it has others ask, and whether topics are the same |
 //! | `encoding` | the registry's bytes before keys and values |
 //! | `consequence` | what each error of librdkafka means |
 //! | `context`, `oauth` | what librdkafka tells by itself, and tokens |
@@ -27,6 +29,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![deny(unsafe_code)]
 
+mod commit;
 mod config;
 mod consequence;
 mod context;
@@ -34,6 +37,7 @@ mod cursor;
 mod deliveries;
 mod encoding;
 mod keyed;
+mod leave;
 mod log;
 mod membership;
 mod native;
@@ -46,10 +50,14 @@ mod prepare;
 mod properties;
 mod puts;
 mod reader;
+mod rebalance;
+mod revocation;
 mod shared;
+mod stand;
 mod table;
 mod topics;
 mod transactions;
+mod watch;
 mod writer;
 
 pub use config::{Encoding, Format, KafkaConfig, Membership};

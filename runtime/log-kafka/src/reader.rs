@@ -3,7 +3,8 @@
 use crate::config::Membership;
 use crate::consequence::{self, Consequence};
 use crate::membership::{Both, Going};
-use crate::poller::{Poller, ReaderContext};
+use crate::poller::Poller;
+use crate::rebalance::ReaderContext;
 use crate::shared::Shared;
 use async_trait::async_trait;
 use jackfield_log::{LogError, Reader, ReaderEvent, ReaderSpec, TopicPartition};

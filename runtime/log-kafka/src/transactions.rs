@@ -14,10 +14,9 @@
 //! After the first failure the writer has ended, and what is queued behind it is fenced (after an
 //! unknown outcome likewise: nothing of it was sent).
 
-use crate::consequence::{self, Consequence};
+use crate::consequence;
 use crate::deliveries::{Deliveries, UNASKED};
 use crate::encoding;
-use crate::native::{self, Failure, Raw};
 use crate::prepare::Prepared;
 use crate::shared::Shared;
 use jackfield_batch::{Batch, Limits};
@@ -32,12 +31,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Bytes after which a transaction waits for no more appends.
 const TRANSACTION_BYTES_MAX: usize = 16 << 20;
-/// How long one step of a commit may take before it is looked whether the transaction has failed.
-const STEP: Duration = Duration::from_millis(500);
-/// How long an abort may take. The brokers abort what nobody ends, so giving up costs no promise.
-const ABORT_MAX: Duration = Duration::from_secs(10);
 /// How much longer than its records a commit may take.
-const COMMIT_MORE: Duration = Duration::from_secs(10);
+pub(crate) const COMMIT_MORE: Duration = Duration::from_secs(10);
 /// How long to wait for room in librdkafka's queue before trying again.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 
@@ -70,7 +65,7 @@ pub(crate) struct Transactions {
 
 /// Why nothing of a group of appends was acknowledged.
 #[derive(Debug)]
-struct Failed(LogError);
+pub(crate) struct Failed(pub(crate) LogError);
 
 impl Transactions {
     /// Serves commands until the writer is closed or dropped.
@@ -202,16 +197,6 @@ impl Transactions {
         Ok(landed)
     }
 
-    fn begin(&self) -> Result<(), Failed> {
-        self.transactional.begin_transaction().map_err(|e| {
-            let fatal = self.transactional.client().fatal_error();
-            Failed(match fatal {
-                Some((code, text)) => consequence::error(code, text),
-                None => consequence::kafka("a transaction can't be begun", &e),
-            })
-        })
-    }
-
     fn send_records(&self, producer: &WriterProducer, group: &[Queued]) -> Result<(), KafkaError> {
         let (mut key, mut value) = (Vec::new(), Vec::new());
         let outputs = group.iter().flat_map(|queued| &queued.prepared.outputs);
@@ -271,88 +256,6 @@ impl Transactions {
             deliveries.wait(ROOM_WAIT);
         }
     }
-
-    /// Commits what was sent, or aborts it.
-    fn commit(&self, sent: Result<(), KafkaError>) -> Result<(), Failed> {
-        let deliveries = self.transactional.client().context();
-        let outcome = match &sent {
-            Ok(()) => self.commit_in_steps(),
-            Err(e) => Err(Outcome::NotSent(consequence::kafka("an append failed", e))),
-        };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(Outcome::Unknown(text)) => Err(Failed(LogError::Unknown(text))),
-            Err(Outcome::Ended(error)) => Err(Failed(error)),
-            Err(Outcome::NotSent(error)) => {
-                // The record that failed says more than the transaction that failed with it.
-                let cause = deliveries.failure();
-                let fatal = self.transactional.client().fatal_error();
-                if fatal.is_none() {
-                    self.abort();
-                }
-                Err(Failed(match (fatal, cause) {
-                    (Some((code, text)), _) => consequence::error(code, text),
-                    (None, Some(code)) if purged(code) => error,
-                    (None, Some(code)) => {
-                        let text = format!("an append was not acknowledged: {code}");
-                        consequence::error(code, text)
-                    }
-                    (None, None) => error,
-                }))
-            }
-        }
-    }
-
-    fn commit_in_steps(&self) -> Result<(), Outcome> {
-        let client = self.transactional.client();
-        let deliveries = client.context();
-        let deadline = Instant::now() + self.shared.config.delivery_timeout + COMMIT_MORE;
-        loop {
-            match native::commit_transaction(Raw::of(client), STEP) {
-                Ok(()) => return Ok(()),
-                Err(failure) if failure.requires_abort => {
-                    return Err(Outcome::NotSent(consequence::failed("aborted", &failure)));
-                }
-                Err(failure) if failure.retriable && Instant::now() < deadline => {}
-                Err(failure) => return Err(given_up(deliveries, &failure)),
-            }
-        }
-    }
-
-    fn abort(&self) {
-        let deadline = Instant::now() + ABORT_MAX;
-        while let Err(error) = self.transactional.abort_transaction(STEP) {
-            let again = matches!(&error, KafkaError::Transaction(e) if e.is_retriable());
-            if !again || Instant::now() >= deadline {
-                tracing::warn!(%error, "a transaction is left for the brokers to abort");
-                return;
-            }
-        }
-    }
-}
-
-/// How a commit failed.
-enum Outcome {
-    /// It was not sent, and the transaction can be aborted.
-    NotSent(LogError),
-    /// It was not sent, and the producer can't be used any more.
-    Ended(LogError),
-    /// It may have been sent.
-    Unknown(String),
-}
-
-/// A commit that can't be gone on with. It is sent only once all records are acknowledged.
-fn given_up(deliveries: &Deliveries, failure: &Failure) -> Outcome {
-    let sent = deliveries.all_known() && deliveries.failure().is_none();
-    let text = format!("a commit failed: {}", failure.text);
-    if sent {
-        return Outcome::Unknown(text);
-    }
-    match (failure.fatal, consequence::of(failure.code)) {
-        (_, Consequence::Fenced) => Outcome::Ended(LogError::Fenced(text)),
-        (true, _) => Outcome::Ended(consequence::error(failure.code, text)),
-        (false, _) => Outcome::NotSent(consequence::error(failure.code, text)),
-    }
 }
 
 /// Some of an append may have landed when another part of it failed.
@@ -361,13 +264,6 @@ fn unsure(error: LogError) -> LogError {
         LogError::Retriable(text) | LogError::Unknown(text) => LogError::Unknown(text),
         error @ (LogError::Fenced(_) | LogError::Rejected(_) | LogError::Fatal(_)) => error,
     }
-}
-
-fn purged(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
-    )
 }
 
 fn outputs(group: &[Queued]) -> usize {

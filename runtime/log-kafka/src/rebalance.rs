@@ -1,0 +1,121 @@
+//! What librdkafka tells of the group, kept until the polling thread looks at it.
+
+use crate::context::Context;
+use jackfield_log::TopicPartition;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What librdkafka told of the group, until the thread looks at it.
+pub(crate) struct ReaderContext {
+    context: Context,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// Nobody looks at rebalances any more: they are answered at once.
+    leaving: AtomicBool,
+}
+
+/// A change of the assignment, which librdkafka waits to be answered.
+pub(crate) enum Rebalance {
+    /// These are the member's.
+    Assign(Vec<TopicPartition>),
+    /// These are wanted back.
+    Revoke(Vec<TopicPartition>),
+}
+
+impl ReaderContext {
+    pub(crate) fn new(context: Context) -> Self {
+        Self {
+            context,
+            rebalances: Mutex::default(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on rebalances are answered at once.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// What was told and not looked at.
+    pub(crate) fn take(&self) -> VecDeque<Rebalance> {
+        let mut held = self
+            .rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut held)
+    }
+}
+
+impl ClientContext for ReaderContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
+        self.context.log(level, fac, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.context.generate_oauth_token(config)
+    }
+}
+
+impl ConsumerContext for ReaderContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let assign = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.leaving.load(Ordering::Acquire) {
+            let answered = if assign {
+                consumer.incremental_assign(list)
+            } else {
+                consumer.incremental_unassign(list)
+            };
+            if let Err(error) = answered {
+                tracing::debug!(%error, "a rebalance while leaving");
+            }
+            return;
+        }
+        let partitions = partitions(list);
+        let mut held = self
+            .rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        held.push_back(if assign {
+            Rebalance::Assign(partitions)
+        } else {
+            Rebalance::Revoke(partitions)
+        });
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let elements = list.elements();
+    let all = elements
+        .iter()
+        .map(|it| TopicPartition::new(it.topic(), it.partition()));
+    all.collect()
+}
+
+pub(crate) fn native_list(partitions: &[TopicPartition], offset: Offset) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for at in partitions {
+        // Only an offset that is none is refused.
+        list.add_partition_offset(&at.topic, at.partition, offset)
+            .ok();
+    }
+    list
+}
