@@ -84,6 +84,7 @@ impl ApicurioRegistry {
         let mut child = Command::new("sh")
             .args(["-c", WATCHED, "sh", "-Xmx256m", "-XX:+UseSerialGC"])
             .args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"])
+            .arg(format!("-Djava.io.tmpdir={}", self.dir.path().display()))
             .arg("-Dquarkus.http.host=127.0.0.1")
             .arg(format!("-Dquarkus.http.port={}", self.port))
             .arg("-jar")
