@@ -19,19 +19,12 @@ async fn kills_lose_nothing_acknowledged_and_tear_no_append() {
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
-    let test = std::env::current_exe().unwrap();
-    let example = test
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/appending");
     for kill in 1..=KILLS {
-        let mut child = Command::new(&example)
+        let mut child = Command::new(env!("CARGO_BIN_EXE_log-embedded-appending"))
             .arg(dir.path())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", example.display()));
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut acknowledged = 0;
         for _ in 0..random.random_range(1..120) {

@@ -1,4 +1,4 @@
-//! Appends to a log for ever, for the test that kills it: `appending FOLDER`. Each append carries
+//! Appends to a log for ever, for the test that kills it: `log-embedded-appending FOLDER`. Each append carries
 //! the next numbers as records of two partitions and the last number as the source's position;
 //! what was acknowledged is written to stdout, a number a line.
 #![allow(clippy::unwrap_used)]
