@@ -7,7 +7,7 @@ use jackfield_batch::{BatchWriter, Record};
 use jackfield_log::{
     Append, Identity, InboxMark, Log, Output, Position, ReaderEvent, ReaderSpec, Start, TopicSpec,
 };
-use jackfield_log_kafka::{Delivery, KafkaConfig, KafkaLog};
+use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
@@ -24,7 +24,12 @@ async fn main() {
     let servers = args.next().unwrap_or_else(|| "localhost:9092".into());
     let records: usize = args.next().map_or(1_000_000, |n| n.parse().unwrap());
     let log = KafkaLog::open(KafkaConfig::new(&servers)).unwrap();
-    for delivery in [Delivery::ExactlyOnce, Delivery::AtLeastOnce] {
+    for exactly_once in [true, false] {
+        let delivery = if exactly_once {
+            "exactly once"
+        } else {
+            "at least once"
+        };
         let topic = format!("throughput-{}", Uuid::new_v4().simple());
         log.create_topic(&TopicSpec::new(&topic, PARTITIONS))
             .await
@@ -34,7 +39,12 @@ async fn main() {
             connector: topic.clone(),
             slot: "0".into(),
         };
-        let mut writer = log.writer_with(&identity, delivery).await.unwrap();
+        let writer = if exactly_once {
+            log.writer(&identity).await
+        } else {
+            log.writer_at_least_once(&identity).await
+        };
+        let mut writer = writer.unwrap();
         let mut one = Vec::new();
         for n in 0..200 {
             let from = Instant::now();
@@ -44,7 +54,7 @@ async fn main() {
         }
         one.sort_unstable();
         println!(
-            "{delivery:?}: one record at a time: p50 {:?}, p99 {:?}",
+            "{delivery}: one record at a time: p50 {:?}, p99 {:?}",
             one[100], one[198]
         );
         let (cpu, from) = (cpu_time(), Instant::now());
@@ -61,13 +71,13 @@ async fn main() {
             pending.await.unwrap();
         }
         told(
-            &format!("{delivery:?}: append"),
+            &format!("{delivery}: append"),
             records,
             from.elapsed(),
             cpu_time() - cpu,
         );
         writer.close().await.unwrap();
-        if delivery == Delivery::ExactlyOnce {
+        if exactly_once {
             read(&log, &topic, records + 200).await;
         }
         log.delete_topic(&topic).await.unwrap();

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Stands for a record whose offset nobody asks for.
 pub(crate) const UNASKED: usize = 0;
 
+/// How long librdkafka may take to tell of records that it has given up.
+const TOLD_MAX: Duration = Duration::from_secs(10);
+
 /// The context of a writer's producer. Records are marked with [`UNASKED`], or with 1 + the number
 /// of the output whose first record it is.
 pub(crate) struct Deliveries {
@@ -47,9 +50,10 @@ impl Deliveries {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was told, before the records of so many outputs are handed over. None of
-    /// earlier ones may be open.
+    /// Forgets what was told, before the records of so many outputs are handed over.
     pub(crate) fn begin(&self, outputs: usize) {
+        // Of a transaction that was aborted the last records may still be told of.
+        self.wait(TOLD_MAX);
         let mut told = self.told();
         told.failure = None;
         told.firsts.clear();
@@ -122,15 +126,8 @@ impl ProducerContext for Deliveries {
             }
             Err((e, _)) => {
                 let code = e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                let mut told = self.told();
-                // What is purged was given up for the sake of one that failed before.
-                let purged = matches!(
-                    code,
-                    RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
-                );
-                if !purged || told.failure.is_none() {
-                    told.failure.get_or_insert(code);
-                }
+                // What is purged later was given up for the sake of the first.
+                self.told().failure.get_or_insert(code);
             }
         }
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -62,4 +62,3 @@ mod writer;
 
 pub use config::{Encoding, Format, KafkaConfig, Membership};
 pub use log::KafkaLog;
-pub use writer::Delivery;

@@ -38,8 +38,7 @@ impl KafkaLog {
         }))
     }
 
-    /// Opens a writer like [`Log::writer`], which is exactly once, or one that is at least once.
-    pub async fn writer_with(
+    async fn open_writer(
         &self,
         identity: &Identity,
         delivery: Delivery,
@@ -104,7 +103,11 @@ impl Log for KafkaLog {
     }
 
     async fn writer(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError> {
-        self.writer_with(identity, Delivery::ExactlyOnce).await
+        self.open_writer(identity, Delivery::ExactlyOnce).await
+    }
+
+    async fn writer_at_least_once(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError> {
+        self.open_writer(identity, Delivery::AtLeastOnce).await
     }
 
     async fn stored(&self, identity: &Identity) -> Result<Stored, LogError> {

@@ -14,7 +14,7 @@ pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
 
 /// Whether a writer is handed its records in one transaction with its positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// An append is one transaction.
     ExactlyOnce,
     /// Positions and mark follow, in a transaction of their own, when the records are acknowledged.

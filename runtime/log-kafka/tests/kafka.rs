@@ -8,7 +8,7 @@ use common::{
     unique, within,
 };
 use jackfield_log::{Append, Log, LogError, ReaderEvent, Stored, TopicSpec, Writer};
-use jackfield_log_kafka::{Delivery, KafkaConfig, KafkaLog};
+use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use jackfield_test_kafka::Broker;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -62,11 +62,11 @@ async fn a_zombie_that_is_at_least_once_moves_no_position() {
     let (zombie, taker) = (another().await, another().await);
     let topic = topic(&zombie, 1).await;
     let identity = identity(&unique("connector"));
-    let writer = zombie.writer_with(&identity, Delivery::AtLeastOnce).await;
+    let writer = zombie.writer_at_least_once(&identity).await;
     let mut old: Box<dyn Writer> = writer.unwrap();
     let offsets = append(&mut old, numbered(&topic, 1, 1)).await.unwrap();
     assert_eq!(offsets.len(), 1);
-    let writer = taker.writer_with(&identity, Delivery::AtLeastOnce).await;
+    let writer = taker.writer_at_least_once(&identity).await;
     let mut new = writer.unwrap();
     let outcome = append(&mut old, numbered(&topic, 1, 2)).await;
     assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");

@@ -31,6 +31,15 @@ pub trait Log: Send + Sync + 'static {
     /// theirs can land any more.
     async fn writer(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError>;
 
+    /// Opens a writer for a source that is at least once. It fences like [`writer`](Self::writer):
+    /// no position and no mark of an earlier writer can land any more. But records of an append
+    /// may have landed though the append failed, and records of an earlier writer may still land.
+    ///
+    /// A log for which an append is never cheaper than a transaction gives what `writer` gives.
+    async fn writer_at_least_once(&self, identity: &Identity) -> Result<Box<dyn Writer>, LogError> {
+        self.writer(identity).await
+    }
+
     /// What is stored of a connector, and of the identity's slot. Read after opening the writer:
     /// nothing older can still land.
     async fn stored(&self, identity: &Identity) -> Result<Stored, LogError>;
