@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::committer::now_ms;
 use crate::keys::{self, Place};
 use crate::log::Shared;
-use crate::topics::{Keep, Topic, count};
+use crate::topics::{Keep, Oldest, Topic, count};
 use bytes::Bytes;
 use jackfield_log::LogError;
 use std::sync::{Arc, mpsc};
@@ -81,9 +81,9 @@ fn trim(
     if age.is_none() && bytes_max.is_none() {
         return Ok(None);
     }
-    let (ends, bytes) = {
+    let (ends, bytes, oldest) = {
         let partition = topic.partition(number)?;
-        (partition.ends, partition.bytes)
+        (partition.ends, partition.bytes, partition.oldest)
     };
     let place = topic.place(number);
     let orphans = age.is_none_or(|age| open_for < age);
@@ -91,10 +91,21 @@ fn trim(
         .groups
         .lowest_wanted(place, orphans)
         .unwrap_or(i64::MAX);
-    let too_old = |appended_ms: i64| {
-        let age_ms = now_ms().saturating_sub(appended_ms);
-        age.is_some_and(|age| u64::try_from(age_ms).is_ok_and(|ms| Duration::from_millis(ms) > age))
+    let due = |batch: &Oldest, end: i64| {
+        let age_ms = now_ms().saturating_sub(batch.appended_ms);
+        let age_ms = u64::try_from(age_ms).unwrap_or_default();
+        let too_old = age.is_some_and(|age| Duration::from_millis(age_ms) > age);
+        // The newest batch stays, however large it is.
+        let too_much = bytes_max
+            .is_some_and(|max| end < ends.end && bytes.saturating_sub(batch.bytes_before) > max);
+        end <= wanted && (too_old || too_much)
     };
+    // Most of the time nothing is due, and the disk needs not be asked.
+    if wanted <= ends.start
+        || oldest.is_some_and(|it| it.base == ends.start && !due(&it, ends.start + 1))
+    {
+        return Ok(None);
+    }
     let mut start = ends.start;
     let mut batches: Vec<Bytes> = Vec::new();
     'looking: while start < ends.end && batches.len() < BATCHES_MAX {
@@ -104,13 +115,13 @@ fn trim(
         }
         for stored in read {
             let end = stored.base + count(&stored.batch)?;
-            let newest = end >= ends.end;
-            let too_much = bytes_max
-                .is_some_and(|max| !newest && bytes.saturating_sub(stored.bytes_before) > max);
-            if end > wanted
-                || !(too_old(stored.appended_ms) || too_much)
-                || batches.len() >= BATCHES_MAX
-            {
+            let batch = Oldest {
+                base: stored.base,
+                appended_ms: stored.appended_ms,
+                bytes_before: stored.bytes_before,
+            };
+            if !due(&batch, end) || batches.len() >= BATCHES_MAX {
+                topic.partition(number)?.oldest = Some(batch);
                 break 'looking;
             }
             batches.push(Bytes::copy_from_slice(&keys::batch(place, stored.base)));

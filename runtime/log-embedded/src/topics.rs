@@ -62,6 +62,19 @@ pub(crate) struct Partition {
     /// Bytes that it has been given since it was created.
     pub(crate) bytes: u64,
     pub(crate) tail: Tail,
+    /// The batch at the start, once retention has looked at it.
+    pub(crate) oldest: Option<Oldest>,
+}
+
+/// What retention needs to know of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Oldest {
+    /// The offset of its first record.
+    pub(crate) base: i64,
+    /// When it was appended, ms since the epoch.
+    pub(crate) appended_ms: i64,
+    /// Bytes that the partition had been given before it.
+    pub(crate) bytes_before: u64,
 }
 
 impl Topic {
@@ -154,6 +167,7 @@ impl Partition {
             next: end,
             bytes,
             tail: Tail::default(),
+            oldest: None,
         })
     }
 }
