@@ -10,7 +10,7 @@ def main():
     table = lake.open_table(args)
     arrow = table.scan().to_arrow()
     snapshots = len(table.metadata.snapshots)
-    print(f"{arrow.num_rows:,} rows in {snapshots} snapshots")
+    print(f"{arrow.num_rows:,} rows in {snapshots} snapshot{'s' if snapshots != 1 else ''}")
     rows = {}
     for task in table.scan().plan_files():
         spec = table.specs()[task.file.spec_id]

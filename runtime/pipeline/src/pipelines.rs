@@ -16,6 +16,10 @@ use tracing::Instrument;
 /// How often idleness is looked at.
 const IDLE_EVERY: Duration = Duration::from_millis(100);
 
+/// Longest that sinks may go on reading after the sources of the process have ended: enough for
+/// what a source took last, and no wait for a backlog that the next start reads as well.
+const CATCH_UP_MAX: Duration = Duration::from_secs(5);
+
 /// How all connectors ended.
 #[derive(Debug)]
 pub struct Ending {
@@ -120,8 +124,9 @@ impl Pipelines {
         }
     }
 
-    /// Stops sources first, then lets sinks commit what they have put, and waits for all of it
-    /// at most `grace`. What has not ended by then is killed, and the ending says so.
+    /// Stops sources first, lets sinks read what these took last, then commit what they have put,
+    /// and waits for all of it at most `grace`. What has not ended by then is killed, and the
+    /// ending says so.
     pub async fn shut_down(mut self, grace: Duration) -> Ending {
         self.stop_sources.cancel();
         let drained = tokio::time::timeout(grace, async {
@@ -135,6 +140,7 @@ impl Pipelines {
                     None => break,
                 }
             }
+            self.catch_up(grace).await;
             self.stop_sinks.cancel();
             while let Some(joined) = self.supervisors.join_next_with_id().await {
                 self.note(joined);
@@ -149,6 +155,31 @@ impl Pipelines {
             }
         }
         Ending { exits: self.exits }
+    }
+
+    /// Waits until the sinks have put all that lies in the log, but not for long. Without sources
+    /// of our own nobody can say that the log ends.
+    async fn catch_up(&self, grace: Duration) {
+        if !self.statuses.iter().any(|status| status.report().source) {
+            return;
+        }
+        let since = self.host.clock.now();
+        let caught_up = |report: &Report| {
+            let idle = report.lag == 0 && report.lag_at > since;
+            report.source || report.state != State::Running || idle
+        };
+        let waiting = async {
+            let mut tick = tokio::time::interval(IDLE_EVERY);
+            while !self.statuses.iter().all(|s| caught_up(&s.report())) {
+                tick.tick().await;
+            }
+        };
+        if tokio::time::timeout(CATCH_UP_MAX.min(grace / 2), waiting)
+            .await
+            .is_err()
+        {
+            tracing::info!("sinks stop before they have read all that lies in the log");
+        }
     }
 
     fn note(&mut self, joined: Result<(Id, (String, Exit)), tokio::task::JoinError>) {

@@ -55,6 +55,8 @@ pub struct Report {
     pub records: u64,
     /// Records in the log that a sink has not put yet, as far as known.
     pub lag: i64,
+    /// When the lag was looked up, on the clock of the pipelines.
+    pub lag_at: Duration,
     /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows. And what
     /// is on its way to a source: connections being opened, requests not answered.
     pub open: u64,
@@ -76,6 +78,7 @@ pub struct Status {
     state: Mutex<State>,
     records: AtomicU64,
     lag: AtomicI64,
+    lag_at_ms: AtomicU64,
     open: AtomicU64,
     committed: AtomicU64,
     last_commit_ms: AtomicI64,
@@ -100,6 +103,7 @@ impl Status {
             state: Mutex::new(State::Unassigned),
             records: AtomicU64::new(0),
             lag: AtomicI64::new(0),
+            lag_at_ms: AtomicU64::new(0),
             open: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             last_commit_ms: AtomicI64::new(NEVER),
@@ -132,6 +136,7 @@ impl Status {
                 .clone(),
             records: self.records.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
+            lag_at: Duration::from_millis(self.lag_at_ms.load(Ordering::Acquire)),
             open: self.open.load(Ordering::Acquire),
             committed: self.committed.load(Ordering::Relaxed),
             last_commit: u64::try_from(last_commit).ok().map(Duration::from_millis),
@@ -164,8 +169,10 @@ impl Status {
         self.open.store(open, Ordering::Release);
     }
 
-    pub(crate) fn set_lag(&self, lag: i64) {
+    /// The lag, looked up at `now` or later.
+    pub(crate) fn set_lag(&self, lag: i64, now: Duration) {
         self.lag.store(lag, Ordering::Relaxed);
+        self.lag_at_ms.store(millis(now), Ordering::Release);
         self.metrics.lag_records(lag);
     }
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 const COMMANDS_MAX: usize = 4;
 /// Requests that wait for the coordinator while it commits: one a task is enough.
 const REQUESTS_MAX: usize = 64;
-/// How often the lag is looked up.
+/// How often the lag is looked up: a stop waits for the next look.
 const LAG_EVERY: Duration = Duration::from_millis(250);
 
 /// What a life achieved, for the decision how soon to try again.
@@ -267,6 +267,7 @@ impl Coordinator<'_> {
     }
 
     async fn look_up_lag(&mut self) {
+        let now = self.host.clock.now();
         let mut lag = 0;
         for (at, read) in self.books.reads() {
             match self.host.log.ends(&at.topic, at.partition).await {
@@ -277,7 +278,7 @@ impl Coordinator<'_> {
                 }
             }
         }
-        self.status.set_lag(lag);
+        self.status.set_lag(lag, now);
     }
 }
 
