@@ -68,7 +68,7 @@ impl Partitioner {
                 format!("malformed batch: {e}"),
             )
         })?;
-        if batch.len() == 0 {
+        if batch.is_empty() {
             return Ok(Vec::new());
         }
         let keyless = self.next_keyless;
