@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Tasks go on putting while the committer commits. What each target holds is kept in one
-//! [`Books`], which tasks read when partitions are assigned and only the coordinator changes.
+//! `Books`, which tasks read when partitions are assigned and only the coordinator changes.
 
 mod bad_records;
 mod books;
