@@ -1,8 +1,7 @@
 //! The one thread that writes: gathers what is asked, writes it at once, flushes, and answers.
 
 use crate::command::{AppendCommand, Command, Reply, Session};
-use crate::engine::HEAD_BYTES;
-use crate::engine::Transaction;
+use crate::engine::{HEAD_BYTES, Transaction};
 use crate::keys;
 use crate::log::Shared;
 use crate::prepare::{self, PreparedOutput, Put};

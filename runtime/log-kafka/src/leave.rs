@@ -23,6 +23,8 @@ impl Poller {
         if self.consumer.client().fatal_error().is_some() {
             return;
         }
+        // Answers that fail are not missed: what this member does not give back by itself goes
+        // back with its leaving.
         if let Some(revocation) = self.revocation.take() {
             let list = native_list(&revocation.partitions, Offset::Invalid);
             self.consumer.incremental_unassign(&list).ok();
