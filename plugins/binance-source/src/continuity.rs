@@ -78,6 +78,17 @@ impl Continuity {
         matches!((self.next, self.seen_through), (Some(next), Some(seen)) if next <= seen)
     }
 
+    /// How many trades are known to exist that neither came nor wait here.
+    pub(crate) fn missing(&self) -> u64 {
+        match (self.next, self.seen_through) {
+            (Some(next), Some(seen)) if next <= seen => seen
+                .abs_diff(next)
+                .saturating_add(1)
+                .saturating_sub(self.held.len() as u64),
+            (_, _) => 0,
+        }
+    }
+
     /// A live trade came with `event`.
     pub(crate) fn live(&mut self, trade: Trade, event: u64, out: &mut impl FnMut(Step)) -> Verdict {
         let id = trade.trade_id;

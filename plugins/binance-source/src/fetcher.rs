@@ -127,6 +127,20 @@ impl Fetcher {
         it.want.is_some() || it.flying.is_some()
     }
 
+    /// Whether trades that may be missing are to be asked for, or are being.
+    pub(crate) fn is_catching_up(&self, symbol: usize) -> bool {
+        let it = &self.symbols[symbol];
+        let wanted = it.want.map(|(purpose, _)| purpose);
+        let flying = it.flying.as_ref().map(|it| it.purpose);
+        [wanted, flying]
+            .into_iter()
+            .flatten()
+            .any(|purpose| match purpose {
+                Purpose::Gap | Purpose::CatchUp => true,
+                Purpose::Audit => false,
+            })
+    }
+
     /// An answer came. Gives why it was asked for; none when this instance has not.
     pub(crate) fn landed(&mut self, symbol: usize, request: u64) -> Option<Purpose> {
         let flying = &mut self.symbols[symbol].flying;

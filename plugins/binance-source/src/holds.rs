@@ -7,8 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Events that the host may have to keep because of the first one held: some megabytes.
+/// Events that the host may have to keep because of the first one held, for longer than
+/// [`HELD_MIN`]: some megabytes.
 const EVENTS_MAX: u64 = 20_000;
+/// However many events come, REST has so long to tell what is missing. At worst the host's inbox
+/// is full for so long and the exchange must wait; what is let go sooner costs more, since each
+/// trade that comes meanwhile must then be had from REST, within its budget.
+const HELD_MIN: Duration = Duration::from_secs(5);
 /// Longest time to hold a trade: while REST does not answer, the host's memory is worth more than
 /// the live trade's event time.
 const HELD_MAX: Duration = Duration::from_secs(20);
@@ -57,7 +62,7 @@ impl Holds {
     /// Takes out the first hold that has lasted too long; `last_event` is the last one taken.
     pub(crate) fn expired(&mut self, last_event: u64, now: Duration) -> Option<(u64, Hold)> {
         let (event, hold) = self.by_event.first_key_value()?;
-        let over = last_event.saturating_sub(*event) >= EVENTS_MAX || now >= hold.since + HELD_MAX;
+        let over = now >= hold.since + Self::held_max(*event, last_event);
         if over {
             self.by_event.pop_first()
         } else {
@@ -65,11 +70,19 @@ impl Holds {
         }
     }
 
-    /// When the next hold expires, if no event comes before.
-    pub(crate) fn due(&self) -> Duration {
-        self.by_event
-            .values()
-            .next()
-            .map_or(Duration::MAX, |first| first.since + HELD_MAX)
+    /// When the next hold expires, if no event comes before; `last_event` is the last one taken.
+    pub(crate) fn due(&self, last_event: u64) -> Duration {
+        let first = self.by_event.first_key_value();
+        first.map_or(Duration::MAX, |(event, hold)| {
+            hold.since + Self::held_max(*event, last_event)
+        })
+    }
+
+    fn held_max(event: u64, last_event: u64) -> Duration {
+        if last_event.saturating_sub(event) >= EVENTS_MAX {
+            HELD_MIN
+        } else {
+            HELD_MAX
+        }
     }
 }

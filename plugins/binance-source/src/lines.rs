@@ -171,6 +171,11 @@ impl Lines {
         first..first + self.groups[group].streams.len()
     }
 
+    /// The connection that a group's trades come by, while there is one.
+    pub(crate) fn connection_of(&self, group: usize) -> Option<u64> {
+        self.groups[group].current.as_ref().map(|link| link.id)
+    }
+
     fn find(&mut self, id: u64) -> Option<(usize, &mut Link)> {
         self.groups.iter_mut().enumerate().find_map(|(at, group)| {
             let mut links = group.current.iter_mut().chain(group.next.iter_mut());

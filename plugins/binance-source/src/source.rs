@@ -45,6 +45,9 @@ struct Symbol {
     audits: u32,
     /// Answers in a row in which REST knew nothing of trades that were announced live.
     unknown: u32,
+    /// The newest connection, while no trade has come by it: trades before it may be missing. Once
+    /// one has, whatever is missing lies before it, and all after it comes live.
+    unheard: Option<u64>,
     /// An audit found a trade from this id on; it must come live until then.
     suspect: Option<(i64, Duration)>,
 }
@@ -121,6 +124,7 @@ impl Source for BinanceSource {
             quiet_since: now,
             audits: 0,
             unknown: 0,
+            unheard: None,
             suspect: None,
         };
         let mut source = Self {
@@ -167,6 +171,7 @@ impl Source for BinanceSource {
         }
         let mut polled = self.outlet.finish()?;
         polled.done_through = self.done_through();
+        polled.behind = self.behind();
         match self.fatal.take() {
             // Nothing else to give: told at once.
             Some(fatal) if polled.outputs.is_empty() => Err(fatal),
@@ -242,6 +247,21 @@ impl BinanceSource {
             .map(|event| event - 1)
             .min()
             .map_or(taken, |done| done.min(taken))
+    }
+
+    /// Trades that are known to exist and have not come. A symbol without a connection, or whose
+    /// trades before a new one have not been looked up yet, counts as one.
+    fn behind(&self) -> u64 {
+        let of = |(at, it): (usize, &Symbol)| {
+            let connection = self.lines.connection_of(self.lines.group_of(at));
+            let unknown = connection.is_none() || self.fetcher.is_catching_up(at);
+            it.continuity.missing().max(u64::from(unknown))
+        };
+        self.symbols
+            .iter()
+            .enumerate()
+            .map(of)
+            .fold(0, u64::saturating_add)
     }
 
     /// How long to wait for an event.
@@ -336,7 +356,7 @@ impl BinanceSource {
             Frame::Trade(symbol, trade) => {
                 // Of a symbol that is not this slot's: from a connection of earlier settings.
                 if let Some(&symbol) = self.by_name.get(symbol.as_ref()) {
-                    self.take_trade(symbol, trade, event.number, now);
+                    self.take_trade(symbol, trade, event, now);
                 }
             }
             Frame::Reply { id, result } => {
@@ -364,7 +384,7 @@ impl BinanceSource {
         }
     }
 
-    fn take_trade(&mut self, symbol: usize, trade: Trade, event: u64, now: Duration) {
+    fn take_trade(&mut self, symbol: usize, trade: Trade, event: &Event<'_>, now: Duration) {
         let Self {
             symbols,
             outlet,
@@ -377,6 +397,8 @@ impl BinanceSource {
         it.quiet_since = now;
         it.audits = 0;
         it.suspect.take_if(|(from, _)| id >= *from);
+        it.unheard.take_if(|connection| event.id == *connection);
+        let event = event.number;
         let verdict = it.continuity.live(trade, event, &mut |step| {
             give(outlet, holds, symbol, event, received_us, step);
         });
@@ -516,17 +538,8 @@ impl BinanceSource {
         }
         match brought {
             // There may be more.
-            Some(_) if full => {
-                fetcher.want(
-                    symbol,
-                    if behind {
-                        Purpose::Gap
-                    } else {
-                        Purpose::CatchUp
-                    },
-                    now,
-                );
-            }
+            Some(_) if full && behind => fetcher.want(symbol, Purpose::Gap, now),
+            Some(_) if full => fetcher.want(symbol, Purpose::CatchUp, now),
             // REST does not know yet what was announced live.
             Some(_) if behind => {
                 it.unknown += 1;
@@ -552,7 +565,9 @@ impl BinanceSource {
     }
 
     fn catch_up(&mut self, group: usize, now: Duration) {
+        let connection = self.lines.connection_of(group);
         for symbol in self.lines.symbols_of(group) {
+            self.symbols[symbol].unheard = connection;
             self.fetcher.want(symbol, Purpose::CatchUp, now);
         }
     }
@@ -611,10 +626,18 @@ impl BinanceSource {
         let limit = fetcher.page_trades();
         fetcher.tick(host, settings, now, |symbol, purpose| {
             let Symbol {
-                name, continuity, ..
+                name,
+                continuity,
+                unheard,
+                ..
             } = &symbols[symbol];
-            // What was missing may have come meanwhile.
-            let needed = purpose != Purpose::Gap || continuity.behind();
+            // What was missing may have come meanwhile. And REST must not run ahead of what comes
+            // live: it would use up the budget that the next gap needs.
+            let needed = match purpose {
+                Purpose::Gap => continuity.behind(),
+                Purpose::CatchUp => continuity.behind() || unheard.is_some(),
+                Purpose::Audit => true,
+            };
             let from = continuity.next();
             let limit = if from.is_some() { limit } else { 1 };
             needed.then(|| Asked {
@@ -626,7 +649,7 @@ impl BinanceSource {
         self.due = due
             .min(self.lines.due())
             .min(self.fetcher.due())
-            .min(self.holds.due());
+            .min(self.holds.due(self.inbox.done_through()));
         Ok(())
     }
 }

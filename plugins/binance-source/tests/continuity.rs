@@ -339,6 +339,57 @@ fn holding_is_bounded_in_events_and_in_time() {
     run.assert_landed_is_the_tape();
 }
 
+/// A busy market: the exchange makes trades faster than the source is asked for them, so REST knows
+/// more than has come live. To fetch that too would use up the budget that the next gap needs.
+#[test]
+fn rest_does_not_run_ahead_of_what_comes_live() {
+    let mut tape = tape(8000);
+    let first_ms = tape[0].at_ms;
+    for (at, it) in tape.iter_mut().enumerate() {
+        it.at_ms = first_ms + at as u64 / 500;
+    }
+    let mut run = Run::new(tape.clone(), &settings(&BOTH, &from_the_beginning(&tape)));
+    run.exchange.frozen = true;
+    run.until("the subscription is confirmed", |run| {
+        !run.bench.host.open_requests().is_empty()
+    });
+    run.exchange.frozen = false;
+    run.exchange.frames_per_tick = 100;
+    run.until_all_landed();
+    run.assert_landed_is_the_tape();
+    let landed = run.landed();
+    let by_rest = landed.iter().filter(|it| it.event_time_us.is_none());
+    let by_rest = by_rest.count();
+    assert!(by_rest <= 2000, "at most a page a symbol: {by_rest}");
+}
+
+/// Whoever asks is told that more is known to be there than has come.
+#[test]
+fn what_waits_for_rest_is_known() {
+    let mut run = run(600, "");
+    run.until("100 landed", |run| run.bench.landed("trade").len() >= 100);
+    run.run_for(500);
+    assert_eq!(run.bench.poll().unwrap().behind, 0);
+    for _ in 0..100 {
+        let fault = common::RestFault::Status(500, vec![], "");
+        run.exchange.rest_faults.push_back(fault);
+    }
+    let wire = run.exchange.live_wires()[0];
+    run.exchange.wires.get_mut(&wire).unwrap().skip = 7;
+    run.run_for(15_000);
+    let skipped = run.bench.poll().unwrap().behind;
+    assert_eq!(skipped, 7);
+    let wire = run.exchange.live_wires()[0];
+    run.exchange.drop_wire(&run.bench.host, wire, 1006);
+    run.run_for(8000);
+    assert!(run.bench.poll().unwrap().behind >= 7);
+    run.exchange.rest_faults.clear();
+    run.until_all_landed();
+    run.run_for(40_000);
+    assert_eq!(run.bench.poll().unwrap().behind, 0);
+    run.assert_landed_is_the_tape();
+}
+
 #[test]
 fn one_poll_never_gives_more_than_its_limits() {
     let mut run = run(3000, "");

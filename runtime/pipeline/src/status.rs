@@ -1,6 +1,7 @@
 //! What a connector is doing, for the terminal, the admin API, tests and idleness.
 
 use jackfield_telemetry::ConnectorMetrics;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +59,8 @@ pub struct Report {
     /// When the lag was looked up, on the clock of the pipelines.
     pub lag_at: Duration,
     /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows. And what
-    /// is on its way to a source: connections being opened, requests not answered.
+    /// is on its way to a source: connections being opened, requests not answered, and records
+    /// that it knows to be at its origin.
     pub open: u64,
     /// Rows made visible by commits since the start.
     pub committed: u64,
@@ -66,6 +68,20 @@ pub struct Report {
     pub last_commit: Option<Duration>,
     /// When it last took something or began to run, on the clock of the pipelines.
     pub last_active: Duration,
+}
+
+/// What one slot of a source has taken and not finished.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Backlog {
+    /// Inbox events that are not settled, and their bytes.
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    /// Appends that the log has not acknowledged.
+    pub(crate) appends: u64,
+    /// Connections being opened, requests not answered.
+    pub(crate) awaited: u64,
+    /// Records that the slot knows to be at the origin and has not given yet.
+    pub(crate) behind: u64,
 }
 
 /// One connector's status: written by its tasks, read by anyone, never in a task's way.
@@ -80,6 +96,8 @@ pub struct Status {
     lag: AtomicI64,
     lag_at_ms: AtomicU64,
     open: AtomicU64,
+    /// By slot, of a source.
+    backlogs: Mutex<BTreeMap<u32, Backlog>>,
     committed: AtomicU64,
     last_commit_ms: AtomicI64,
     last_active_ms: AtomicU64,
@@ -105,6 +123,7 @@ impl Status {
             lag: AtomicI64::new(0),
             lag_at_ms: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            backlogs: Mutex::default(),
             committed: AtomicU64::new(0),
             last_commit_ms: AtomicI64::new(NEVER),
             last_active_ms: AtomicU64::new(0),
@@ -167,6 +186,24 @@ impl Status {
 
     pub(crate) fn set_open(&self, open: u64) {
         self.open.store(open, Ordering::Release);
+    }
+
+    /// Publishes what a slot of a source has open; none when the slot is no more.
+    pub(crate) fn set_backlog(&self, slot: u32, backlog: Option<Backlog>) {
+        // Every change below leaves the map consistent, also in a panic.
+        let mut all = self.backlogs.lock().unwrap_or_else(PoisonError::into_inner);
+        match backlog {
+            Some(backlog) => all.insert(slot, backlog),
+            None => all.remove(&slot),
+        };
+        let sum = |of: fn(&Backlog) -> u64| all.values().map(of).fold(0, u64::saturating_add);
+        let (events, appends) = (sum(|it| it.events), sum(|it| it.appends));
+        let (awaited, behind) = (sum(|it| it.awaited), sum(|it| it.behind));
+        let open = [events, appends, awaited, behind];
+        self.set_open(open.into_iter().fold(0, u64::saturating_add));
+        self.metrics.inbox(events, sum(|it| it.bytes));
+        self.metrics.appends_in_flight(appends);
+        self.metrics.behind(behind);
     }
 
     /// The lag, looked up at `now` or later.

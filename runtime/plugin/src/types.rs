@@ -207,6 +207,8 @@ pub struct Polled {
     pub done_through: u64,
     /// The call's figures; `records` is what the outputs hold.
     pub counts: Counts,
+    /// Records known to be at the origin and not given yet; 1 where their number is not known.
+    pub behind: u64,
     /// The slots no longer fit the origin.
     pub replan: bool,
     /// This slot will never produce again.

@@ -82,6 +82,8 @@ catalogue! {
         "Events of a source's inbox that are not settled in the log yet.";
     inbox_bytes: Gauge<ConnectorLabels> = "jackfield_inbox_bytes", Bytes,
         "Bytes of these events; at its limit the inbox stops reading its connections.";
+    behind_records: Gauge<ConnectorLabels> = "jackfield_behind_records", Count,
+        "Records that a source knows to be at its origin and has not fetched yet.";
     append_duration: Histogram<ConnectorLabels> = "jackfield_append_duration_seconds", Seconds,
         "How long the log took to make an append durable.";
     settle_duration: Histogram<ConnectorLabels> = "jackfield_settle_duration_seconds", Seconds,

@@ -45,6 +45,7 @@ struct Bound {
     recovered_records: OnceLock<CounterHandle>,
     inbox_events: OnceLock<GaugeHandle>,
     inbox_bytes: OnceLock<GaugeHandle>,
+    behind_records: OnceLock<GaugeHandle>,
     append_duration: OnceLock<HistogramHandle>,
     settle_duration: OnceLock<HistogramHandle>,
     appends_in_flight: OnceLock<GaugeHandle>,
@@ -258,6 +259,11 @@ impl ConnectorMetrics {
     pub fn inbox(&self, events: u64, bytes: u64) {
         of!(self.inbox_events).set(events as f64);
         of!(self.inbox_bytes).set(bytes as f64);
+    }
+
+    /// Records known to be at the origin and not fetched yet.
+    pub fn behind(&self, records: u64) {
+        of!(self.behind_records).set(records as f64);
     }
 
     /// The log took so long to make an append durable.

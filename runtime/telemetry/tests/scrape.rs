@@ -35,6 +35,7 @@ fn record_all(metrics: &ConnectorMetrics) {
     metrics.counts(1, 2, 3, Some(0));
     metrics.event_time_lag_ms(-1500);
     metrics.inbox(4, 400);
+    metrics.behind(6);
     metrics.append_seconds(Duration::from_millis(3));
     metrics.settle_seconds(Duration::from_millis(9));
     metrics.appends_in_flight(2);

@@ -66,6 +66,8 @@ pub struct Exchange {
     pub deaf_to: BTreeSet<String>,
     /// No connection can be opened.
     pub refuse: bool,
+    /// A client that reads slowly: at most so many frames of a connection in a tick.
+    pub frames_per_tick: usize,
     /// The market stands still, though the clock goes on.
     pub frozen: bool,
     random: u64,
@@ -88,6 +90,7 @@ impl Exchange {
             holes: Vec::new(),
             deaf_to: BTreeSet::new(),
             refuse: false,
+            frames_per_tick: usize::MAX,
             frozen: false,
             random: seed,
             closing: Vec::new(),
@@ -279,7 +282,10 @@ impl Exchange {
 
     fn deliver(&mut self, host: &FakeHost, now: Duration) {
         for (id, wire) in &mut self.wires {
-            while let Some((due, _)) = wire.on_the_way.front() {
+            for _ in 0..self.frames_per_tick {
+                let Some((due, _)) = wire.on_the_way.front() else {
+                    break;
+                };
                 if *due > now || wire.half_open {
                     break;
                 }

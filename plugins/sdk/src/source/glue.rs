@@ -191,6 +191,7 @@ fn polled(it: types::Polled) -> wit::Polled {
             .collect(),
         done_through: it.done_through,
         counts: counts(it.counts),
+        behind: it.behind,
         replan: it.replan,
         ended: it.ended,
     }

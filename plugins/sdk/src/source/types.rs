@@ -129,6 +129,9 @@ pub struct Polled {
     pub done_through: u64,
     /// Figures.
     pub counts: Counts,
+    /// Records known to be at the origin and not given yet, such as those that a request budget
+    /// holds back; 1 where their number is not known. The slot is not idle while there are any.
+    pub behind: u64,
     /// The slots no longer fit the origin: `plan` must be called again.
     pub replan: bool,
     /// This slot will never produce again.

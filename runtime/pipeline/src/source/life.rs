@@ -46,6 +46,8 @@ pub(crate) struct Life<'a> {
     /// Durable, and the component does not know yet: the newest of each of the origin's partitions.
     to_tell: BTreeMap<String, Position>,
     log_failure: Option<LogError>,
+    /// Records that the component knows to be at the origin and has not given yet.
+    behind: u64,
     /// Something became durable in this life.
     pub(crate) progressed: bool,
 }
@@ -123,6 +125,7 @@ impl<'a> Life<'a> {
             pendings: VecDeque::new(),
             to_tell: BTreeMap::new(),
             log_failure: None,
+            behind: 0,
             progressed: false,
         })
     }
@@ -258,7 +261,8 @@ impl<'a> Life<'a> {
         } else if let Some(settled) = settled {
             self.take_settled(settled);
         }
-        shared.count_open(self.pendings.len());
+        self.behind = polled.behind;
+        shared.count_open(self.pendings.len(), self.behind);
         Ok(match (polled.ended, polled.replan) {
             (true, _) => Some(LifeEnd::Ended),
             (false, true) => Some(LifeEnd::Replan),
@@ -278,6 +282,7 @@ impl<'a> Life<'a> {
             pendings,
             to_tell,
             log_failure,
+            behind,
             progressed,
             ..
         } = self;
@@ -292,7 +297,7 @@ impl<'a> Life<'a> {
                 outcome,
             );
         }
-        shared.count_open(pendings.len());
+        shared.count_open(pendings.len(), *behind);
     }
 
     /// Tells the component what is durable, so that it may release what the origin keeps.

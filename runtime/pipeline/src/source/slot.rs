@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::meter::Meter;
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
-use crate::status::{State, Status};
+use crate::status::{Backlog, State, Status};
 use jackfield_core::{Next, after};
 use jackfield_plugin::{Connections, Inbox, Interrupt, Requests, Slot, Usage};
 use std::sync::Arc;
@@ -77,14 +77,20 @@ impl Shared {
     }
 
     /// Publishes how much is taken and not durable, or asked for and not there yet.
-    pub(crate) fn count_open(&self, appends: usize) {
+    pub(crate) fn count_open(&self, appends: usize, behind: u64) {
         let events = self.inbox.last().saturating_sub(self.inbox.settled());
         let awaited = self.connections.opening() + self.requests.under_way();
-        self.status.set_open(events + (appends + awaited) as u64);
-        self.status
-            .metrics()
-            .inbox(events, self.inbox.bytes() as u64);
-        if events > 0 {
+        self.status.set_backlog(
+            self.number,
+            Some(Backlog {
+                events,
+                bytes: self.inbox.bytes() as u64,
+                appends: appends as u64,
+                awaited: awaited as u64,
+                behind,
+            }),
+        );
+        if events > 0 || behind > 0 {
             self.status.active(self.host.clock.now());
         }
     }
@@ -101,6 +107,7 @@ pub(crate) async fn run(shared: Shared) -> SlotEnd {
     shared.connections.close_all().await;
     shared.requests.close();
     shared.inbox.close();
+    shared.status.set_backlog(shared.number, None);
     end
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn polled(
         positions: positions(polled.positions)?,
         done_through: polled.done_through,
         counts,
+        behind: polled.behind,
         replan: polled.replan,
         ended: polled.ended,
     })

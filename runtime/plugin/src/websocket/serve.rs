@@ -159,27 +159,28 @@ impl Serving<'_> {
         self.keep(arrival)
     }
 
-    /// Takes a message and all that are already there.
+    /// Takes a message and those that are already there.
     fn take_all(&mut self, first: Option<Result<Message, Error>>) -> Option<End> {
         self.pulse.heard();
-        let mut next = first;
-        for _ in 0..FRAMES_IN_A_ROW_MAX {
-            let Some(message) = next else {
-                return Some(self.ended());
-            };
-            let end = match message {
-                Ok(message) => self.take(message),
-                Err(error) => Some(self.broken(&error)),
-            };
+        let mut end = self.take_one(first);
+        for _ in 1..FRAMES_IN_A_ROW_MAX {
             if end.is_some() || self.blocked.is_some() {
-                return end;
+                break;
             }
-            match self.socket.next().now_or_never() {
-                Some(message) => next = message,
-                None => return None,
-            }
+            let Some(next) = self.socket.next().now_or_never() else {
+                break;
+            };
+            end = self.take_one(next);
         }
-        None
+        end
+    }
+
+    fn take_one(&mut self, next: Option<Result<Message, Error>>) -> Option<End> {
+        match next {
+            Some(Ok(message)) => self.take(message),
+            Some(Err(error)) => Some(self.broken(&error)),
+            None => Some(self.ended()),
+        }
     }
 
     fn take(&mut self, message: Message) -> Option<End> {

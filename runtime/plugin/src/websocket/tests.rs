@@ -117,6 +117,31 @@ fn kinds(seen: &[Seen]) -> Vec<Kind> {
     seen.iter().map(|e| e.kind).collect()
 }
 
+/// More than are taken in one turn are there at once.
+#[tokio::test]
+async fn a_burst_arrives_whole() {
+    const FRAMES: usize = 4000;
+    let slot = Slot::with(|stream| async {
+        let mut socket = upgraded(stream).await;
+        for number in 0..FRAMES {
+            socket
+                .feed(Message::text(number.to_string()))
+                .await
+                .unwrap();
+        }
+        socket.flush().await.unwrap();
+        drain(&mut socket).await;
+    })
+    .await;
+    slot.open();
+    let seen = receive_all(&slot.inbox, FRAMES + 1).await;
+    let numbers = seen[1..]
+        .iter()
+        .map(|event| String::from_utf8(event.body.clone()).unwrap());
+    let sent = (0..FRAMES).map(|number| number.to_string());
+    assert!(numbers.eq(sent), "each frame once, in order");
+}
+
 #[tokio::test]
 async fn opening_frames_and_closing_arrive_in_order() {
     let slot = Slot::with(|stream| async {

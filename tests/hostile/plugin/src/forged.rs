@@ -25,6 +25,7 @@ pub(crate) fn polled(
         positions: Vec::new(),
         done_through: 0,
         counts: no_counts(),
+        behind: 0,
         replan: false,
         ended: false,
     };

@@ -257,6 +257,29 @@ async fn without_a_start_the_first_trade_heard_is_the_first() {
     assert_landed(&data, &sent).await;
 }
 
+/// While there is no connection, and while the exchange wants no requests, nothing arrives, and yet
+/// there is more to come: a run that ends when it is idle must not end then.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_rest_is_not_idle() {
+    let exchange = exchange(Speed::PerSecond(40_000.0), |o| {
+        let wait = Fault::RateLimited {
+            requests: 1,
+            retry_after_s: 6,
+        };
+        // Refused until the replay has gone by: what is left is to be had by REST only.
+        o.faults = vec![
+            Fault::Drop.at(9000),
+            Fault::Refuse(1500).at(9000),
+            wait.at(9000),
+        ];
+    })
+    .await;
+    let site = Site::new(&exchange).await;
+    run_until_idle(&site, "1s").await;
+    assert_eq!(exchange.status().struck.len(), 3);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
 /// A ban outlasts a run: the next one goes on where the log stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_during_a_ban_waits_it_out() {
