@@ -86,7 +86,8 @@ impl Failed {
             SchemaError::Transient(reason) => Self::new(what, Consequence::Rewind, reason),
             SchemaError::Missing(_)
             | SchemaError::Incompatible { .. }
-            | SchemaError::Invalid(_) => Self::for_good(what, error.to_string()),
+            | SchemaError::Invalid(_)
+            | SchemaError::Denied(_) => Self::for_good(what, error.to_string()),
         }
     }
 }

@@ -6,6 +6,8 @@ mod crash;
 mod disk;
 mod example;
 mod faults;
+mod kafka;
+mod kafka_crash;
 mod neighbours;
 mod operation;
 
