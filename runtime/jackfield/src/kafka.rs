@@ -3,18 +3,33 @@
 use crate::start_error::StartError;
 use crate::wiring::OpenLog;
 use crate::worker;
-use jackfield_config::{Config, Finding, KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
+use jackfield_config::{
+    Config, FeedTopic, Finding, KafkaLogConfig, RecordFormat, RegistryConfig, Subjects,
+};
 use jackfield_log::Log;
-use jackfield_log_kafka::{KafkaConfig, KafkaLog, Membership};
+use jackfield_log_json::{JsonLog, JsonTopics};
+use jackfield_log_kafka::{Encoding, Format, KafkaConfig, KafkaLog, Membership};
 use jackfield_schema::{
     Auth, ConfluentRegistry, ConfluentSettings, EmbeddedRegistry, Registry, SubjectNaming, Tls,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Opens the log. Nothing is asked of the brokers yet, unless schemas lie there too.
 pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<OpenLog, StartError> {
     let mut settings = settings(kafka);
+    let json = json_topics(kafka, config);
+    settings.format = if json.others {
+        PLAIN
+    } else {
+        Format::default()
+    };
+    let formats = json.by_name.iter().map(|(topic, json)| {
+        let format = if *json { PLAIN } else { Format::default() };
+        (topic.clone(), format)
+    });
+    settings.formats = formats.collect();
     let worker = match &kafka.worker {
         Some(name) => name.clone(),
         None => worker::name(&config.state_dir).map_err(StartError::Worker)?,
@@ -29,6 +44,10 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
             Arc::new(EmbeddedRegistry::open_in(Arc::clone(&log), &topic).await?)
         }
     };
+    let log = match json.any() {
+        true => JsonLog::new(log, Arc::clone(&registry), json),
+        false => log,
+    };
     Ok(OpenLog {
         cluster: kafka.cluster.clone(),
         log,
@@ -42,6 +61,34 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
     })
 }
 
+/// JSON text lies without the registry's bytes.
+const PLAIN: Format = Format {
+    value: Encoding::Plain,
+    key: Encoding::Plain,
+};
+
+fn json_topics(kafka: &KafkaLogConfig, config: &Config) -> JsonTopics {
+    let mut topics = JsonTopics {
+        others: kafka.format == RecordFormat::Json,
+        by_name: BTreeMap::new(),
+    };
+    for pipeline in config.pipelines.values() {
+        let fed = pipeline.topics.values().filter_map(|feed| match feed {
+            FeedTopic::Topic(topic) => Some((&topic.name, topic.format)),
+            FeedTopic::Drop => None,
+        });
+        let sinks = pipeline.sinks.values().flat_map(|sink| &sink.topics);
+        let read = sinks.map(|topic| (&topic.name, topic.format));
+        for (name, format) in fed.chain(read) {
+            if let Some(format) = format {
+                let json = format == RecordFormat::Json;
+                topics.by_name.insert(name.clone(), json);
+            }
+        }
+    }
+    topics
+}
+
 /// All that is wrong about the settings, without asking anyone.
 pub(crate) fn mistakes(kafka: &KafkaLogConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -52,10 +99,6 @@ pub(crate) fn mistakes(kafka: &KafkaLogConfig) -> Vec<Finding> {
         };
         let mend = "docs/KAFKA.md says which properties can be set";
         findings.push(kafka.place.error(&way, &mistake.what, mend));
-    }
-    if kafka.format == RecordFormat::Json {
-        let what = "`format: json` is not built into this version";
-        findings.push(kafka.place.error(&["format"], what, "use `format: avro`"));
     }
     if let Some(Err(reason)) = kafka.registry.as_ref().map(registry) {
         let mend = "PEM files, and the credentials of `schema-registry` or of the URL";
@@ -76,7 +119,9 @@ fn settings(kafka: &KafkaLogConfig) -> KafkaConfig {
     settings.positions_topic.clone_from(&kafka.positions_topic);
     settings.delivery_timeout = kafka.delivery_timeout;
     settings.session_timeout = kafka.session_timeout;
-    settings.oauth_token_file.clone_from(&kafka.oauth_token_file);
+    settings
+        .oauth_token_file
+        .clone_from(&kafka.oauth_token_file);
     settings
 }
 

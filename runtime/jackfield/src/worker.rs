@@ -32,7 +32,10 @@ pub(crate) fn name(state_dir: &Path) -> io::Result<String> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    let all = format!("{WORKERS_MAX} processes share the folder {}", state_dir.display());
+    let all = format!(
+        "{WORKERS_MAX} processes share the folder {}",
+        state_dir.display()
+    );
     Err(io::Error::other(all))
 }
 
@@ -60,8 +63,14 @@ mod tests {
         let one = name(dir.path()).unwrap();
         let two = name(dir.path()).unwrap();
         assert_ne!(one, two);
-        assert_eq!(fs::read_to_string(dir.path().join("worker-0")).unwrap(), one);
-        assert_eq!(fs::read_to_string(dir.path().join("worker-1")).unwrap(), two);
+        assert_eq!(
+            fs::read_to_string(dir.path().join("worker-0")).unwrap(),
+            one
+        );
+        assert_eq!(
+            fs::read_to_string(dir.path().join("worker-1")).unwrap(),
+            two
+        );
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::status::State;
 use futures::FutureExt;
 use jackfield_core::{Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
-use jackfield_plugin::{Context, Delivery, PollLimits, Polled, Position, Role, SourceHost, SourceInstance};
+use jackfield_plugin::{
+    Context, Delivery, PollLimits, Polled, Position, Role, SourceHost, SourceInstance,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
