@@ -83,7 +83,7 @@ impl Failed {
     /// The schema registry refused.
     pub fn schema(what: &'static str, error: SchemaError) -> Self {
         match error {
-            SchemaError::Transient(reason) => Self::new(what, Consequence::Rewind, reason),
+            SchemaError::Transient(_) => Self::new(what, Consequence::Rewind, error.to_string()),
             SchemaError::Missing(_)
             | SchemaError::Incompatible { .. }
             | SchemaError::Invalid(_)

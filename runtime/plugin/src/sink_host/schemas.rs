@@ -56,7 +56,9 @@ impl wit::Host for State {
         match unless(&interrupt, schemas.get(id)).await {
             Some(Ok(schema)) => Ok(into_schema(schema)),
             Some(Err(SchemaError::Missing(_))) => Err(wit::Error::Missing),
-            Some(Err(SchemaError::Transient(reason))) => Err(wit::Error::Transient(reason)),
+            Some(Err(error @ SchemaError::Transient(_))) => {
+                Err(wit::Error::Transient(error.to_string()))
+            }
             // Repeating mends none of these.
             Some(Err(
                 error @ (SchemaError::Incompatible { .. }

@@ -8,6 +8,9 @@ mod example;
 mod faults;
 mod kafka;
 mod kafka_crash;
+mod kafka_faults;
+mod kafka_records;
+mod kafka_schemas;
 mod neighbours;
 mod operation;
 
