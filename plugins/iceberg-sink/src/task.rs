@@ -149,6 +149,9 @@ impl Task {
                 Err(SchemasError::Missing) => {
                     return Ok(Err(format!("the registry knows no schema {schema}")));
                 }
+                Err(SchemasError::Refused(why)) => {
+                    return Err(Failure::Misconfigured(format!("schema {schema}: {why}")));
+                }
                 Err(SchemasError::Transient(why)) => {
                     return Err(errors::retry(format!("schema {schema}: {why}")));
                 }

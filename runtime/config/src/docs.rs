@@ -103,7 +103,10 @@ fn value(shape: &Shape) -> String {
                 Text::Plugin => "name of a plugin",
                 Text::Lake => "name of a lake",
                 Text::Header => "text",
-                Text::TopicSetting => "text, number or truth value",
+                Text::TopicSetting | Text::Property => "text, number or truth value",
+                Text::Servers => "`host:port`, several separated by commas",
+                Text::RegistryUrls => "`https://` or `http://` URL, several separated by commas",
+                Text::Name => "text",
             };
             let secret = if matches!(shape, Shape::Secret(_)) {
                 ", *secret*"

@@ -15,6 +15,10 @@ pub(crate) enum NameRule {
     Header,
     /// Kafka's names of topic configs.
     TopicSetting,
+    /// librdkafka's names of properties.
+    Property,
+    /// What a cluster's own topics, groups and writers begin with; a process's own name.
+    Worker,
 }
 
 /// Longest name of a pipeline, sink, plugin or lake: what a DNS label may have.
@@ -31,6 +35,8 @@ impl NameRule {
             NameRule::Topic | NameRule::Feed => "^[A-Za-z0-9._-]{1,249}$",
             NameRule::Header => "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,249}$",
             NameRule::TopicSetting => "^[a-z0-9.]{1,249}$",
+            NameRule::Property => "^[a-z0-9._]{1,249}$",
+            NameRule::Worker => "^[A-Za-z0-9._-]{1,63}$",
         }
     }
 
@@ -45,16 +51,20 @@ impl NameRule {
             NameRule::Feed => "1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`",
             NameRule::Header => "letters, digits and `-`, such as `X-MBX-APIKEY`",
             NameRule::TopicSetting => "one of Kafka's, such as `cleanup.policy`",
+            NameRule::Property => "one of librdkafka's, such as `security.protocol`",
+            NameRule::Worker => "1 to 63 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`",
         }
     }
 
     pub(crate) fn admits(self, name: &str) -> bool {
         let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let chars_max = match self {
-            NameRule::Connector | NameRule::Lake => NAME_CHARS_MAX,
-            NameRule::Topic | NameRule::Feed | NameRule::Header | NameRule::TopicSetting => {
-                TOPIC_CHARS_MAX
-            }
+            NameRule::Connector | NameRule::Lake | NameRule::Worker => NAME_CHARS_MAX,
+            NameRule::Topic
+            | NameRule::Feed
+            | NameRule::Header
+            | NameRule::TopicSetting
+            | NameRule::Property => TOPIC_CHARS_MAX,
         };
         let Some(&first) = name.as_bytes().first() else {
             return false;
@@ -66,13 +76,14 @@ impl NameRule {
                     lower(first) && name.bytes().all(|b| lower(b) || b"_-".contains(&b))
                 }
                 NameRule::Topic => NameRule::Feed.admits(name) && name != "." && name != "..",
-                NameRule::Feed => name
+                NameRule::Feed | NameRule::Worker => name
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
                 NameRule::Header => name
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(&b)),
                 NameRule::TopicSetting => name.bytes().all(|b| lower(b) || b == b'.'),
+                NameRule::Property => name.bytes().all(|b| lower(b) || b"._".contains(&b)),
             }
     }
 
@@ -83,6 +94,8 @@ impl NameRule {
             NameRule::Lake => name.to_lowercase().replace(['.', ' '], "_"),
             NameRule::Topic | NameRule::Feed => name.replace([' ', '/', ':'], "."),
             NameRule::Header | NameRule::TopicSetting => name.trim().to_owned(),
+            NameRule::Property => name.to_lowercase().replace('-', "."),
+            NameRule::Worker => name.replace([' ', '/', ':'], "-"),
         };
         self.admits(&fits).then_some(fits)
     }

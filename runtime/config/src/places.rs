@@ -231,6 +231,53 @@ pub(crate) fn url(shape: &Shape, place: &Place<'_>, findings: &mut Findings) -> 
     None
 }
 
+/// Brokers: hosts and ports, separated by commas.
+pub(crate) fn servers(shape: &Shape, place: &Place<'_>, findings: &mut Findings) -> Option<String> {
+    let text = leaf::text(shape, place, findings)?;
+    let good = |server: &str| {
+        server.trim().rsplit_once(':').is_some_and(|(host, port)| {
+            let port: Option<u16> = port.parse().ok();
+            !host.is_empty() && !host.contains("//") && port.is_some_and(|port| port > 0)
+        })
+    };
+    if text.split(',').all(good) {
+        return Some(text);
+    }
+    findings.push(
+        place
+            .error(Kind::BadValue, "not brokers of a Kafka cluster")
+            .value(text)
+            .mend("write `host:9092`, several separated by commas"),
+    );
+    None
+}
+
+/// URLs of one registry, separated by commas. Never shown.
+pub(crate) fn registry_urls(
+    shape: &Shape,
+    place: &Place<'_>,
+    findings: &mut Findings,
+) -> Option<Secret> {
+    let urls = leaf::secret(shape, place, findings)?;
+    let good = |url: &str| {
+        Url::parse(url.trim()).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        })
+    };
+    if urls.expose().split(',').all(good) {
+        return Some(urls);
+    }
+    findings.push(
+        place
+            .error(Kind::BadValue, "not the URL of a schema registry")
+            .masked()
+            .mend("write `http://host:8081`, with its path if it has one; several separated by commas"),
+    );
+    None
+}
+
 /// Host and port to listen on.
 pub(crate) fn address(
     shape: &Shape,

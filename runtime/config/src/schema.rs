@@ -160,6 +160,9 @@ fn shape(shape: &Shape) -> Value {
         Shape::Secret(Text::SqlUri) => {
             either(json!({ "type": "string", "pattern": "^(sqlite:|postgres(ql)?://)" }))
         }
+        Shape::Secret(Text::RegistryUrls) => {
+            either(json!({ "type": "string", "pattern": "^https?://" }))
+        }
         Shape::Secret(_) => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Text(_) => json!({ "type": "string", "minLength": 1 }),
         Shape::Whole { min, max } => {

@@ -2,9 +2,10 @@
 
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
+use crate::kafka;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
-use jackfield_config::{Config, End, Findings, LoadError, Settings};
+use jackfield_config::{Config, End, Findings, LoadError, LogConfig, Settings};
 use jackfield_plugin::{Severity, World};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,7 +37,20 @@ async fn of(config: &Config) -> Result<Findings, StartError> {
     let mut findings = config.warnings.clone();
     let (found, _) = settings(config, &loaded).await?;
     findings.extend(found);
+    findings.extend(log(config));
     Ok(findings)
+}
+
+/// What is wrong about the log's settings that the file alone does not tell. Nothing is asked of
+/// any broker.
+pub(crate) fn log(config: &Config) -> Findings {
+    let mut findings = Findings::new(config.warnings.file.clone());
+    if let LogConfig::Kafka(kafka) = &config.log {
+        kafka::mistakes(kafka)
+            .into_iter()
+            .for_each(|it| findings.push(it));
+    }
+    findings
 }
 
 /// Checks each connector's settings: against its component's schema, then by the component. The

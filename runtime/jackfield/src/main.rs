@@ -4,12 +4,14 @@ mod check;
 mod cli;
 mod exit;
 mod inspect;
+mod kafka;
 mod plugins;
 mod progress;
 mod run;
 mod schema;
 mod start_error;
 mod wiring;
+mod worker;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};

@@ -9,7 +9,6 @@ use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Status};
 use jackfield_plugin::Network;
-use jackfield_schema::EmbeddedRegistry;
 use jackfield_telemetry::{Telemetry, logging};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -19,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest wait for the last log lines: whoever reads them may be gone.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
-/// Names this installation in writers' identities, where a log is shared.
-const CLUSTER: &str = "jackfield";
 
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let config = Config::load(&args.file)?;
@@ -33,21 +30,23 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
 
     let engine = plugins::engine(&config.state_dir)?;
     let loaded = plugins::load(&config, &engine).await?;
-    let (findings, settings) = check::settings(&config, &loaded).await?;
+    let (mut findings, settings) = check::settings(&config, &loaded).await?;
+    findings.extend(check::log(&config));
     if findings.has_errors() {
         return Err(StartError::Findings(findings));
     }
-    let log = wiring::open_log(&config.log).await?;
-    let registry = Arc::new(EmbeddedRegistry::open(Arc::clone(&log)).await?);
+    let open = wiring::open_log(&config).await?;
     let network = Network::new()?;
     let wired = wiring::wire(&config, &loaded, &settings, &network).await?;
 
     let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
     let clock = Clock::start();
     let host = Host {
-        cluster: CLUSTER.to_owned(),
-        log,
-        registry,
+        cluster: open.cluster,
+        log: open.log,
+        assignments: open.assignments,
+        subjects: open.subjects,
+        registry: open.registry,
         telemetry: telemetry.clone(),
         clock,
     };

@@ -33,6 +33,10 @@ pub(crate) enum StartError {
     Log(#[from] LogError),
     #[error("the schema registry: {0}")]
     Registry(#[from] SchemaError),
+    #[error("{0}")]
+    RegistrySettings(String),
+    #[error("this worker has no name: {0}")]
+    Worker(std::io::Error),
     #[error("the lake `{lake}`: {reason}")]
     Lake { lake: String, reason: String },
     #[error("telemetry: {0}")]
@@ -52,11 +56,13 @@ impl StartError {
             | Self::Plugin { .. }
             | Self::Describe { .. }
             | Self::WrongEnd { .. }
+            | Self::RegistrySettings(_)
             | Self::Grant { .. } => Exit::Invalid,
             Self::Engine(_)
             | Self::Network(_)
             | Self::Log(_)
             | Self::Registry(_)
+            | Self::Worker(_)
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)

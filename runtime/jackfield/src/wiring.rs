@@ -13,6 +13,7 @@ use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
 use jackfield_pipeline::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
 use jackfield_plugin::lake::{Lake, LakeConfig};
 use jackfield_plugin::{HttpGrant, HttpGrants, Network, WebSocketGrants};
+use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,9 +23,22 @@ pub(crate) struct Wired {
     pub(crate) sinks: Vec<SinkSpec>,
 }
 
-/// Opens the log.
-pub(crate) async fn open_log(config: &LogConfig) -> Result<Arc<dyn Log>, StartError> {
-    match config {
+/// Names this installation in writers' identities, where the log is this process's own.
+const CLUSTER: &str = "jackfield";
+
+/// The log, and what goes with it.
+pub(crate) struct OpenLog {
+    pub(crate) cluster: String,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) subjects: SubjectNaming,
+    /// Where workers agree who runs a connector, if several can have the log open.
+    pub(crate) assignments: Option<String>,
+}
+
+/// Opens the log and its schema registry.
+pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
+    match &config.log {
         LogConfig::Embedded(EmbeddedLogConfig {
             dir,
             retention,
@@ -33,8 +47,16 @@ pub(crate) async fn open_log(config: &LogConfig) -> Result<Arc<dyn Log>, StartEr
             let mut embedded = EmbeddedConfig::new(dir.clone());
             embedded.retention = *retention;
             embedded.retention_bytes = *retention_bytes;
-            Ok(EmbeddedLog::open(embedded)?)
+            let log: Arc<dyn Log> = EmbeddedLog::open(embedded)?;
+            Ok(OpenLog {
+                cluster: CLUSTER.to_owned(),
+                registry: Arc::new(EmbeddedRegistry::open(Arc::clone(&log)).await?),
+                log,
+                subjects: SubjectNaming::Topic,
+                assignments: None,
+            })
         }
+        LogConfig::Kafka(kafka) => crate::kafka::open(kafka, config).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a Kafka log is set up.
 
-use crate::properties;
+use crate::properties::{self, Mistake};
 use jackfield_log::LogError;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -131,13 +131,14 @@ impl KafkaConfig {
     }
 
     /// Everything that is wrong about the properties, with the reason.
-    pub fn mistakes(&self) -> Vec<String> {
+    pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = properties::mistakes(&self.properties);
         if self.cluster.is_empty() {
-            mistakes.push("the cluster has no name".into());
+            mistakes.push(Mistake::of_all("the cluster has no name"));
         }
         if self.delivery_timeout.is_zero() {
-            mistakes.push("the delivery timeout is zero: nothing could be appended".into());
+            let what = "the delivery timeout is zero: nothing could be appended";
+            mistakes.push(Mistake::of_all(what));
         }
         mistakes
     }
@@ -147,6 +148,7 @@ impl KafkaConfig {
         if mistakes.is_empty() {
             return Ok(());
         }
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         Err(LogError::Rejected(mistakes.join("; ")))
     }
 
@@ -213,6 +215,11 @@ impl KafkaConfig {
             config.set(*name, *value);
         }
         config
+    }
+
+    /// The name in the cluster of a group of this installation's.
+    pub(crate) fn group(&self, name: &str) -> String {
+        format!("{}-{name}", self.cluster)
     }
 
     /// What any consumer has.

@@ -62,3 +62,4 @@ mod writer;
 
 pub use config::{Encoding, Format, KafkaConfig, Membership};
 pub use log::KafkaLog;
+pub use properties::Mistake;

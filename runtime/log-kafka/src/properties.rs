@@ -74,12 +74,38 @@ const DELIVERY: &str = "the log's delivery timeout sets it, together with what m
 const COOPERATIVE: &str = "partitions are handed over one by one, the others go on";
 const COMMITS: &str = "offsets are committed only for what a sink has settled";
 
-/// What is wrong, one text for each mistake.
-pub(crate) fn mistakes(properties: &BTreeMap<String, String>) -> Vec<String> {
+/// Something that is wrong about a configuration. Values are not in it, since some are secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Mistake {
+    /// The property, if it is one's.
+    pub property: Option<String>,
+    /// What is wrong, and why that matters.
+    pub what: String,
+}
+
+impl Mistake {
+    pub(crate) fn of_all(what: &str) -> Self {
+        Self {
+            property: None,
+            what: what.to_owned(),
+        }
+    }
+
+    fn of(property: &str, what: String) -> Self {
+        Self {
+            property: Some(property.to_owned()),
+            what,
+        }
+    }
+}
+
+/// What is wrong, each mistake by itself.
+pub(crate) fn mistakes(properties: &BTreeMap<String, String>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     for name in properties.keys() {
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
-            mistakes.push(format!("kafka.properties: {name} can't be set: {why}"));
+            mistakes.push(Mistake::of(name, format!("{name} can't be set: {why}")));
         }
     }
     if properties
@@ -87,7 +113,7 @@ pub(crate) fn mistakes(properties: &BTreeMap<String, String>) -> Vec<String> {
         .or_else(|| properties.get("metadata.broker.list"))
         .is_none_or(String::is_empty)
     {
-        mistakes.push("kafka.properties: bootstrap.servers is missing".into());
+        mistakes.push(Mistake::of_all("bootstrap.servers is missing"));
     }
     // Names and values that librdkafka does not know. Its text names the property; a value may be
     // a secret, so it is left out.
@@ -95,9 +121,8 @@ pub(crate) fn mistakes(properties: &BTreeMap<String, String>) -> Vec<String> {
         let mut config = ClientConfig::new();
         config.set(name, value);
         if config.create_native_config().is_err() {
-            mistakes.push(format!(
-                "kafka.properties: librdkafka does not know {name}, or can't read its value"
-            ));
+            let what = format!("librdkafka does not know {name}, or can't read its value");
+            mistakes.push(Mistake::of(name, what));
         }
     }
     mistakes
@@ -110,10 +135,9 @@ mod tests {
     fn of(more: &[(&str, &str)]) -> Vec<String> {
         let all = [("bootstrap.servers", "localhost:1")];
         let all = all.iter().chain(more);
-        mistakes(
-            &all.map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-        )
+        let all = all.map(|(name, value)| ((*name).into(), (*value).into()));
+        let found = mistakes(&all.collect());
+        found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -152,6 +176,7 @@ mod tests {
 
     #[test]
     fn servers_are_needed() {
-        assert!(mistakes(&BTreeMap::new())[0].contains("bootstrap.servers"));
+        let told = mistakes(&BTreeMap::new())[0].to_string();
+        assert!(told.contains("bootstrap.servers"), "{told}");
     }
 }

@@ -93,7 +93,7 @@ fn consumer(
     both: &Arc<Both>,
 ) -> Result<Arc<BaseConsumer<ReaderContext>>, LogError> {
     let config = &shared.config;
-    let mut native = config.consumer(&spec.group);
+    let mut native = config.consumer(&config.group(&spec.group));
     native.set("partition.assignment.strategy", "cooperative-sticky");
     let session = config.session_timeout.as_millis();
     native.set("session.timeout.ms", session.to_string());

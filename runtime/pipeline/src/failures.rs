@@ -83,10 +83,11 @@ impl Failed {
     /// The schema registry refused.
     pub fn schema(what: &'static str, error: SchemaError) -> Self {
         match error {
-            SchemaError::Transient(reason) => Self::new(what, Consequence::Rewind, reason),
+            SchemaError::Transient(_) => Self::new(what, Consequence::Rewind, error.to_string()),
             SchemaError::Missing(_)
             | SchemaError::Incompatible { .. }
-            | SchemaError::Invalid(_) => Self::for_good(what, error.to_string()),
+            | SchemaError::Invalid(_)
+            | SchemaError::Denied(_) => Self::for_good(what, error.to_string()),
         }
     }
 }

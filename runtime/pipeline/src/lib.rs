@@ -8,6 +8,7 @@
 mod clock;
 mod dead_letters;
 mod failures;
+mod holding;
 mod host;
 mod meter;
 mod partitioner;

@@ -1,5 +1,6 @@
 //! All connectors of a process.
 
+use crate::holding;
 use crate::host::Host;
 use crate::sink;
 use crate::source;
@@ -61,13 +62,21 @@ impl Pipelines {
         for spec in sinks {
             let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Sink);
             let (name, stop) = (spec.connector.clone(), pipelines.stop_sinks.clone());
-            let task = sink::run(Arc::new(spec), pipelines.host.clone(), status, stop);
+            let (spec, host) = (Arc::new(spec), pipelines.host.clone());
+            let (status_of, patience) = (Arc::clone(&status), spec.patience);
+            let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
+                sink::run(Arc::clone(&spec), host.clone(), Arc::clone(&status), stop)
+            });
             pipelines.supervise(name, task);
         }
         for spec in sources {
             let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Source);
             let (name, stop) = (spec.connector.clone(), pipelines.stop_sources.clone());
-            let task = source::run(Arc::new(spec), pipelines.host.clone(), status, stop);
+            let (spec, host) = (Arc::new(spec), pipelines.host.clone());
+            let (status_of, patience) = (Arc::clone(&status), spec.patience);
+            let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
+                source::run(Arc::clone(&spec), host.clone(), Arc::clone(&status), stop)
+            });
             pipelines.supervise(name, task);
         }
         pipelines

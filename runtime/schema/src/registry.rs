@@ -21,6 +21,9 @@ pub enum SchemaError {
     /// repeating brings about: a person must act.
     #[error("the schema is refused: {0}")]
     Invalid(String),
+    /// The registry does not let us: wrong credentials, or a right that we lack. A person must act.
+    #[error("the schema registry does not let us: {0}")]
+    Denied(String),
     /// The registry can't be reached, or does not serve us now; cached schemas keep working.
     #[error("the schema registry is not available: {0}")]
     Transient(String),
@@ -35,4 +38,8 @@ pub trait Registry: Send + Sync {
 
     /// The schema of an id. It never changes.
     async fn get(&self, id: u32) -> Result<Schema, SchemaError>;
+
+    /// The newest schema of a subject and its id, asked for anew each time; `None` where nothing
+    /// is registered.
+    async fn latest(&self, subject: &str) -> Result<Option<(u32, Schema)>, SchemaError>;
 }

@@ -8,18 +8,22 @@
 
 mod artifacts;
 mod compare;
+mod kafka;
 mod process;
 mod readers;
 mod site;
+mod topics;
 
 pub use artifacts::{Artifacts, repository};
 pub use compare::{Difference, Key, Row, compare, rows};
+pub use kafka::{Cluster, shared_cluster};
 pub use process::{Jackfield, output};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Snapshot, Table, read_duckdb,
     read_pyiceberg,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
+pub use topics::{TopicRecord, python, read_topic, values, write_topic};
 
 use std::time::Duration;
 

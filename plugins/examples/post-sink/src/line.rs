@@ -31,6 +31,7 @@ pub(crate) fn format<'a>(
                     after_ms: 1000,
                     reason,
                 },
+                SchemasError::Refused(reason) => Failure::Misconfigured(reason),
                 SchemasError::Missing => Failure::Misconfigured(format!("there is no schema {id}")),
             })?;
             let format = match schema.kind {

@@ -128,6 +128,18 @@ fn a_registry_that_is_away_costs_nothing() {
 }
 
 #[test]
+fn a_registry_that_refuses_is_for_a_person_to_mend() {
+    let world = World::new(by_day_and_symbol());
+    let refused = SchemasError::Refused("it refuses our credentials".to_owned());
+    world.lake.schemas.fail(refused);
+    let batch = trades(world.schema, &[Trade::new("BTCUSDT", 0)]);
+    match put(&mut world.task(), &span(0, 0, 1), &batch) {
+        Err(Failure::Misconfigured(why)) => assert!(why.contains("credentials"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_topic_without_avro_is_for_a_person_to_mend() {
     let world = World::new(by_day_and_symbol());
     let json = world.lake.schemas.add(Schema {

@@ -426,6 +426,7 @@ impl ports::Schemas for Imports {
                 text: it.text,
             }),
             Err(schemas::Error::Missing) => Err(ports::SchemasError::Missing),
+            Err(schemas::Error::Refused(why)) => Err(ports::SchemasError::Refused(why)),
             Err(schemas::Error::Transient(why)) => Err(ports::SchemasError::Transient(why)),
         }
     }

@@ -186,6 +186,9 @@ pub enum SchemasError {
     /// The registry knows no such id.
     #[error("no such schema")]
     Missing,
+    /// Repeating does not mend it: a person must act.
+    #[error("refused: {0}")]
+    Refused(String),
     /// Worth trying again.
     #[error("for now: {0}")]
     Transient(String),

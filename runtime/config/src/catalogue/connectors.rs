@@ -195,6 +195,12 @@ pub(crate) static TOPIC: Section = Section {
             doc: "How much of each partition is kept.",
         },
         Field {
+            key: "format",
+            shape: super::process::FORMAT,
+            need: Need::Optional("as the log has it"),
+            doc: "How records lie in Kafka; the embedded log has one form only.",
+        },
+        Field {
             key: "configs",
             shape: Shape::Map {
                 names: NameRule::TopicSetting,

@@ -104,6 +104,14 @@ pub(crate) enum Text {
     Header,
     /// Likewise; numbers and truth values count as their text.
     TopicSetting,
+    /// Likewise, of librdkafka or of a registry's client.
+    Property,
+    /// Hosts and ports, separated by commas.
+    Servers,
+    /// URLs of one registry, separated by commas.
+    RegistryUrls,
+    /// Of a cluster, a worker or a user: a text.
+    Name,
 }
 
 impl Section {

@@ -3,8 +3,10 @@
 //! Paths are absolute, variables are replaced, references lead somewhere, names fit their rules,
 //! numbers are within their limits, and what was left out has its default.
 
+mod kafka;
 mod pipeline;
 
+pub use kafka::{KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
 pub use pipeline::{
     BadRecord, CommitConfig, Delivery, FeedTopic, Grants, HttpGrant, PipelineConfig, RetryConfig,
     SinkConfig, SinkTopic, SourceConfig, StartAt, TopicConfig, TransactionConfig, WebSocketGrant,
@@ -49,6 +51,8 @@ pub struct Config {
 pub enum LogConfig {
     /// A folder of this process's own.
     Embedded(EmbeddedLogConfig),
+    /// A Kafka cluster.
+    Kafka(Box<KafkaLogConfig>),
 }
 
 /// A log in a local folder.

@@ -1,5 +1,6 @@
 //! A pipeline: a source, the topics it feeds, the sinks that read them.
 
+use super::RecordFormat;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ pub struct TopicConfig {
     pub partitions: i32,
     /// Kafka's names and values (`retention.ms`, `retention.bytes`, and what `configs:` says).
     pub configs: BTreeMap<String, String>,
+    /// How records lie in Kafka. `None`: as the log has it.
+    pub format: Option<RecordFormat>,
 }
 
 /// A consuming end of a pipeline.
@@ -101,6 +104,8 @@ pub struct SinkTopic {
     pub partitions: i32,
     /// The configs it is created with when it does not exist.
     pub configs: BTreeMap<String, String>,
+    /// How records lie in Kafka. `None`: as the log has it.
+    pub format: Option<RecordFormat>,
 }
 
 /// Whichever limit is reached first makes a commit due.

@@ -2,6 +2,7 @@
 
 mod connectors;
 mod grants;
+mod kafka;
 mod memory;
 mod pipelines;
 mod process;
@@ -50,7 +51,12 @@ fn file(root: &Node, context: &ParseContext<'_>, findings: &mut Findings) -> Opt
     }
     let fields = Fields::open(&place, &FILE, findings)?;
     let process = process::read(&fields, context.base_dir, findings);
-    let pipelines = pipelines::read(&fields, context.file, findings);
+    let pipelines = pipelines::read(
+        &fields,
+        context.file,
+        process.as_ref().map(|it| &it.log),
+        findings,
+    );
     let (process, pipelines) = (process?, pipelines?);
     if !findings.has_errors() {
         memory::check(

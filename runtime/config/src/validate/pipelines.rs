@@ -8,7 +8,9 @@ use crate::fields::{Fields, Named, Place};
 use crate::finding::{Finding, Findings, Kind, Pos};
 use crate::leaf;
 use crate::names::suggest;
-use crate::types::{Delivery, FeedTopic, PipelineConfig, RetryConfig, TransactionConfig};
+use crate::types::{
+    Delivery, FeedTopic, LogConfig, PipelineConfig, RetryConfig, TransactionConfig,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of one kind that may be referred to.
@@ -119,6 +121,7 @@ impl Declared<'_> {
 pub(super) fn read(
     fields: &Fields<'_>,
     file: &str,
+    log: Option<&LogConfig>,
     findings: &mut Findings,
 ) -> Option<BTreeMap<String, PipelineConfig>> {
     let mut declared = Declared {
@@ -149,6 +152,9 @@ pub(super) fn read(
             ))
         })
         .collect();
+    if let Some(log) = log {
+        declared.topics.check_formats(log, findings);
+    }
     // What refers to them may be among what is wrong.
     if !findings.has_errors() {
         declared.plugins.warn_unused("plugin", findings);

@@ -2,7 +2,7 @@
 
 use crate::catalogue::{LAKE, PLUGIN};
 use crate::fields::{Fields, Place};
-use crate::finding::Findings;
+use crate::finding::{Findings, Kind};
 use crate::types::{
     AdminConfig, EmbeddedLogConfig, LakeConfig, LogConfig, LogFormat, LogLevel, PluginConfig,
     TelemetryConfig,
@@ -47,9 +47,17 @@ pub(super) fn read(fields: &Fields<'_>, base: &Path, findings: &mut Findings) ->
 }
 
 fn log(fields: &Fields<'_>, base: &Path, findings: &mut Findings) -> Option<LogConfig> {
-    let embedded = fields
-        .section("log", findings)?
-        .section("embedded", findings)?;
+    let log = fields.section("log", findings)?;
+    if let Some(kafka) = log.given("kafka") {
+        if log.given("embedded").is_some() {
+            let both = "there is one log: `embedded` or `kafka`";
+            findings.push(kafka.error(Kind::Conflict, both).mend("remove one"));
+        }
+        return Some(LogConfig::Kafka(Box::new(super::kafka::read(
+            &log, base, findings,
+        )?)));
+    }
+    let embedded = log.section("embedded", findings)?;
     let dir = embedded.read("dir", findings, |shape, place, findings| {
         places::path(base, shape, place, findings)
     });

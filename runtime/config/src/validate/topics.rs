@@ -5,7 +5,7 @@ use crate::fields::{Fields, Place};
 use crate::finding::{Finding, Findings, Kind, Pos};
 use crate::leaf;
 use crate::names::{NameRule, suggest};
-use crate::types::{SinkTopic, TopicConfig};
+use crate::types::{LogConfig, RecordFormat, SinkTopic, Subjects, TopicConfig};
 use std::collections::BTreeMap;
 
 /// What a pipeline says of one feed.
@@ -55,9 +55,15 @@ impl Topics {
         let Some(config) = topic(&fields, findings) else {
             return Feed::Broken;
         };
-        let explicit = ["partitions", "retention", "retention-bytes", "configs"]
-            .iter()
-            .any(|key| fields.given(key).is_some());
+        let explicit = [
+            "partitions",
+            "retention",
+            "retention-bytes",
+            "configs",
+            "format",
+        ]
+        .iter()
+        .any(|key| fields.given(key).is_some());
         let writer = declared.has_source.then(|| declared.pipeline.to_owned());
         let Some(known) = self.declared.get_mut(&config.name) else {
             let new = Declaration {
@@ -166,6 +172,7 @@ impl Topics {
                 name: config.name,
                 partitions: config.partitions,
                 configs: config.configs,
+                format: config.format,
             });
         }
         if self.dead_letters.contains_key(topic) {
@@ -173,6 +180,7 @@ impl Topics {
                 name: topic.to_owned(),
                 partitions: 1,
                 configs: BTreeMap::new(),
+                format: None,
             });
         }
         let known: Vec<&str> = feeds
@@ -189,6 +197,36 @@ impl Topics {
                 .mend(format!("{mend}; a topic from elsewhere is declared by `topics: {{ name: {{ name: … }} }}` in a pipeline without a source")),
         );
         None
+    }
+
+    /// Formats that the log does not have, or can't have as it is set up.
+    pub(super) fn check_formats(&self, log: &LogConfig, findings: &mut Findings) {
+        for topic in self.declared.values() {
+            let Some(format) = topic.config.format else {
+                continue;
+            };
+            let (message, mend) = match log {
+                LogConfig::Embedded(_) => (
+                    "the embedded log has one form of records only",
+                    "remove `format`",
+                ),
+                LogConfig::Kafka(kafka) => match (format, &kafka.registry, kafka.subjects) {
+                    (RecordFormat::Avro, None, _) => (
+                        "Avro needs a schema registry",
+                        "add `schema.registry.url` to `log.kafka`",
+                    ),
+                    (RecordFormat::Json, _, Subjects::Record | Subjects::TopicRecord) => (
+                        "JSON text does not say of which record it is",
+                        "set `subjects: topic` in `log.kafka`",
+                    ),
+                    (RecordFormat::Avro, Some(_), _) | (RecordFormat::Json, _, Subjects::Topic) => {
+                        continue;
+                    }
+                },
+            };
+            let path = format!("{}.format", topic.path);
+            findings.push(Finding::error(Kind::Conflict, path, topic.at, message).mend(mend));
+        }
     }
 
     /// Topics that nothing in the file writes or reads.
@@ -238,6 +276,9 @@ fn topic(fields: &Fields<'_>, findings: &mut Findings) -> Option<TopicConfig> {
     let partitions = fields.read("partitions", findings, leaf::whole);
     let retention = fields.read("retention", findings, leaf::time);
     let retention_bytes = fields.read("retention-bytes", findings, leaf::size);
+    let format = fields
+        .read("format", findings, leaf::choice)
+        .map(super::kafka::format);
     let mut configs = BTreeMap::new();
     for named in fields.named("configs", findings) {
         let same = match named.name {
@@ -278,5 +319,6 @@ fn topic(fields: &Fields<'_>, findings: &mut Findings) -> Option<TopicConfig> {
         name: name?,
         partitions,
         configs,
+        format,
     })
 }

@@ -4,11 +4,14 @@ use crate::dead_letters::{self, Letter};
 use crate::failures::Failed;
 use crate::spec::OnBadRecord;
 use bytes::Bytes;
-use jackfield_batch::{Batch, BatchWriter, Limits};
+use jackfield_batch::{Batch, BatchWriter, Limits, Record};
 use jackfield_core::Consequence;
 use jackfield_log::{Append, Output, TopicPartition};
 use jackfield_plugin::Rejection;
 use std::collections::BTreeMap;
+
+/// The header of a record that the log could not read by its topic's format, with the reason.
+const UNREADABLE: &str = "jackfield.json.unreadable";
 
 /// What is left after rejections were taken out.
 pub(crate) struct Sorted {
@@ -36,7 +39,7 @@ pub(crate) fn sort(
         .iter()
         .map(|r| (r.index, r.reason.as_str()))
         .collect();
-    let (Some((&first, reason)), Some((&last, _))) =
+    let (Some((&first, _)), Some((&last, _))) =
         (reasons.first_key_value(), reasons.last_key_value())
     else {
         return Err(Failed::new(
@@ -51,6 +54,7 @@ pub(crate) fn sort(
     }
     if *on_bad_record == OnBadRecord::Stop {
         let offset = batch.offset(first).unwrap_or(-1);
+        let reason = reason_of(&batch.record(first), reasons[&first]);
         return Err(Failed::for_good(
             "put",
             format!(
@@ -68,7 +72,7 @@ pub(crate) fn sort(
                 topic: &at.topic,
                 partition: at.partition,
                 offset,
-                reason,
+                reason: reason_of(&record, reason),
                 record,
             }),
             None => rest.push_at(offset, &record).map_err(|full| {
@@ -92,6 +96,14 @@ pub(crate) fn sort(
     })
 }
 
+/// Why a record is bad: what the log could not read says it better than the component that got it
+/// unread.
+fn reason_of<'a>(record: &Record<'a>, rejected: &'a str) -> &'a str {
+    let unread = record.headers.iter().find(|(name, _)| *name == UNREADABLE);
+    let reason = unread.and_then(|(_, reason)| str::from_utf8(reason?).ok());
+    reason.unwrap_or(rejected)
+}
+
 /// The transaction that keeps dead letters; they carry no positions.
 pub(crate) fn append(letters: Vec<Output>) -> Append {
     Append {
@@ -104,7 +116,7 @@ pub(crate) fn append(letters: Vec<Output>) -> Append {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jackfield_batch::{Headers, Record, SchemaIds};
+    use jackfield_batch::{Headers, SchemaIds};
 
     fn batch() -> Vec<u8> {
         let mut writer = BatchWriter::new();
@@ -160,6 +172,22 @@ mod tests {
             "__connect.errors.exception.message",
             Some("bad 3".as_bytes())
         )));
+    }
+
+    #[test]
+    fn what_the_log_could_not_read_says_why() {
+        let mut writer = BatchWriter::new();
+        let record = Record {
+            value: Some(b"{"),
+            headers: Headers::of(&[(UNREADABLE, Some(b"not the JSON of its schema: EOF"))]),
+            ..Record::default()
+        };
+        writer.push_at(7, &record).unwrap();
+        let batch = writer.finish();
+        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch, &rejections(&[0]))
+            .err()
+            .unwrap();
+        assert!(failed.reason.ends_with("its schema: EOF"), "{failed}");
     }
 
     #[test]

@@ -7,9 +7,6 @@ use jackfield_log::Keyed;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The keyed topic: connector → JSON list of targets.
-const TOPIC: &str = "jackfield-targets";
-
 pub(crate) struct KnownTargets {
     keyed: Arc<dyn Keyed>,
     connector: String,
@@ -18,9 +15,11 @@ pub(crate) struct KnownTargets {
 
 impl KnownTargets {
     pub(crate) async fn load(host: &Host, connector: &str) -> Result<Self, Failed> {
+        // Connector → JSON list of targets.
+        let topic = format!("{}-targets", host.cluster);
         let keyed = host
             .log
-            .keyed(TOPIC)
+            .keyed(&topic)
             .await
             .map_err(|e| Failed::log("read targets", e))?;
         let names = match keyed
@@ -31,7 +30,7 @@ impl KnownTargets {
             Some(json) => serde_json::from_str(&json).map_err(|e| {
                 Failed::for_good(
                     "read targets",
-                    format!("the entry of {connector} in {TOPIC} is not a list: {e}"),
+                    format!("the entry of {connector} in {topic} is not a list: {e}"),
                 )
             })?,
             None => BTreeSet::new(),

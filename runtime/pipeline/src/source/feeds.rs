@@ -7,7 +7,7 @@ use crate::spec::Topic;
 use jackfield_batch::SchemaIds;
 use jackfield_log::{Cleanup, TopicSpec};
 use jackfield_plugin::{Feed, Schema as PluginSchema, SchemaKind as PluginSchemaKind};
-use jackfield_schema::{Schema, SchemaKind};
+use jackfield_schema::{Part, Schema, SchemaKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,9 +86,9 @@ async fn route(
         .create_topic(&spec)
         .await
         .map_err(|e| Failed::log("create topic", e))?;
-    let value = register(host, &format!("{name}-value"), &feed.value).await?;
+    let value = register(host, name, Part::Value, &feed.value).await?;
     let key = match &feed.key {
-        Some(schema) => register(host, &format!("{name}-key"), schema).await?,
+        Some(schema) => register(host, name, Part::Key, schema).await?,
         None => 0,
     };
     Ok(Route::To {
@@ -98,7 +98,12 @@ async fn route(
     })
 }
 
-async fn register(host: &Host, subject: &str, schema: &PluginSchema) -> Result<u32, Failed> {
+async fn register(
+    host: &Host,
+    topic: &str,
+    part: Part,
+    schema: &PluginSchema,
+) -> Result<u32, Failed> {
     let kind = match schema.kind {
         PluginSchemaKind::Avro => SchemaKind::Avro,
         PluginSchemaKind::Json => SchemaKind::Json,
@@ -108,8 +113,12 @@ async fn register(host: &Host, subject: &str, schema: &PluginSchema) -> Result<u
         kind,
         text: schema.text.clone(),
     };
+    let subject = host
+        .subjects
+        .subject(topic, part, &schema)
+        .map_err(|e| Failed::schema("register schema", e))?;
     host.registry
-        .register(subject, &schema)
+        .register(&subject, &schema)
         .await
         .map_err(|e| Failed::schema("register schema", e))
 }

@@ -9,7 +9,9 @@ use crate::status::State;
 use futures::FutureExt;
 use jackfield_core::{Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
-use jackfield_plugin::{Context, PollLimits, Polled, Position, Role, SourceHost, SourceInstance};
+use jackfield_plugin::{
+    Context, Delivery, PollLimits, Polled, Position, Role, SourceHost, SourceInstance,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -63,10 +65,11 @@ impl<'a> Life<'a> {
             slot: shared.slot.id.clone(),
         };
         let log = &shared.host.log;
-        let writer = log
-            .writer(&identity)
-            .await
-            .map_err(|e| Failed::log("open writer", e))?;
+        let writer = match spec.delivery {
+            Delivery::ExactlyOnce => log.writer(&identity).await,
+            Delivery::AtLeastOnce => log.writer_at_least_once(&identity).await,
+        };
+        let writer = writer.map_err(|e| Failed::log("open writer", e))?;
         let stored = log
             .stored(&identity)
             .await

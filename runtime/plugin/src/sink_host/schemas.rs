@@ -56,11 +56,15 @@ impl wit::Host for State {
         match unless(&interrupt, schemas.get(id)).await {
             Some(Ok(schema)) => Ok(into_schema(schema)),
             Some(Err(SchemaError::Missing(_))) => Err(wit::Error::Missing),
+            Some(Err(error @ SchemaError::Transient(_))) => {
+                Err(wit::Error::Transient(error.to_string()))
+            }
+            // Repeating mends none of these.
             Some(Err(
                 error @ (SchemaError::Incompatible { .. }
                 | SchemaError::Invalid(_)
-                | SchemaError::Transient(_)),
-            )) => Err(wit::Error::Transient(error.to_string())),
+                | SchemaError::Denied(_)),
+            )) => Err(wit::Error::Refused(error.to_string())),
             None => Err(wit::Error::Transient("interrupted".to_owned())),
         }
     }

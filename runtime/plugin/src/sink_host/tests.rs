@@ -39,13 +39,20 @@ impl Registry for FakeRegistry {
         if self.down.load(Ordering::SeqCst) {
             return Err(SchemaError::Transient("down".to_owned()));
         }
-        if id >= 1000 {
-            return Err(SchemaError::Missing(id));
+        match id {
+            ..1000 => {}
+            1001 => return Err(SchemaError::Invalid("PROTOBUF".to_owned())),
+            1002 => return Err(SchemaError::Denied("who are you".to_owned())),
+            _ => return Err(SchemaError::Missing(id)),
         }
         Ok(Schema {
             kind: SchemaKind::Avro,
             text: format!("\"schema {id}\""),
         })
+    }
+
+    async fn latest(&self, _: &str) -> Result<Option<(u32, Schema)>, SchemaError> {
+        Err(SchemaError::Transient("by id only".to_owned()))
     }
 }
 
@@ -221,6 +228,18 @@ async fn a_catalog_that_keeps_one_waiting_is_left_when_the_host_wants_the_call_b
         matches!(missing, Err(catalog::Error::Missing)),
         "{missing:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_repeating_does_not_mend_is_told_apart() {
+    let mut sink = Sink::new(true, vec![]).await;
+    for id in [1001, 1002] {
+        let refused = Schemas::get(&mut sink.state, id).await;
+        assert!(
+            matches!(refused, Err(schemas::Error::Refused(_))),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

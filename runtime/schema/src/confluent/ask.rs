@@ -3,6 +3,7 @@
 use super::exchange::{Failure, Refusal, Request, exchange};
 use super::settings::{Auth, ConfluentSettings, SettingsError};
 use super::tls;
+use crate::registry::SchemaError;
 use jackfield_core::{Backoff, Jitter, Patience, Wait};
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,8 +42,22 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub(super) enum Unanswered {
     /// The registry says no.
     Refused(Refusal),
+    /// It does not know us, or does not let us.
+    Denied(String),
     /// It does not serve us, for this reason.
     Unavailable(String),
+}
+
+impl Unanswered {
+    /// Why a question was not answered that the registry itself can't refuse, or whose refusal is
+    /// dealt with.
+    pub(super) fn or_refused(self, refused: impl FnOnce(Refusal) -> SchemaError) -> SchemaError {
+        match self {
+            Self::Refused(refusal) => refused(refusal),
+            Self::Denied(reason) => SchemaError::Denied(reason),
+            Self::Unavailable(reason) => SchemaError::Transient(reason),
+        }
+    }
 }
 
 /// The URLs of one registry.
@@ -116,6 +131,7 @@ impl Asker {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(refusal)) => return Err(Unanswered::Refused(refusal)),
                 Err(Failure::Later(reason)) => return Err(Unanswered::Unavailable(reason)),
+                Err(Failure::Denied(reason)) => return Err(Unanswered::Denied(reason)),
                 Err(Failure::Again(reason, not_before)) => (reason, not_before),
             };
             let wait = match backoff.failed(start.elapsed(), &mut OsJitter) {
@@ -139,6 +155,7 @@ impl Asker {
         let first = self.first.load(Ordering::Relaxed);
         let mut reasons = Vec::new();
         let mut again: Option<Duration> = None;
+        let mut denied = true;
         for step in 0..self.ends.len() {
             let at = (first + step) % self.ends.len();
             let Some((url, auth)) = self.ends.get(at) else {
@@ -157,7 +174,11 @@ impl Asker {
                     self.first.store(at, Ordering::Relaxed);
                     return Err(Failure::Refused(refusal));
                 }
-                Err(Failure::Later(reason)) => reasons.push(format!("{url}: {reason}")),
+                Err(Failure::Denied(reason)) => reasons.push(format!("{url}: {reason}")),
+                Err(Failure::Later(reason)) => {
+                    denied = false;
+                    reasons.push(format!("{url}: {reason}"));
+                }
                 Err(Failure::Again(reason, not_before)) => {
                     again = Some(again.map_or(not_before, |other| other.min(not_before)));
                     reasons.push(format!("{url}: {reason}"));
@@ -167,6 +188,7 @@ impl Asker {
         let reasons = reasons.join("; ");
         Err(match again {
             Some(not_before) => Failure::Again(reasons, not_before),
+            None if denied => Failure::Denied(reasons),
             None => Failure::Later(reasons),
         })
     }

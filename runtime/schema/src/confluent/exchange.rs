@@ -50,8 +50,10 @@ impl Request<'_> {
 pub(super) enum Failure {
     /// Asking again soon may do, but not before this has passed.
     Again(String, Duration),
-    /// Asking again soon will not do: credentials, certificates, a wrong URL.
+    /// Asking again soon will not do: certificates, a wrong URL.
     Later(String),
+    /// Credentials or rights: a person must act.
+    Denied(String),
     /// The registry understood, and says no.
     Refused(Refusal),
 }
@@ -99,8 +101,8 @@ pub(super) async fn exchange<T: DeserializeOwned>(
             Failure::Again(said, not_before)
         }
         status if status.is_server_error() => Failure::Again(said, not_before),
-        StatusCode::UNAUTHORIZED => Failure::Later(format!("it refuses our credentials: {said}")),
-        StatusCode::FORBIDDEN => Failure::Later(format!("we lack the right: {said}")),
+        StatusCode::UNAUTHORIZED => Failure::Denied(format!("it refuses our credentials: {said}")),
+        StatusCode::FORBIDDEN => Failure::Denied(format!("we lack the right: {said}")),
         status if status.is_client_error() => match refusal {
             Some(refusal) => Failure::Refused(refusal),
             None => Failure::Later(format!("no schema registry is there: {said}")),

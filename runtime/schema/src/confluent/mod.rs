@@ -104,8 +104,7 @@ impl ConfluentRegistry {
             }),
             // A subject that does not exist yet takes anything.
             Err(Unanswered::Refused(refusal)) if is_not_found(&refusal) => Ok(()),
-            Err(Unanswered::Refused(refusal)) => Err(refused(subject, refusal)),
-            Err(Unanswered::Unavailable(reason)) => Err(SchemaError::Transient(reason)),
+            Err(unanswered) => Err(unanswered.or_refused(|it| refused(subject, it))),
         }
     }
 }
@@ -133,6 +132,23 @@ impl Registry for ConfluentRegistry {
                 async move { get(&asker, id).await }.boxed()
             })
             .await
+    }
+
+    async fn latest(&self, subject: &str) -> Result<Option<(u32, Schema)>, SchemaError> {
+        let request = Request {
+            path: vec!["subjects", subject, "versions", "latest"],
+            query: None,
+            body: None,
+        };
+        match self.asker.ask::<Registered>(&request).await {
+            // What the id stands for is kept, and has what it refers to in it.
+            Ok(registered) => {
+                let id = registered.id.get();
+                Ok(Some((id, self.get(id).await?)))
+            }
+            Err(Unanswered::Refused(refusal)) if is_not_found(&refusal) => Ok(None),
+            Err(unanswered) => Err(unanswered.or_refused(|it| refused(subject, it))),
+        }
     }
 }
 
@@ -191,6 +207,7 @@ async fn register(
     match asker.ask::<Registered>(&lookup).await {
         Ok(registered) => return Ok(registered.id.get()),
         Err(Unanswered::Unavailable(reason)) => return Err(SchemaError::Transient(reason)),
+        Err(Unanswered::Denied(reason)) => return Err(SchemaError::Denied(reason)),
         Err(Unanswered::Refused(refusal)) if !auto_register => {
             return Err(SchemaError::Invalid(format!(
                 "{subject} does not have it, and schemas are not registered automatically: {}",
@@ -207,8 +224,7 @@ async fn register(
     };
     match asker.ask::<Registered>(&registration).await {
         Ok(registered) => Ok(registered.id.get()),
-        Err(Unanswered::Unavailable(reason)) => Err(SchemaError::Transient(reason)),
-        Err(Unanswered::Refused(refusal)) => Err(refused(subject, refusal)),
+        Err(unanswered) => Err(unanswered.or_refused(|it| refused(subject, it))),
     }
 }
 
@@ -245,6 +261,7 @@ async fn get(asker: &Asker, id: u32) -> Result<Schema, SchemaError> {
         match asker.ask(&request).await {
             Ok(told) => break told,
             Err(Unanswered::Unavailable(reason)) => return Err(SchemaError::Transient(reason)),
+            Err(Unanswered::Denied(reason)) => return Err(SchemaError::Denied(reason)),
             Err(Unanswered::Refused(refusal)) if refusal.error_code != SCHEMA_NOT_FOUND => {
                 let Refusal {
                     error_code,
@@ -284,6 +301,7 @@ async fn whole(asker: &Asker, id: u32, told: Told) -> Result<Schema, SchemaError
     }
     let referenced = follow(asker, references).await.map_err(|e| match e {
         Lacking::Unavailable(reason) => SchemaError::Transient(reason),
+        Lacking::Denied(reason) => SchemaError::Denied(reason),
         Lacking::Broken(reason) => broken(reason),
     })?;
     let root = serde_json::from_str(&told.schema).map_err(|e| broken(e.to_string()))?;

@@ -35,6 +35,8 @@ pub(super) struct Reference {
 pub(super) enum Lacking {
     /// The registry does not answer.
     Unavailable(String),
+    /// It does not know us, or does not let us.
+    Denied(String),
     /// What it answers can't be put together.
     Broken(String),
 }
@@ -83,6 +85,7 @@ async fn version(asker: &Asker, reference: &Reference) -> Result<Told, Lacking> 
         .await
         .map_err(|unanswered| match unanswered {
             Unanswered::Unavailable(reason) => Lacking::Unavailable(reason),
+            Unanswered::Denied(reason) => Lacking::Denied(reason),
             Unanswered::Refused(refusal) => Lacking::Broken(format!(
                 "it refers to version {version} of {subject}: {}",
                 refusal.message

@@ -6,6 +6,11 @@ mod crash;
 mod disk;
 mod example;
 mod faults;
+mod kafka;
+mod kafka_crash;
+mod kafka_faults;
+mod kafka_records;
+mod kafka_schemas;
 mod neighbours;
 mod operation;
 

@@ -58,7 +58,7 @@ async fn refused_credentials_are_said_at_once_and_not_shown() {
         {
             let registry = with_auth(&url, auth).unwrap();
             let error = registry.get(7).await.unwrap_err();
-            assert!(matches!(error, SchemaError::Transient(_)), "{error}");
+            assert!(matches!(error, SchemaError::Denied(_)), "{error}");
             assert!(error.to_string().contains("no: "), "{error}");
             let shown = format!("{error} {error:?} {registry:?}");
             assert!(

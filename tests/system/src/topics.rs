@@ -1,0 +1,81 @@
+//! Topics as others read and write them: confluent-kafka, by the scripts in tests/python.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::{Cluster, repository};
+
+/// A record of a topic.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TopicRecord {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// ms since the epoch.
+    pub timestamp: i64,
+    /// Text, or hexadecimal digits.
+    pub key: Option<String>,
+    /// Headers by name: text, or hexadecimal digits.
+    pub headers: BTreeMap<String, Option<String>>,
+    /// Decoded; or text, or hexadecimal digits.
+    pub value: Value,
+}
+
+/// Runs a script of tests/python with this input, and gives what it writes.
+///
+/// # Panics
+/// It fails.
+pub async fn python(script: &str, args: &[&str], input: &str) -> String {
+    let root = repository();
+    let mut child = Command::new(root.join("scripts/python"))
+        .arg(root.join("tests/python").join(script))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("scripts/python is there");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// All committed records of a topic, as `avro`, `json` or `bytes`.
+pub async fn read_topic(cluster: &Cluster, topic: &str, format: &str) -> Vec<TopicRecord> {
+    let Cluster { servers, registry } = cluster;
+    let args = ["--servers", servers, "--registry", registry];
+    let args = [&args[..], &["--topic", topic, "--format", format]].concat();
+    let text = python("read_topic.py", &args, "").await;
+    let parsed = text.lines().map(serde_json::from_str);
+    parsed.collect::<Result<_, _>>().unwrap()
+}
+
+/// Writes records to a topic, values by Confluent's Avro serializer if there is a schema. See
+/// write_topic.py for a record's form.
+pub async fn write_topic(cluster: &Cluster, topic: &str, schema: Option<&str>, records: &[Value]) {
+    let Cluster { servers, registry } = cluster;
+    let mut args = vec!["--servers", servers, "--registry", registry];
+    args.extend(["--topic", topic]);
+    if let Some(schema) = schema {
+        args.extend(["--schema", schema]);
+    }
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    python("write_topic.py", &args, &lines.join("\n")).await;
+}
+
+/// The values of records, as rows are compared.
+pub fn values(records: &[TopicRecord]) -> Vec<Map<String, Value>> {
+    let values = records.iter().map(|record| record.value.as_object());
+    values.map(|value| value.unwrap().clone()).collect()
+}

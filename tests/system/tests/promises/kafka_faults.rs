@@ -1,0 +1,173 @@
+//! What happens to workers, connections and topics on Kafka, and loses nothing.
+
+use std::process::Command;
+
+use jackfield_exchange::Speed;
+use jackfield_system_tests::{
+    Cluster, Jackfield, Site, compare, python, read_pyiceberg, read_topic, shared_cluster, values,
+};
+use jackfield_test_kafka::{Broker, Proxy};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use tokio::time::{Duration, sleep};
+
+use crate::kafka::assert_topic;
+use crate::{ALL, assert_landed, exchange, run_until_idle};
+
+fn signal(jackfield: &Jackfield, name: &str) {
+    let pid = jackfield.pid().expect("it has not been waited for");
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// A worker that is paused past its session is a zombie when it wakes up: what it still has in
+/// hand lands nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_paused_past_its_session_is_fenced() {
+    let cluster = shared_cluster().await;
+    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    site.set("/log/kafka/worker", Value::Null);
+    let mut first = Jackfield::run(&site, &[]);
+    first.line("committed").await;
+    let mut second = Jackfield::run(&site, &["--until-idle", "5s"]);
+    second.line("waiting to take it over").await;
+    signal(&first, "-STOP");
+    second.line("this worker has it").await;
+    second.line("committed").await;
+    signal(&first, "-CONT");
+    assert_eq!(second.wait().await, 0);
+    first.kill().await;
+    let sent = exchange.trades();
+    assert_eq!(sent.len(), ALL);
+    assert_landed(&site.path().join("data"), &sent).await;
+    assert_topic(&cluster, &site, &sent, "avro").await;
+}
+
+/// Workers come, and the one that has the connectors goes, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_come_and_go_lose_nothing_and_double_nothing() {
+    const HANDOVERS: u64 = 5;
+    let cluster = shared_cluster().await;
+    let exchange = exchange(Speed::PerSecond(600.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    site.set("/log/kafka/worker", Value::Null);
+    let mut holder = Jackfield::run(&site, &[]);
+    holder.line("this worker has it").await;
+    for handover in 1..=HANDOVERS {
+        let mut next = Jackfield::run(&site, &[]);
+        next.line("waiting to take it over").await;
+        exchange.reached(handover * 1500).await;
+        holder.terminate().await;
+        assert_eq!(holder.wait().await, 0, "it drains");
+        next.line("this worker has it").await;
+        holder = next;
+    }
+    holder.terminate().await;
+    assert_eq!(holder.wait().await, 0);
+    run_until_idle(&site, "5s").await;
+    let sent = exchange.trades();
+    assert_eq!(sent.len(), ALL);
+    assert_landed(&site.path().join("data"), &sent).await;
+    assert_topic(&cluster, &site, &sent, "avro").await;
+}
+
+/// At least once: what a kill leaves behind may be there twice, but nothing is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_of_an_at_least_once_source_lose_nothing() {
+    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
+        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
+        Err(_) => rand::rng().random(),
+    };
+    println!("JACKFIELD_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let cluster = shared_cluster().await;
+    let exchange = exchange(Speed::PerSecond(600.0), |o| o.seed = seed).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    site.set("/pipelines/trades/delivery", json!("at-least-once"));
+    let total = exchange.status().total;
+    let mut moments: Vec<u64> = (0..8)
+        .map(|_| random.random_range(1..total * 19 / 20))
+        .collect();
+    moments.sort_unstable();
+    for moment in moments {
+        let mut jackfield = Jackfield::run(&site, &[]);
+        exchange.reached(moment).await;
+        sleep(Duration::from_millis(random.random_range(0..400))).await;
+        jackfield.kill().await;
+    }
+    run_until_idle(&site, "5s").await;
+    let sent = exchange.trades();
+    assert_eq!(sent.len(), ALL);
+    let table = read_pyiceberg(&site.path().join("data"), "market.trades").await;
+    let records = read_topic(&cluster, &site.topic("trade"), "avro").await;
+    for rows in [table.rows, values(&records)] {
+        let difference = compare(&sent, &rows);
+        println!("{} doubled", difference.doubled.len());
+        assert!(
+            difference.missing.is_empty()
+                && difference.foreign.is_empty()
+                && difference.wrong.is_empty(),
+            "{difference}"
+        );
+    }
+}
+
+/// The cable is drawn for longer than a record may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_longer_than_the_delivery_timeout_loses_nothing_and_doubles_nothing() {
+    let proxy = Proxy::listen();
+    let (broker, proxy) = spawn_blocking(move || (Broker::behind(&proxy), proxy))
+        .await
+        .unwrap();
+    let cluster = Cluster {
+        servers: format!("127.0.0.1:{}", proxy.port()),
+        ..shared_cluster().await
+    };
+    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    site.set("/log/kafka/delivery-timeout", json!("3s"));
+    let mut jackfield = Jackfield::run(&site, &["--until-idle", "8s"]);
+    for moment in [2000, 7000] {
+        exchange.reached(moment).await;
+        proxy.cut();
+        jackfield.line("source restarts from what is stored").await;
+        sleep(Duration::from_secs(4)).await;
+        proxy.mend();
+    }
+    assert_eq!(jackfield.wait().await, 0);
+    let sent = exchange.trades();
+    assert_eq!(sent.len(), ALL);
+    assert_landed(&site.path().join("data"), &sent).await;
+    assert_topic(&cluster, &site, &sent, "avro").await;
+    drop(broker);
+}
+
+/// A topic that an operator made again is not the one whose offsets the table has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_again_on_kafka_stops_the_sink_loudly() {
+    let cluster = shared_cluster().await;
+    let exchange = exchange(Speed::Realtime(60.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    run_until_idle(&site, "3s").await;
+    let topic = site.topic("trade");
+    let args = ["--servers", &cluster.servers, "--topic", &topic];
+    let args = [&args[..], &["--partitions", "4"]].concat();
+    python("recreate_topic.py", &args, "").await;
+    site.set("/pipelines/trades/source", Value::Null);
+    site.set("/plugins/binance", Value::Null);
+    let mut jackfield = Jackfield::run(&site, &["--until-idle", "2s"]);
+    assert_eq!(jackfield.wait().await, 1);
+    let log = jackfield.log();
+    let failed = log.lines().find(|line| line.contains("FAILED")).unwrap();
+    assert!(failed.contains(&topic), "{failed}");
+    println!("{failed}");
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
