@@ -18,6 +18,8 @@ pub struct Failed {
     pub consequence: Consequence,
     /// The component asked not to be called again sooner.
     pub not_before: Duration,
+    /// Whether the component is to blame: another version of it may do better.
+    pub component: bool,
 }
 
 impl Failed {
@@ -28,6 +30,13 @@ impl Failed {
             reason: reason.into(),
             consequence,
             not_before: Duration::ZERO,
+            component: match consequence {
+                Consequence::Replace | Consequence::Fail => true,
+                Consequence::Retry
+                | Consequence::Rewind
+                | Consequence::Fenced
+                | Consequence::Unknown => false,
+            },
         }
     }
 
@@ -72,11 +81,15 @@ impl Failed {
 
     /// The log refused.
     pub fn log(what: &'static str, error: LogError) -> Self {
-        match error {
+        let failed = match error {
             LogError::Retriable(reason) => Self::new(what, Consequence::Rewind, reason),
             LogError::Fenced(reason) => Self::new(what, Consequence::Fenced, reason),
             LogError::Unknown(reason) => Self::new(what, Consequence::Unknown, reason),
             LogError::Rejected(reason) | LogError::Fatal(reason) => Self::for_good(what, reason),
+        };
+        Self {
+            component: false,
+            ..failed
         }
     }
 

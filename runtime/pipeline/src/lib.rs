@@ -14,10 +14,11 @@ mod meter;
 mod partitioner;
 mod pipelines;
 mod retries;
-pub mod sink;
-pub mod source;
+mod sink;
+mod source;
 mod spec;
 mod status;
+mod swap;
 
 pub use clock::{Clock, SeededJitter};
 pub use failures::Failed;
@@ -25,3 +26,4 @@ pub use host::Host;
 pub use pipelines::{Ending, Pipelines};
 pub use spec::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
+pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

@@ -6,6 +6,7 @@ use crate::sink;
 use crate::source;
 use crate::spec::{SinkSpec, SourceSpec};
 use crate::status::{Exit, Report, State, Status};
+use crate::swap::{Controls, Desk};
 use jackfield_telemetry::{ConnectorLabels, Kind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub struct Pipelines {
     statuses: Vec<Arc<Status>>,
     supervisors: JoinSet<(String, Exit)>,
     names: BTreeMap<Id, String>,
+    controls: Controls,
     exits: BTreeMap<String, Exit>,
     stop_sources: CancellationToken,
     stop_sinks: CancellationToken,
@@ -54,18 +56,23 @@ impl Pipelines {
             statuses: Vec::new(),
             supervisors: JoinSet::new(),
             names: BTreeMap::new(),
+            controls: Controls::default(),
             exits: BTreeMap::new(),
             stop_sources: CancellationToken::new(),
             stop_sinks: CancellationToken::new(),
         };
+        let mut desks = BTreeMap::new();
         // Sinks first, so that the first record finds its reader.
         for spec in sinks {
             let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Sink);
             let (name, stop) = (spec.connector.clone(), pipelines.stop_sinks.clone());
             let (spec, host) = (Arc::new(spec), pipelines.host.clone());
+            let desk = Desk::new(&status);
+            desks.insert(spec.connector.clone(), Arc::clone(&desk));
             let (status_of, patience) = (Arc::clone(&status), spec.patience);
             let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
-                sink::run(Arc::clone(&spec), host.clone(), Arc::clone(&status), stop)
+                let (spec, host) = (Arc::clone(&spec), host.clone());
+                sink::run(spec, host, Arc::clone(&status), Arc::clone(&desk), stop)
             });
             pipelines.supervise(name, task);
         }
@@ -73,13 +80,22 @@ impl Pipelines {
             let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Source);
             let (name, stop) = (spec.connector.clone(), pipelines.stop_sources.clone());
             let (spec, host) = (Arc::new(spec), pipelines.host.clone());
+            let desk = Desk::new(&status);
+            desks.insert(spec.connector.clone(), Arc::clone(&desk));
             let (status_of, patience) = (Arc::clone(&status), spec.patience);
             let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
-                source::run(Arc::clone(&spec), host.clone(), Arc::clone(&status), stop)
+                let (spec, host) = (Arc::clone(&spec), host.clone());
+                source::run(spec, host, Arc::clone(&status), Arc::clone(&desk), stop)
             });
             pipelines.supervise(name, task);
         }
+        pipelines.controls = Controls::new(desks);
         pipelines
+    }
+
+    /// Changes connectors while they run.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     fn status(&mut self, pipeline: &str, connector: &str, kind: Kind) -> Arc<Status> {

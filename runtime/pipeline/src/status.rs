@@ -1,5 +1,6 @@
 //! What a connector is doing, for the terminal, the admin API, tests and idleness.
 
+use crate::swap::Work;
 use jackfield_telemetry::ConnectorMetrics;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -93,6 +94,7 @@ pub struct Status {
     metrics: ConnectorMetrics,
     state: Mutex<State>,
     records: AtomicU64,
+    rejected: AtomicU64,
     lag: AtomicI64,
     lag_at_ms: AtomicU64,
     open: AtomicU64,
@@ -120,6 +122,7 @@ impl Status {
             metrics,
             state: Mutex::new(State::Unassigned),
             records: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
             lag: AtomicI64::new(0),
             lag_at_ms: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -178,6 +181,21 @@ impl Status {
     pub(crate) fn took(&self, records: u64, now: Duration) {
         self.records.fetch_add(records, Ordering::Relaxed);
         self.active(now);
+    }
+
+    /// So many records or events were rejected.
+    pub(crate) fn rejected(&self, count: u64) {
+        self.rejected.fetch_add(count, Ordering::Relaxed);
+        self.metrics.rejected(count);
+    }
+
+    /// What was done so far.
+    pub(crate) fn work(&self) -> Work {
+        Work {
+            records: self.records.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            committed: self.committed.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn active(&self, now: Duration) {

@@ -3,7 +3,7 @@
 use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::limits::EPOCH_TICK;
-use crate::linkers::Linkers;
+use crate::linkers::{Linkers, imports_of};
 use crate::plugin::{Plugin, PluginInner};
 use crate::state::State;
 use sha2::{Digest, Sha256};
@@ -103,7 +103,8 @@ impl Inner {
     ) -> Result<PluginInner, LoadError> {
         let component = self.cache.component(&self.engine, path, bytes, &digest)?;
         let pre = self.linkers.recognise(&self.engine, &component, path)?;
-        Ok(PluginInner::new(Arc::clone(self), digest, pre))
+        let imports = imports_of(&self.engine, &component);
+        Ok(PluginInner::new(Arc::clone(self), digest, pre, imports))
     }
 
     /// A store for one instance.

@@ -95,6 +95,11 @@ pub struct WebSocketGrants {
 }
 
 impl WebSocketGrants {
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
     /// Grants these URL prefixes; an empty list grants nothing.
     ///
     /// # Errors
@@ -160,6 +165,11 @@ impl HttpGrants {
             grants: grants.into(),
             network: network.clone(),
         }
+    }
+
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        self.grants.is_empty()
     }
 
     /// The grant that covers `url`: the longest, so that one path of a host can have keys of its

@@ -14,6 +14,8 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 use wasmtime_wasi::random::WasiRandom;
 
+/// The contract's package.
+const PACKAGE: &str = "jackfield:connector/";
 /// Exported interfaces, without their version.
 const SOURCE: &str = "jackfield:connector/source";
 const SINK: &str = "jackfield:connector/sink";
@@ -95,6 +97,17 @@ impl Linkers {
             }
         })
     }
+}
+
+/// What of the contract a component reaches for: interfaces without package and version.
+pub(crate) fn imports_of(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let named = ty.imports(engine).filter_map(|(name, _)| {
+        let interface = name.strip_prefix(PACKAGE)?;
+        let interface = interface.split_once('@').map_or(interface, |(it, _)| it);
+        Some(interface.to_owned())
+    });
+    named.collect()
 }
 
 /// The one world that these exports make.

@@ -37,16 +37,23 @@ pub(crate) struct PluginInner {
     pub(crate) engine: Arc<Inner>,
     digest: String,
     pub(crate) pre: Pre,
+    imports: Vec<String>,
     /// A description is constant, so it is asked for once.
     description: OnceCell<Description>,
 }
 
 impl PluginInner {
-    pub(crate) fn new(engine: Arc<Inner>, digest: String, pre: Pre) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Inner>,
+        digest: String,
+        pre: Pre,
+        imports: Vec<String>,
+    ) -> Self {
         Self {
             engine,
             digest,
             pre,
+            imports,
             description: OnceCell::new(),
         }
     }
@@ -86,6 +93,11 @@ impl Plugin {
             Pre::Sink(_) => World::Sink,
             Pre::Transform(_) => World::Transform,
         }
+    }
+
+    /// The capabilities that it reaches for, as the contract names them: `websocket`, `store` ….
+    pub fn imports(&self) -> &[String] {
+        &self.inner.imports
     }
 
     /// What the component says of itself, asked on an instance that is granted nothing.

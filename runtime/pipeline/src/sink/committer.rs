@@ -19,6 +19,8 @@ pub(crate) struct Committer {
     status: Arc<Status>,
     instance: Option<SinkInstance>,
     usage: Arc<Usage>,
+    /// The version is on probation: where it is to blame, the one before does better.
+    on_probation: bool,
 }
 
 /// Instantiates a sink and opens it in `role`.
@@ -61,7 +63,20 @@ impl Committer {
             status: Arc::clone(status),
             instance: None,
             usage: Arc::default(),
+            on_probation: false,
         }
+    }
+
+    /// Another version commits from now on.
+    pub(crate) fn change(&mut self, spec: &Arc<SinkSpec>) {
+        self.spec = Arc::clone(spec);
+        self.instance = None;
+        self.on_probation = true;
+    }
+
+    /// The version is on probation, or not any more.
+    pub(crate) fn on_probation(&mut self, on_probation: bool) {
+        self.on_probation = on_probation;
     }
 
     /// What the committer's instances use.
@@ -128,6 +143,9 @@ impl Committer {
     /// After a failure: returns when the call may be repeated.
     async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
         self.status.metrics().error(failed.consequence);
+        if self.on_probation && failed.component {
+            return Err(failed.clone());
+        }
         match after::committer(failed.consequence) {
             Next::Fail | Next::Reopen => return Err(failed.clone()),
             Next::CallAgain => {}

@@ -1,18 +1,20 @@
 //! When a sink connector commits, and in which order.
 
 use super::books::Books;
-use super::committer::Committer;
+use super::committer::{self, Committer};
 use super::known_targets::KnownTargets;
 use super::pending::Pending;
-use super::task::{self, Command, Given, Request};
+use super::standing::Standing;
+use super::task::{self, Command, Given, HandOver, Request};
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::meter::Meter;
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
-use jackfield_core::{Commit, Staged};
+use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapReport, Version};
+use jackfield_core::{Commit, Consequence, Staged};
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Span, Usage};
+use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Span, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,8 +45,22 @@ impl Life {
     }
 }
 
+/// Why a sink was not swapped.
+enum NotSwapped {
+    /// It goes on as it was.
+    Refused(Refused),
+    /// Its life ends.
+    Broke(Failed),
+}
+
+impl From<Refused> for NotSwapped {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
 struct Coordinator<'a> {
-    spec: &'a Arc<SinkSpec>,
+    spec: Arc<SinkSpec>,
     host: &'a Host,
     status: &'a Arc<Status>,
     life: &'a Life,
@@ -53,6 +69,8 @@ struct Coordinator<'a> {
     books: Arc<Books>,
     pending: Arc<Pending>,
     commands: Vec<mpsc::Sender<Command>>,
+    /// Of the tasks, in their order.
+    usages: Vec<Arc<Usage>>,
     meters: Vec<Meter>,
 }
 
@@ -63,9 +81,11 @@ pub(crate) async fn run(
     status: &Arc<Status>,
     stop: &CancellationToken,
     life: &Life,
+    standing: &mut Standing<'_>,
 ) -> Result<(), Failed> {
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
+    committer.on_probation(standing.on_probation());
     let held = committer.stored(&known.names()).await?;
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
@@ -73,12 +93,14 @@ pub(crate) async fn run(
     let mut meters = vec![Meter::new(committer.usage(), status.metrics())];
     let mut tasks = JoinSet::new();
     let mut commands = Vec::new();
+    let mut usages = Vec::new();
     for number in 0..spec.tasks.max(1) {
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
         commands.push(sender);
         let span = tracing::info_span!("task", connector = %spec.connector, task = number);
         let usage = Arc::new(Usage::default());
         meters.push(Meter::new(&usage, status.metrics()));
+        usages.push(Arc::clone(&usage));
         let given = Given {
             number,
             spec: Arc::clone(spec),
@@ -97,7 +119,7 @@ pub(crate) async fn run(
     status.set_state(State::Running);
     status.active(host.clock.now());
     let mut coordinator = Coordinator {
-        spec,
+        spec: Arc::clone(spec),
         host,
         status,
         life,
@@ -106,9 +128,12 @@ pub(crate) async fn run(
         books,
         pending,
         commands,
+        usages,
         meters,
     };
-    let ended = coordinator.serve(&mut tasks, &mut asked, stop).await;
+    let ended = coordinator
+        .serve(&mut tasks, &mut asked, stop, standing)
+        .await;
     let Coordinator {
         committer,
         commands,
@@ -144,6 +169,7 @@ impl Coordinator<'_> {
         tasks: &mut JoinSet<Result<(), Failed>>,
         asked: &mut mpsc::Receiver<Request>,
         stop: &CancellationToken,
+        standing: &mut Standing<'_>,
     ) -> Result<(), Failed> {
         let mut lag = tokio::time::interval(LAG_EVERY);
         lag.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -163,11 +189,14 @@ impl Coordinator<'_> {
                     // The task may have given up waiting.
                     let _gone = done.send(());
                 }
+                Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
                 () = pending.bell.notified() => {}
                 () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
                 _ = lag.tick() => {
                     self.meters.iter_mut().for_each(Meter::read);
                     self.look_up_lag().await;
+                    standing.judge(self.status)?;
+                    self.committer.on_probation(standing.on_probation());
                 }
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
@@ -182,10 +211,27 @@ impl Coordinator<'_> {
     async fn interval(&mut self) -> Result<(), Failed> {
         let started = Instant::now();
         let (rows, bytes) = self.pending.take();
-        let (staged, all) = self.stage_all().await;
+        let mut stages = Vec::with_capacity(self.commands.len());
+        let mut replies = Vec::with_capacity(self.commands.len());
+        for _ in &self.commands {
+            let (reply, staged) = oneshot::channel();
+            stages.push(Command::Stage(reply));
+            replies.push(staged);
+        }
+        let (staged, all) = self.stage_all(stages, replies).await;
         if !all {
             self.pending.add(rows, bytes, false, self.host.clock.now());
         }
+        self.commit_staged(staged, rows, started).await
+    }
+
+    /// Commits each target once, of what the tasks staged.
+    async fn commit_staged(
+        &mut self,
+        staged: Vec<Staged<TopicPartition, Piece>>,
+        rows: u64,
+        started: Instant,
+    ) -> Result<(), Failed> {
         self.status.set_open(rows + self.pending.rows());
         let mut any = false;
         for part in parts(staged) {
@@ -247,13 +293,14 @@ impl Coordinator<'_> {
     }
 
     /// What all tasks staged, and whether every one could.
-    async fn stage_all(&mut self) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
-        let mut replies = Vec::with_capacity(self.commands.len());
-        for task in &self.commands {
-            let (reply, staged) = oneshot::channel();
+    async fn stage_all(
+        &mut self,
+        commands: Vec<Command>,
+        replies: Vec<oneshot::Receiver<Option<Staged<TopicPartition, Piece>>>>,
+    ) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
+        for (task, command) in self.commands.iter().zip(commands) {
             // A task that ended drops the reply, which counts as not staged.
-            let _ended = task.send(Command::Stage(reply)).await;
-            replies.push(staged);
+            let _ended = task.send(command).await;
         }
         let mut all = true;
         let mut staged = Vec::with_capacity(replies.len());
@@ -264,6 +311,90 @@ impl Coordinator<'_> {
             }
         }
         (staged, all)
+    }
+
+    async fn obey(&mut self, order: Order, standing: &mut Standing<'_>) -> Result<(), Failed> {
+        let Order { to, options, reply } = order;
+        if reply.is_closed() {
+            return Ok(());
+        }
+        let (answer, outcome) = match self.swap(to, options, standing).await {
+            Ok(report) => (Ok(report), Ok(())),
+            Err(NotSwapped::Refused(refused)) => (Err(refused), Ok(())),
+            Err(NotSwapped::Broke(failed)) => {
+                (Err(Refused::Fails(failed.to_string())), Err(failed))
+            }
+        };
+        if let Err(refused) = &answer {
+            tracing::warn!(connector = %self.spec.connector, %refused, "swap refused");
+        }
+        if reply.send(answer).is_err() {
+            tracing::debug!(connector = %self.spec.connector, "nobody waits for the swap any more");
+        }
+        outcome
+    }
+
+    /// All tasks stage with the old version and go on with the new one; what they staged is
+    /// committed by the old one.
+    async fn swap(
+        &mut self,
+        to: Arc<Version>,
+        options: SwapOptions,
+        standing: &mut Standing<'_>,
+    ) -> Result<SwapReport, NotSwapped> {
+        let from = standing.check(&self.spec, &to).await?;
+        let fails = |failed: Failed| Refused::Fails(failed.to_string());
+        let mut spec = SinkSpec::clone(&self.spec);
+        spec.plugged = to.plugged.clone();
+        let spec = Arc::new(spec);
+        let mut instances = Vec::with_capacity(self.usages.len());
+        for (number, usage) in (0u32..).zip(&self.usages) {
+            let (role, usage) = (Role::Task(number), Arc::clone(usage));
+            let opened = committer::open(&spec, self.host, role, usage, Interrupt::default()).await;
+            instances.push(opened.map_err(fails)?);
+        }
+        let desk = standing.desk;
+        if options.dry_run {
+            return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
+        }
+        let started = Instant::now();
+        let (rows, _) = self.pending.take();
+        let (mut commands, mut replies) = (Vec::new(), Vec::new());
+        let mut pauses = Vec::new();
+        for instance in instances {
+            let (staged, reply) = oneshot::channel();
+            let (paused, pause) = oneshot::channel();
+            let hand_over = HandOver {
+                spec: Arc::clone(&spec),
+                instance,
+                staged,
+                paused,
+            };
+            commands.push(Command::HandOver(Box::new(hand_over)));
+            replies.push(reply);
+            pauses.push(pause);
+        }
+        let (staged, all) = self.stage_all(commands, replies).await;
+        if !all {
+            let reason = "not every task could stage and hand over: read again from what is stored";
+            let failed = Failed::new("swap", Consequence::Rewind, reason);
+            return Err(NotSwapped::Broke(failed));
+        }
+        let mut longest = Duration::ZERO;
+        for pause in pauses {
+            longest = longest.max(pause.await.unwrap_or_default());
+        }
+        let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
+        report.pause_us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        report.in_flight = rows;
+        // Until these are visible the old version is what runs: a life that ends now begins with it.
+        self.commit_staged(staged, rows, started)
+            .await
+            .map_err(NotSwapped::Broke)?;
+        self.spec = Arc::clone(&spec);
+        self.committer.change(&spec);
+        standing.begin(&report, from, to, options.probation, self.status.work());
+        Ok(report)
     }
 
     async fn look_up_lag(&mut self) {

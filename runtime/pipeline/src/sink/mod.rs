@@ -14,6 +14,7 @@ mod committer;
 mod coordinator;
 mod known_targets;
 mod pending;
+mod standing;
 mod task;
 
 use crate::failures::Failed;
@@ -21,9 +22,11 @@ use crate::host::Host;
 use crate::retries::Retries;
 use crate::spec::{OnBadRecord, SinkSpec};
 use crate::status::{Exit, State, Status};
+use crate::swap::Desk;
 use jackfield_core::{Next, after};
 use jackfield_log::{Cleanup, TopicSpec};
 use jackfield_plugin::Delivery;
+use standing::Standing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +35,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs a sink connector until `stop`, or until it gives up. On `stop` what was put is
 /// committed first.
-pub async fn run(
+pub(crate) async fn run(
     spec: Arc<SinkSpec>,
     host: Host,
     status: Arc<Status>,
+    desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> Exit {
-    let exit = match supervise(&spec, &host, &status, &stop).await {
+    let exit = match supervise(&spec, &host, &status, &desk, &stop).await {
         Ok(()) => Exit::Drained,
         Err(failed) => Exit::Failed {
             trace: failed.to_string(),
@@ -62,17 +66,25 @@ async fn supervise(
     spec: &Arc<SinkSpec>,
     host: &Host,
     status: &Arc<Status>,
+    desk: &Desk,
     stop: &CancellationToken,
 ) -> Result<(), Failed> {
     let mut retries = Retries::new(spec.patience, host.clock);
+    // Whoever runs the connector has its orders; it is run once at a time.
+    let mut orders = desk.orders.lock().await;
+    let mut standing = Standing::begin_with(spec, host, desk, &mut orders).await?;
     loop {
         let born = Instant::now();
         let life = coordinator::Life::default();
-        let failed = match live(spec, host, status, stop, &life).await {
+        let spec = &standing.spec(spec);
+        let failed = match live(spec, host, status, stop, &life, &mut standing).await {
             Ok(()) => return Ok(()),
             Err(failed) => failed,
         };
         status.metrics().error(failed.consequence);
+        if standing.goes_back(&failed) && !stop.is_cancelled() {
+            continue;
+        }
         if after::sink_task(failed.consequence) == Next::Fail || stop.is_cancelled() {
             return Err(failed);
         }
@@ -98,6 +110,7 @@ async fn live(
     status: &Arc<Status>,
     stop: &CancellationToken,
     life: &coordinator::Life,
+    standing: &mut Standing<'_>,
 ) -> Result<(), Failed> {
     check_delivery(spec).await?;
     for (name, partitions) in &spec.topics {
@@ -106,7 +119,7 @@ async fn live(
     if let OnBadRecord::DeadLetter { topic } = &spec.on_bad_record {
         create_topic(host, topic, 1).await?;
     }
-    coordinator::run(spec, host, status, stop, life).await
+    coordinator::run(spec, host, status, stop, life, standing).await
 }
 
 /// The sink may be up before any source wrote: a topic that is there already stays as it is.

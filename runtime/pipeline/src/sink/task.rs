@@ -30,6 +30,20 @@ pub(crate) enum Command {
     Stage(oneshot::Sender<Option<Staged<TopicPartition, Piece>>>),
     /// Show the group's offsets of the task's own partitions.
     MirrorOffsets,
+    /// Close what was put into pieces, and let another instance go on from there.
+    HandOver(Box<HandOver>),
+}
+
+/// How a task changes to another version. Once it has staged, a failure is the life's.
+pub(crate) struct HandOver {
+    /// The connector as it will be.
+    pub(crate) spec: Arc<SinkSpec>,
+    /// The instance that goes on, open.
+    pub(crate) instance: SinkInstance,
+    /// As for [`Command::Stage`]; with none the old instance goes on.
+    pub(crate) staged: oneshot::Sender<Option<Staged<TopicPartition, Piece>>>,
+    /// For how long nothing was put.
+    pub(crate) paused: oneshot::Sender<Duration>,
 }
 
 /// What a task asks of the coordinator.
@@ -155,7 +169,35 @@ impl Task {
                 Ok(())
             }
             Command::MirrorOffsets => self.mirror_offsets().await,
+            Command::HandOver(hand_over) => self.hand_over(*hand_over).await,
         }
+    }
+
+    async fn hand_over(&mut self, hand_over: HandOver) -> Result<(), Failed> {
+        let HandOver {
+            spec,
+            mut instance,
+            staged,
+            paused,
+        } = hand_over;
+        let began = Instant::now();
+        let Some(pieces) = self.stage().await? else {
+            let _gone = staged.send(None);
+            return Ok(());
+        };
+        // What the targets hold now, the new instance may drop; what was staged it is never given.
+        let held = self.given.books.held();
+        instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
+        // The old one is only dropped: what it would do in `close` is not its turn any more.
+        self.instance = instance;
+        self.given.spec = spec;
+        // Who does not wait any more ends this life.
+        let _gone = staged.send(Some(pieces));
+        let _gone = paused.send(began.elapsed());
+        Ok(())
     }
 
     async fn take(&mut self, event: ReaderEvent) -> Result<(), Failed> {
@@ -362,7 +404,7 @@ impl Task {
             &fetched.batch,
             rejections,
         )?;
-        self.given.status.metrics().rejected(sorted.rejected);
+        self.given.status.rejected(sorted.rejected);
         self.keep_dead_letters(sorted.letters).await?;
         let Some(rest) = sorted.rest else {
             return Ok(Ok(None));

@@ -2,19 +2,22 @@
 
 use super::append;
 use super::feeds::Routes;
-use super::slot::Shared;
+use super::slot::{Serving, Shared};
+use super::turn::{Command, Fallback, Go, Rested, Successor};
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::status::State;
 use futures::FutureExt;
-use jackfield_core::{Next, SettledUpTo, SourceStep, SourceTask, after};
+use crate::swap::Version;
+use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
 use jackfield_plugin::{
-    Context, Delivery, PollLimits, Polled, Position, Role, SourceHost, SourceInstance,
+    CallError, Context, Delivery, Feed, PollLimits, Polled, Position, Role, Saved, SourceInstance,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// How a life ended without a failure.
@@ -28,6 +31,13 @@ pub(crate) enum LifeEnd {
     Replan,
 }
 
+/// Whether a life goes on after a turn of its supervisor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    GoOn,
+    End,
+}
+
 /// Longest wait inside one `poll` for the first event: bounds how stale a slot's view of its own
 /// timers gets. A stop ends the wait early.
 const POLL_WAIT: Duration = Duration::from_millis(250);
@@ -38,15 +48,37 @@ const POLL_LIMITS: PollLimits = PollLimits {
     wait_ms: POLL_WAIT.as_millis() as u32,
 };
 
+/// What is durable, by the origin's partitions.
+#[derive(Default)]
+struct Durable {
+    all: BTreeMap<String, Position>,
+    /// The newest that the component does not know of yet.
+    to_tell: BTreeMap<String, Position>,
+}
+
+impl Durable {
+    fn add(&mut self, positions: Vec<Position>) {
+        for it in positions {
+            match &it.offset {
+                Some(_) => self.all.insert(it.partition.clone(), it.clone()),
+                None => self.all.remove(&it.partition),
+            };
+            self.to_tell.insert(it.partition.clone(), it);
+        }
+    }
+}
+
 pub(crate) struct Life<'a> {
     shared: &'a Shared,
+    serving: &'a mut Serving,
     instance: SourceInstance,
     writer: Box<dyn Writer>,
     routes: Routes,
     task: SourceTask<Position>,
     pendings: VecDeque<(Instant, Pending)>,
-    /// Durable, and the component does not know yet: the newest of each of the origin's partitions.
-    to_tell: BTreeMap<String, Position>,
+    durable: Durable,
+    /// What the supervisor asked for while a call was under way.
+    asked: Option<Command>,
     log_failure: Option<LogError>,
     /// Records that the component knows to be at the origin and has not given yet.
     behind: u64,
@@ -57,7 +89,10 @@ pub(crate) struct Life<'a> {
 impl<'a> Life<'a> {
     /// Fences earlier writers, reads back what is stored, and opens an instance there, with the
     /// inbox given again from the first event that is not contained in it.
-    pub(crate) async fn open(shared: &'a Shared) -> Result<Life<'a>, Failed> {
+    pub(crate) async fn open(
+        shared: &'a Shared,
+        serving: &'a mut Serving,
+    ) -> Result<Life<'a>, Failed> {
         let spec = &shared.spec;
         let identity = Identity {
             cluster: shared.host.cluster.clone(),
@@ -82,24 +117,11 @@ impl<'a> Life<'a> {
         inbox.settle(contained);
         inbox.rewind(contained);
         shared.interrupt.clear();
-        let host = SourceHost {
-            connector: spec.connector.clone(),
-            inbox: inbox.clone(),
-            connections: shared.connections.clone(),
-            requests: shared.requests.clone(),
-            interrupt: shared.interrupt.clone(),
-            usage: shared.usage.clone(),
-        };
-        let mut instance = SourceInstance::new(&spec.plugged.plugin, host, &spec.plugged.limits)
+        let mut instance = shared
+            .instance(&serving.version)
             .await
             .map_err(|e| Failed::call("instantiate", e))?;
-        let context = Context {
-            connector: spec.connector.clone(),
-            delivery: spec.delivery,
-            role: Role::Task(shared.number),
-            tasks: shared.slots,
-        };
-        let positions = stored
+        let positions: Vec<Position> = stored
             .positions
             .into_iter()
             .map(|p| Position {
@@ -107,26 +129,30 @@ impl<'a> Life<'a> {
                 offset: p.offset,
             })
             .collect();
-        let feeds = instance
-            .open(
-                context,
-                spec.plugged.settings.clone(),
-                shared.slot.clone(),
-                positions,
-                None,
-            )
+        let all = positions
+            .iter()
+            .map(|it| (it.partition.clone(), it.clone()))
+            .collect();
+        let settings = serving.version.plugged.settings.clone();
+        let saved = serving.saved.take();
+        let feeds = open_at(shared, &mut instance, settings, positions, saved)
             .await
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         routes.extend(feeds, &spec.topics, &shared.host).await?;
         Ok(Life {
             shared,
+            serving,
             instance,
             writer,
             routes,
             task: SourceTask::new(contained),
             pendings: VecDeque::new(),
-            to_tell: BTreeMap::new(),
+            durable: Durable {
+                all,
+                to_tell: BTreeMap::new(),
+            },
+            asked: None,
             log_failure: None,
             behind: 0,
             progressed: false,
@@ -142,6 +168,11 @@ impl<'a> Life<'a> {
         loop {
             if self.shared.stop.is_cancelled() {
                 self.task.drain();
+            }
+            if let Some(command) = self.command()
+                && self.obey(command).await? == Turn::End
+            {
+                break;
             }
             match self.task.step() {
                 SourceStep::Poll => {
@@ -163,6 +194,118 @@ impl<'a> Life<'a> {
             .await
             .map_err(|e| Failed::call("close", e))?;
         Ok(end)
+    }
+
+    fn command(&mut self) -> Option<Command> {
+        // Whoever drains has no more turns to give.
+        let asked = self.asked.take();
+        let asked = asked.or_else(|| self.serving.commands.try_recv().ok());
+        asked.filter(|_| !self.shared.stop.is_cancelled())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<Turn, Failed> {
+        match command {
+            Command::Rest { rested, go } => self.rest(rested, go).await,
+            Command::Keep => {
+                self.serving.fallback = None;
+                Ok(Turn::GoOn)
+            }
+            Command::FallBack(reason) if self.serving.fallback.is_some() => {
+                Err(Failed::new("probation", Consequence::Replace, reason))
+            }
+            // It went back already.
+            Command::FallBack(_) => Ok(Turn::GoOn),
+        }
+    }
+
+    /// Comes to rest, and lets another instance go on if all goes well.
+    async fn rest(
+        &mut self,
+        rested: oneshot::Sender<Rested>,
+        go: oneshot::Receiver<Go>,
+    ) -> Result<Turn, Failed> {
+        let began = Instant::now();
+        let inbox = &self.shared.inbox;
+        let in_flight = inbox.given().saturating_sub(inbox.settled());
+        while self.task.in_flight() > 0 {
+            self.await_oldest().await;
+            if let Some(error) = self.log_failure.take() {
+                return Err(Failed::log("append", error));
+            }
+        }
+        let saved = match self.instance.save().await {
+            Ok(saved) => Some(saved),
+            // The state is a cache: opening without it must be right too.
+            Err(CallError::Failure(failure)) => {
+                let failed = Failed::call("save", CallError::Failure(failure));
+                tracing::warn!(connector = %self.shared.spec.connector, %failed, "swaps without saved state");
+                None
+            }
+            Err(dead @ CallError::Dead(_)) => return Err(Failed::call("save", dead)),
+        };
+        self.shared.interrupt.clear();
+        // Whoever asked may have given up: then nothing is sent by `go` either.
+        let _gone = rested.send(Rested { in_flight });
+        match go.await {
+            Ok(Go::Swap(successor)) => Ok(self.hand_over(*successor, saved, began).await),
+            Ok(Go::End) => Ok(Turn::End),
+            Err(_) => Ok(Turn::GoOn),
+        }
+    }
+
+    async fn hand_over(
+        &mut self,
+        successor: Successor,
+        saved: Option<Saved>,
+        began: Instant,
+    ) -> Turn {
+        let Successor {
+            version,
+            instance,
+            done,
+        } = successor;
+        let inbox = &self.shared.inbox;
+        let (given, contained) = (inbox.given(), self.task.last_done());
+        inbox.settle(contained);
+        inbox.rewind(contained);
+        match self.open_successor(&version, instance, saved.clone()).await {
+            Ok((instance, routes)) => {
+                // The old one is only dropped: what it would do in `close` is not its turn any more.
+                self.instance = instance;
+                self.routes = routes;
+                self.task = SourceTask::new(contained);
+                self.durable.to_tell.clear();
+                self.behind = 0;
+                let old = std::mem::replace(&mut self.serving.version, version);
+                self.serving.fallback = Some(Fallback::To(old, saved));
+                let _gone = done.send(Ok(began.elapsed()));
+            }
+            Err(failed) => {
+                // What the old one was given it still has.
+                inbox.rewind(given);
+                let _gone = done.send(Err(failed));
+            }
+        }
+        Turn::GoOn
+    }
+
+    async fn open_successor(
+        &mut self,
+        version: &Version,
+        mut instance: SourceInstance,
+        saved: Option<Saved>,
+    ) -> Result<(SourceInstance, Routes), Failed> {
+        let shared = self.shared;
+        let positions = self.durable.all.values().cloned().collect();
+        let settings = version.plugged.settings.clone();
+        let feeds = open_at(shared, &mut instance, settings, positions, saved)
+            .await
+            .map_err(|e| Failed::call("open", e))?;
+        let mut routes = Routes::default();
+        routes
+            .extend(feeds, &shared.spec.topics, &shared.host)
+            .await?;
+        Ok((instance, routes))
     }
 
     async fn poll_once(&mut self, retries: &mut Retries) -> Result<Option<LifeEnd>, Failed> {
@@ -189,9 +332,11 @@ impl<'a> Life<'a> {
             instance,
             task,
             pendings,
-            to_tell,
+            durable,
             log_failure,
             progressed,
+            serving,
+            asked,
             ..
         } = self;
         let mut stopping = false;
@@ -199,19 +344,26 @@ impl<'a> Life<'a> {
         let polled = loop {
             tokio::select! {
                 biased;
-                Some((asked, outcome)) = oldest(pendings) => {
-                    settle(shared, task, to_tell, log_failure, progressed, asked, outcome);
+                Some((since, outcome)) = oldest(pendings) => {
+                    settle(shared, task, durable, log_failure, progressed, since, outcome);
                     if log_failure.is_some() {
                         shared.interrupt.raise();
                     }
                 }
                 polled = &mut poll => break polled,
+                Some(command) = serving.commands.recv(), if asked.is_none() => {
+                    *asked = Some(command);
+                    shared.interrupt.raise();
+                }
                 () = shared.stop.cancelled(), if !stopping => {
                     stopping = true;
                     shared.interrupt.raise();
                 }
             }
         };
+        if !stopping && log_failure.is_none() {
+            shared.interrupt.clear();
+        }
         shared.status.metrics().poll_seconds(started.elapsed());
         polled.map_err(|e| Failed::call("poll", e))
     }
@@ -249,7 +401,7 @@ impl<'a> Life<'a> {
             polled.counts.recovered,
             polled.counts.event_time_max_ms,
         );
-        metrics.rejected(tally.rejected);
+        shared.status.rejected(tally.rejected);
         metrics.dead_letters(tally.dead_letters);
         if tally.records > 0 {
             metrics.records(tally.records);
@@ -275,7 +427,7 @@ impl<'a> Life<'a> {
 
     fn take_settled(&mut self, settled: SettledUpTo<Position>) {
         self.shared.inbox.settle(settled.done_through);
-        tell(&mut self.to_tell, settled.positions);
+        self.durable.add(settled.positions);
     }
 
     async fn await_oldest(&mut self) {
@@ -283,7 +435,7 @@ impl<'a> Life<'a> {
             shared,
             task,
             pendings,
-            to_tell,
+            durable,
             log_failure,
             behind,
             progressed,
@@ -293,7 +445,7 @@ impl<'a> Life<'a> {
             settle(
                 shared,
                 task,
-                to_tell,
+                durable,
                 log_failure,
                 progressed,
                 asked,
@@ -305,10 +457,10 @@ impl<'a> Life<'a> {
 
     /// Tells the component what is durable, so that it may release what the origin keeps.
     async fn tell_settled(&mut self) -> Result<(), Failed> {
-        if self.to_tell.is_empty() {
+        if self.durable.to_tell.is_empty() {
             return Ok(());
         }
-        let positions = self.to_tell.values().cloned().collect();
+        let positions = self.durable.to_tell.values().cloned().collect();
         match self
             .instance
             .settled(positions)
@@ -316,7 +468,7 @@ impl<'a> Life<'a> {
             .map_err(|e| Failed::call("settled", e))
         {
             Ok(()) => {
-                self.to_tell.clear();
+                self.durable.to_tell.clear();
                 Ok(())
             }
             // It is told again after the next poll; nothing depends on it having heard.
@@ -346,6 +498,26 @@ impl<'a> Life<'a> {
     }
 }
 
+/// Takes up the slot where the positions say.
+async fn open_at(
+    shared: &Shared,
+    instance: &mut SourceInstance,
+    settings: String,
+    positions: Vec<Position>,
+    saved: Option<Saved>,
+) -> Result<Vec<Feed>, CallError> {
+    let context = Context {
+        connector: shared.spec.connector.clone(),
+        delivery: shared.spec.delivery,
+        role: Role::Task(shared.number),
+        tasks: shared.slots,
+    };
+    let slot = shared.slot.clone();
+    instance
+        .open(context, settings, slot, positions, saved)
+        .await
+}
+
 /// The outcome of the oldest append; stays pending while there is none.
 async fn oldest(
     pendings: &mut VecDeque<(Instant, Pending)>,
@@ -360,7 +532,7 @@ async fn oldest(
 fn settle(
     shared: &Shared,
     task: &mut SourceTask<Position>,
-    to_tell: &mut BTreeMap<String, Position>,
+    durable: &mut Durable,
     log_failure: &mut Option<LogError>,
     progressed: &mut bool,
     asked: Instant,
@@ -374,18 +546,13 @@ fn settle(
                 if let Some(waited) = shared.inbox.settle(settled.done_through) {
                     shared.status.metrics().settle_seconds(waited);
                 }
-                tell(to_tell, settled.positions);
+                durable.add(settled.positions);
             }
         }
         // The first failure names the cause; those after it only follow from it.
         Err(error) if log_failure.is_none() => *log_failure = Some(error),
         Err(_) => {}
     }
-}
-
-fn tell(to_tell: &mut BTreeMap<String, Position>, positions: Vec<Position>) {
-    let newer = positions.into_iter().map(|it| (it.partition.clone(), it));
-    to_tell.extend(newer);
 }
 
 fn now_ms() -> i64 {

@@ -2,8 +2,10 @@
 
 mod append;
 mod feeds;
+mod fleet;
 mod life;
 mod slot;
+mod turn;
 
 use crate::failures::Failed;
 use crate::host::Host;
@@ -14,23 +16,23 @@ use jackfield_core::{Next, after};
 use jackfield_plugin::{
     Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance, Usage,
 };
-use slot::{Shared, SlotEnd};
+use crate::swap::{Desk, Pace, Version};
+use fleet::{Served, Standing};
 use std::sync::Arc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 /// The inbox of a planning instance: enough for a list of all an exchange's symbols.
 const PLAN_INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Runs a source connector until `stop`, or until it gives up.
-pub async fn run(
+pub(crate) async fn run(
     spec: Arc<SourceSpec>,
     host: Host,
     status: Arc<Status>,
+    desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> Exit {
-    let exit = match supervise(&spec, &host, &status, &stop).await {
+    let exit = match supervise(&spec, &host, &status, &desk, &stop).await {
         Ok(()) => Exit::Drained,
         Err(failed) => Exit::Failed {
             trace: failed.to_string(),
@@ -49,28 +51,34 @@ async fn supervise(
     spec: &Arc<SourceSpec>,
     host: &Host,
     status: &Arc<Status>,
+    desk: &Desk,
     stop: &CancellationToken,
 ) -> Result<(), Failed> {
-    check_delivery(spec).await?;
+    let version = fleet::first(spec, desk).await?;
+    // Whoever runs the connector has its orders; it is run once at a time.
+    let mut orders = desk.orders.lock().await;
+    let mut standing = Standing {
+        desk,
+        orders: &mut orders,
+        version,
+        trial: None,
+        pace: Pace::default(),
+    };
     loop {
-        let slots = plan_patiently(spec, host, status, stop).await?;
+        let slots = plan_patiently(spec, &standing.version, host, status, stop).await?;
         if stop.is_cancelled() {
             return Ok(());
         }
-        match serve(spec, host, status, stop, slots).await? {
+        match fleet::serve(spec, host, status, stop, &mut standing, &slots).await? {
             Served::Replan => continue,
             Served::Done => return Ok(()),
         }
     }
 }
 
-async fn check_delivery(spec: &SourceSpec) -> Result<(), Failed> {
-    let description = spec
-        .plugged
-        .plugin
-        .describe(&spec.plugged.limits)
-        .await
-        .map_err(|e| Failed::call("describe", e))?;
+/// Whether a version delivers what the pipeline asks for.
+fn stand(spec: &SourceSpec, version: &Version) -> Result<(), Failed> {
+    let description = &version.description;
     match (spec.delivery, description.delivery) {
         (Delivery::ExactlyOnce, Delivery::AtLeastOnce) => Err(Failed::for_good(
             "describe",
@@ -86,13 +94,14 @@ async fn check_delivery(spec: &SourceSpec) -> Result<(), Failed> {
 
 async fn plan_patiently(
     spec: &SourceSpec,
+    version: &Version,
     host: &Host,
     status: &Status,
     stop: &CancellationToken,
 ) -> Result<Vec<Slot>, Failed> {
     let mut retries = Retries::new(spec.patience, host.clock);
     loop {
-        let failed = match plan(spec).await {
+        let failed = match plan(spec, version).await {
             Ok(slots) => return Ok(slots),
             Err(failed) if after::source(failed.consequence) == Next::Fail => return Err(failed),
             Err(failed) => failed,
@@ -111,7 +120,7 @@ async fn plan_patiently(
 }
 
 /// Plans on an instance of its own, with an inbox that is dropped afterwards.
-async fn plan(spec: &SourceSpec) -> Result<Vec<Slot>, Failed> {
+async fn plan(spec: &SourceSpec, version: &Version) -> Result<Vec<Slot>, Failed> {
     let inbox = Inbox::new(PLAN_INBOX_BYTES_MAX);
     let usage = Arc::new(Usage::default());
     let connections = Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone());
@@ -125,11 +134,12 @@ async fn plan(spec: &SourceSpec) -> Result<Vec<Slot>, Failed> {
         usage,
     };
     let planned = async {
-        let mut instance = SourceInstance::new(&spec.plugged.plugin, host, &spec.plugged.limits)
+        let plugged = &version.plugged;
+        let mut instance = SourceInstance::new(&plugged.plugin, host, &plugged.limits)
             .await
             .map_err(|e| Failed::call("instantiate", e))?;
         instance
-            .plan(spec.plugged.settings.clone(), spec.slots_max)
+            .plan(plugged.settings.clone(), spec.slots_max)
             .await
             .map_err(|e| Failed::call("plan", e))
     }
@@ -145,60 +155,4 @@ async fn plan(spec: &SourceSpec) -> Result<Vec<Slot>, Failed> {
         ));
     }
     Ok(slots)
-}
-
-enum Served {
-    Replan,
-    Done,
-}
-
-/// Runs all slots; the first that gives up, or asks for a new plan, ends the others too.
-async fn serve(
-    spec: &Arc<SourceSpec>,
-    host: &Host,
-    status: &Arc<Status>,
-    stop: &CancellationToken,
-    slots: Vec<Slot>,
-) -> Result<Served, Failed> {
-    let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-    let stop_slots = stop.child_token();
-    let mut tasks = JoinSet::new();
-    for (number, slot) in (0u32..).zip(slots) {
-        let span = tracing::info_span!("slot", connector = %spec.connector, slot = %slot.id);
-        let shared = Shared::new(
-            spec,
-            host,
-            slot,
-            (number, count),
-            status,
-            stop_slots.clone(),
-        );
-        tasks.spawn(slot::run(shared).instrument(span));
-    }
-    let mut served = Ok(Served::Done);
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok(SlotEnd::Drained | SlotEnd::Ended) => {}
-            Ok(SlotEnd::Replan) => {
-                stop_slots.cancel();
-                if served.is_ok() {
-                    served = Ok(Served::Replan);
-                }
-            }
-            Ok(SlotEnd::Failed(failed)) => {
-                stop_slots.cancel();
-                if served.is_ok() {
-                    served = Err(failed);
-                }
-            }
-            Err(panic) => {
-                stop_slots.cancel();
-                served = Err(Failed::for_good(
-                    "slot",
-                    format!("a slot's task panicked: {panic}"),
-                ));
-            }
-        }
-    }
-    served
 }

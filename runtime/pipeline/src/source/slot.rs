@@ -1,6 +1,7 @@
 //! One slot of a source: its inbox and connections outlive the instances that serve it.
 
 use super::life::{Life, LifeEnd};
+use super::turn::{Command, Fallback};
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::meter::Meter;
@@ -8,9 +9,14 @@ use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Backlog, State, Status};
 use jackfield_core::{Next, after};
-use jackfield_plugin::{Connections, Inbox, Interrupt, Requests, Slot, Usage};
+use crate::swap::Version;
+use jackfield_plugin::{
+    CallError, Connections, Inbox, Interrupt, Requests, Saved, Slot, SourceHost, SourceInstance,
+    Usage,
+};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +53,43 @@ pub(crate) enum SlotEnd {
     Replan,
     /// It gave up.
     Failed(Failed),
+    /// Its new version failed on probation, and the old one splits the work in another way.
+    Worse(Failed),
+}
+
+/// What serves a slot, over its lives.
+pub(crate) struct Serving {
+    /// What runs.
+    pub(crate) version: Arc<Version>,
+    /// For the next life's instance: what an earlier one of its version saved.
+    pub(crate) saved: Option<Saved>,
+    /// While `version` is on probation.
+    pub(crate) fallback: Option<Fallback>,
+    /// From the supervisor.
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// To the supervisor: it went back, and why.
+    pub(crate) went_back: mpsc::Sender<String>,
+}
+
+impl Serving {
+    /// Between two lives there is nothing to bring to rest, but the verdict on a version counts.
+    fn obey_between_lives(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                // Whoever waits for it is told by its end.
+                Command::Rest { .. } => {}
+                Command::Keep => self.fallback = None,
+                Command::FallBack(_) => match self.fallback.take() {
+                    Some(Fallback::To(version, saved)) => {
+                        self.version = version;
+                        self.saved = saved;
+                    }
+                    // All slots are about to end.
+                    Some(Fallback::Replan) | None => {}
+                },
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -76,6 +119,19 @@ impl Shared {
         }
     }
 
+    /// An instance of a version that is given what is this slot's.
+    pub(crate) async fn instance(&self, version: &Version) -> Result<SourceInstance, CallError> {
+        let host = SourceHost {
+            connector: self.spec.connector.clone(),
+            inbox: self.inbox.clone(),
+            connections: self.connections.clone(),
+            requests: self.requests.clone(),
+            interrupt: self.interrupt.clone(),
+            usage: self.usage.clone(),
+        };
+        SourceInstance::new(&version.plugged.plugin, host, &version.plugged.limits).await
+    }
+
     /// Publishes how much is taken and not durable, or asked for and not there yet.
     pub(crate) fn count_open(&self, appends: usize, behind: u64) {
         let events = self.inbox.last().saturating_sub(self.inbox.settled());
@@ -98,10 +154,10 @@ impl Shared {
 
 /// Serves the slot, one life after another, until it drains, ends or gives up. Then its
 /// connections are closed and its inbox is dropped: positions decide where the next one goes on.
-pub(crate) async fn run(shared: Shared) -> SlotEnd {
+pub(crate) async fn run(shared: Arc<Shared>, mut serving: Serving) -> SlotEnd {
     let mut meter = Meter::new(&shared.usage, shared.status.metrics());
     let end = tokio::select! {
-        end = lives(&shared) => end,
+        end = lives(&shared, &mut serving) => end,
         never = meter.run() => match never {},
     };
     shared.connections.close_all().await;
@@ -111,11 +167,12 @@ pub(crate) async fn run(shared: Shared) -> SlotEnd {
     end
 }
 
-async fn lives(shared: &Shared) -> SlotEnd {
+async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
     let mut retries = Retries::new(shared.spec.patience, shared.host.clock);
     loop {
+        serving.obey_between_lives();
         let born = Instant::now();
-        let failed = match Life::open(shared).await {
+        let failed = match Life::open(shared, serving).await {
             Ok(mut life) => match life.run(&mut retries).await {
                 Ok(LifeEnd::Drained) => return SlotEnd::Drained,
                 Ok(LifeEnd::Ended) => return SlotEnd::Ended,
@@ -131,6 +188,21 @@ async fn lives(shared: &Shared) -> SlotEnd {
             Err(failed) => failed,
         };
         shared.status.metrics().error(failed.consequence);
+        if failed.component && !shared.stop.is_cancelled() {
+            match serving.fallback.take() {
+                Some(Fallback::To(version, saved)) => {
+                    serving.version = version;
+                    serving.saved = saved;
+                    // There is room for what each slot can say once.
+                    if let Err(unsaid) = serving.went_back.try_send(failed.to_string()) {
+                        tracing::warn!(connector = %shared.spec.connector, %unsaid, "nobody was told that a slot went back");
+                    }
+                    continue;
+                }
+                Some(Fallback::Replan) => return SlotEnd::Worse(failed),
+                None => {}
+            }
+        }
         if after::source(failed.consequence) == Next::Fail || shared.stop.is_cancelled() {
             return SlotEnd::Failed(failed);
         }

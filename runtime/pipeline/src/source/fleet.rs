@@ -1,0 +1,401 @@
+//! All slots of a source at work, and how they change to another version together.
+
+use super::slot::{self, Serving, Shared, SlotEnd};
+use super::turn::{Command, Fallback, Go, Rested, Successor};
+use super::{plan, stand};
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::spec::SourceSpec;
+use crate::status::Status;
+use crate::swap::{
+    Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapReport, Version, prepare,
+};
+use jackfield_plugin::{Slot, World};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// Commands that may wait for a slot: a turn, and the end of its probation.
+const COMMANDS_MAX: usize = 4;
+/// Longest wait for all slots to come to rest: what they took must become durable, and a log that
+/// takes longer is down. Until then the running version only waits.
+const REST_WITHIN: Duration = Duration::from_secs(10);
+/// How often what was done is looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How the slots of one plan ended.
+pub(super) enum Served {
+    /// Drained, or ended for good.
+    Done,
+    /// Another plan is to be made.
+    Replan,
+}
+
+/// A new version whose slots can still go back.
+pub(super) struct Trial {
+    number: u64,
+    from: Arc<Version>,
+    to: Arc<Version>,
+    probation: Probation,
+    /// The two split the work in different ways, so the slots can't go back one by one.
+    replanned: bool,
+}
+
+/// What a source's supervisor keeps from plan to plan.
+pub(super) struct Standing<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) orders: &'a mut mpsc::Receiver<Order>,
+    pub(super) version: Arc<Version>,
+    pub(super) trial: Option<Trial>,
+    pub(super) pace: Pace,
+}
+
+struct Crew {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+}
+
+struct Fleet<'a, 'b> {
+    spec: &'a Arc<SourceSpec>,
+    host: &'a Host,
+    status: &'a Arc<Status>,
+    stop: &'a CancellationToken,
+    standing: &'a mut Standing<'b>,
+    slots: &'a [Slot],
+    crews: Vec<Crew>,
+    stop_slots: CancellationToken,
+    /// All slots end, since the work will be split in another way.
+    replanning: bool,
+}
+
+/// Runs all slots; the first that gives up, or asks for a new plan, ends the others too.
+pub(super) async fn serve(
+    spec: &Arc<SourceSpec>,
+    host: &Host,
+    status: &Arc<Status>,
+    stop: &CancellationToken,
+    standing: &mut Standing<'_>,
+    slots: &[Slot],
+) -> Result<Served, Failed> {
+    let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    let (went_back, gone_back) = mpsc::channel(slots.len().max(1));
+    let mut fleet = Fleet {
+        spec,
+        host,
+        status,
+        stop,
+        slots,
+        crews: Vec::with_capacity(slots.len()),
+        stop_slots: stop.child_token(),
+        replanning: false,
+        standing,
+    };
+    let mut tasks = JoinSet::new();
+    for (number, slot) in (0u32..).zip(slots.iter().cloned()) {
+        let span = tracing::info_span!("slot", connector = %spec.connector, slot = %slot.id);
+        let stop = fleet.stop_slots.clone();
+        let shared = Shared::new(spec, host, slot, (number, count), status, stop);
+        let shared = Arc::new(shared);
+        let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+        let serving = Serving {
+            version: Arc::clone(&fleet.standing.version),
+            saved: None,
+            fallback: fleet.standing.trial.as_ref().map(|_| Fallback::Replan),
+            commands: asked,
+            went_back: went_back.clone(),
+        };
+        tasks.spawn(slot::run(Arc::clone(&shared), serving).instrument(span));
+        fleet.crews.push(Crew { shared, commands });
+    }
+    drop(went_back);
+    fleet.watch(tasks, gone_back).await
+}
+
+impl Fleet<'_, '_> {
+    async fn watch(
+        &mut self,
+        mut tasks: JoinSet<SlotEnd>,
+        mut gone_back: mpsc::Receiver<String>,
+    ) -> Result<Served, Failed> {
+        let mut served = Ok(Served::Done);
+        let mut sample = tokio::time::interval(SAMPLE_EVERY);
+        sample.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                joined = tasks.join_next() => match joined {
+                    Some(joined) => self.note(joined, &mut served),
+                    None => break,
+                },
+                Some(reason) = gone_back.recv() => self.roll_back(&reason, true).await,
+                Some(order) = self.standing.orders.recv() => self.obey(order).await,
+                _ = sample.tick() => self.judge().await,
+            }
+        }
+        if self.replanning && matches!(served, Ok(Served::Done)) && !self.stop.is_cancelled() {
+            return Ok(Served::Replan);
+        }
+        served
+    }
+
+    fn note(
+        &mut self,
+        joined: Result<SlotEnd, tokio::task::JoinError>,
+        served: &mut Result<Served, Failed>,
+    ) {
+        let failed = match joined {
+            Ok(SlotEnd::Drained | SlotEnd::Ended) => return,
+            Ok(SlotEnd::Replan) => {
+                self.stop_slots.cancel();
+                if served.is_ok() {
+                    *served = Ok(Served::Replan);
+                }
+                return;
+            }
+            Ok(SlotEnd::Worse(failed)) => {
+                self.stop_slots.cancel();
+                self.replanning = true;
+                self.take_back(&failed.to_string());
+                return;
+            }
+            Ok(SlotEnd::Failed(failed)) => failed,
+            Err(panic) => Failed::for_good("slot", format!("a slot's task panicked: {panic}")),
+        };
+        self.stop_slots.cancel();
+        if served.is_ok() {
+            *served = Err(failed);
+        }
+    }
+
+    /// Looks at what was done: the new version stays, or goes.
+    async fn judge(&mut self) {
+        let (now, work) = (self.host.clock.now(), self.status.work());
+        self.standing.pace.sample(now, work);
+        let Some(trial) = &self.standing.trial else {
+            return;
+        };
+        let over = now >= trial.probation.until();
+        let why = if over {
+            trial.probation.verdict(work)
+        } else {
+            trial.probation.worse(work)
+        };
+        match why {
+            Some(why) => self.roll_back(&why, false).await,
+            None if over => {
+                let number = trial.number;
+                self.standing.trial = None;
+                for crew in &self.crews {
+                    // A slot that ended has nothing to keep.
+                    let _ended = crew.commands.send(Command::Keep).await;
+                }
+                self.standing.desk.keep(number);
+            }
+            None => {}
+        }
+    }
+
+    /// The old version takes over again. `already`: one slot did so by itself.
+    async fn roll_back(&mut self, reason: &str, already: bool) {
+        let replanned = self.standing.trial.as_ref().is_some_and(|it| it.replanned);
+        if !self.take_back(reason) {
+            return;
+        }
+        if already {
+            tracing::debug!(connector = %self.spec.connector, "a slot went back by itself");
+        }
+        for crew in &self.crews {
+            // A slot that ended has nothing to go back from.
+            let _ended = crew
+                .commands
+                .send(Command::FallBack(reason.to_owned()))
+                .await;
+        }
+        if replanned {
+            self.replanning = true;
+            self.stop_slots.cancel();
+        }
+    }
+
+    /// Writes down that the new version is no good; false when none is on probation.
+    fn take_back(&mut self, reason: &str) -> bool {
+        let Some(trial) = self.standing.trial.take() else {
+            return false;
+        };
+        self.standing.version = Arc::clone(&trial.from);
+        self.standing
+            .desk
+            .roll_back(trial.number, &trial.from, &trial.to, reason);
+        true
+    }
+
+    async fn obey(&mut self, order: Order) {
+        let Order { to, options, reply } = order;
+        if reply.is_closed() {
+            return;
+        }
+        let answer = self.swap(to, options).await;
+        if let Err(refused) = &answer {
+            tracing::warn!(connector = %self.spec.connector, %refused, "swap refused");
+        }
+        if reply.send(answer).is_err() {
+            tracing::debug!(connector = %self.spec.connector, "nobody waits for the swap any more");
+        }
+    }
+
+    async fn swap(
+        &mut self,
+        to: Arc<Version>,
+        options: crate::swap::SwapOptions,
+    ) -> Result<SwapReport, Refused> {
+        if self.standing.trial.is_some() {
+            return Err(Refused::Busy("on probation"));
+        }
+        if self.replanning || self.stop_slots.is_cancelled() {
+            return Err(Refused::NotRunning(self.spec.connector.clone()));
+        }
+        let from = Arc::clone(&self.standing.version);
+        let given = Given {
+            world: World::Source,
+            delivery: self.spec.delivery,
+            websocket: !self.spec.websocket.is_empty(),
+            http: !self.spec.http.is_empty(),
+            lake: false,
+        };
+        prepare(given, &from, &to).await?;
+        let fails = |failed: Failed| Refused::Fails(failed.to_string());
+        let slots = plan(self.spec, &to).await.map_err(fails)?;
+        let mut instances = Vec::with_capacity(self.crews.len());
+        let replanned = slots != self.slots;
+        if !replanned {
+            for crew in &self.crews {
+                let made = crew.shared.instance(&to).await;
+                instances.push(made.map_err(|e| fails(Failed::call("instantiate", e)))?);
+            }
+        }
+        let desk = self.standing.desk;
+        if options.dry_run {
+            return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
+        }
+        let (rested, goes) = self.bring_to_rest().await?;
+        let began = Instant::now();
+        let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
+        report.in_flight = rested.iter().map(|it| it.in_flight).sum();
+        let pause = if replanned {
+            for go in goes {
+                // A slot that ended meanwhile is at its end already.
+                let _ended = go.send(Go::End);
+            }
+            self.replanning = true;
+            began.elapsed()
+        } else {
+            self.hand_over(&to, instances, goes).await?
+        };
+        report.pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        let now = self.host.clock.now();
+        let work = self.status.work();
+        let probation = Probation::begin(now, options.probation, work, &self.standing.pace);
+        desk.cut_over(&report, &to);
+        self.standing.version = Arc::clone(&to);
+        self.standing.trial = Some(Trial {
+            number: report.number,
+            from,
+            to,
+            probation,
+            replanned,
+        });
+        Ok(report)
+    }
+
+    /// Brings all slots to rest; they go on as they were when this fails.
+    async fn bring_to_rest(&self) -> Result<(Vec<Rested>, Vec<oneshot::Sender<Go>>), Refused> {
+        let mut goes = Vec::with_capacity(self.crews.len());
+        let mut resting = Vec::with_capacity(self.crews.len());
+        for crew in &self.crews {
+            let (rested, at_rest) = oneshot::channel();
+            let (go, gone) = oneshot::channel();
+            let command = Command::Rest { rested, go: gone };
+            crew.commands.try_send(command).map_err(|_| {
+                Refused::NotAtRest {
+                    within: Duration::ZERO,
+                    reason: "a slot has ended, or still has to obey earlier commands".to_owned(),
+                }
+            })?;
+            goes.push(go);
+            resting.push(at_rest);
+        }
+        let all = async {
+            let mut rested = Vec::with_capacity(resting.len());
+            for at_rest in resting {
+                rested.push(at_rest.await.ok()?);
+            }
+            Some(rested)
+        };
+        let not_at_rest = |reason: &str| Refused::NotAtRest {
+            within: REST_WITHIN,
+            reason: reason.to_owned(),
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Refused::NotRunning(self.spec.connector.clone())),
+            all = tokio::time::timeout(REST_WITHIN, all) => match all {
+                Ok(Some(rested)) => Ok((rested, goes)),
+                Ok(None) => Err(not_at_rest("a slot failed meanwhile")),
+                Err(_) => Err(not_at_rest("what it took does not become durable: is the log up?")),
+            },
+        }
+    }
+
+    /// Lets the new instances go on. Gives the longest pause of a slot.
+    async fn hand_over(
+        &self,
+        to: &Arc<Version>,
+        instances: Vec<jackfield_plugin::SourceInstance>,
+        goes: Vec<oneshot::Sender<Go>>,
+    ) -> Result<Duration, Refused> {
+        let mut outcomes = Vec::with_capacity(goes.len());
+        for (go, instance) in goes.into_iter().zip(instances) {
+            let (done, outcome) = oneshot::channel();
+            let successor = Successor {
+                version: Arc::clone(to),
+                instance,
+                done,
+            };
+            // A slot that ended meanwhile drops it, which is told below.
+            let _ended = go.send(Go::Swap(Box::new(successor)));
+            outcomes.push(outcome);
+        }
+        let mut longest = Duration::ZERO;
+        let mut failure = None;
+        for outcome in outcomes {
+            match outcome.await {
+                Ok(Ok(pause)) => longest = longest.max(pause),
+                Ok(Err(failed)) => failure = Some(failed.to_string()),
+                Err(_) => failure = Some("a slot ended meanwhile".to_owned()),
+            }
+        }
+        let Some(failure) = failure else {
+            return Ok(longest);
+        };
+        for crew in &self.crews {
+            let back = Command::FallBack(failure.clone());
+            // A slot that ended has nothing to go back from.
+            let _ended = crew.commands.send(back).await;
+        }
+        Err(Refused::Fails(failure))
+    }
+}
+
+/// The version that a source begins with.
+pub(super) async fn first(spec: &SourceSpec, desk: &Desk) -> Result<Arc<Version>, Failed> {
+    let version = match desk.current() {
+        Some(version) => version,
+        None => Arc::new(Version::of(spec.plugged.clone()).await?),
+    };
+    stand(spec, &version)?;
+    desk.runs(&version);
+    Ok(version)
+}

@@ -1,0 +1,243 @@
+//! Where swaps of one connector are ordered, and what became of them.
+
+use super::{Outcome, Refused, SwapReport, Version, VersionName};
+use crate::status::{State, Status};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
+
+/// Orders that may wait: a second one is told that the first is being made.
+const ORDERS_MAX: usize = 4;
+/// Reports that are kept.
+const HISTORY_MAX: usize = 32;
+/// Versions that were taken back and are remembered; the oldest is forgotten first.
+const BAD_MAX: usize = 64;
+/// Longest wait for a connector to answer an order: longer than the parts of a swap may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How a swap is to be made.
+#[derive(Debug, Clone)]
+pub struct SwapOptions {
+    /// How long the old version stays ready to take over again.
+    pub probation: Duration,
+    /// Only prepare, and say what would happen.
+    pub dry_run: bool,
+    /// Who asks, for the report.
+    pub by: String,
+}
+
+/// A swap to make.
+pub(crate) struct Order {
+    pub(crate) to: Arc<Version>,
+    pub(crate) options: SwapOptions,
+    pub(crate) reply: oneshot::Sender<Result<SwapReport, Refused>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    current: Option<Arc<Version>>,
+    history: VecDeque<SwapReport>,
+    swaps: u64,
+    /// By digest and settings: why.
+    bad: VecDeque<((String, String), String)>,
+}
+
+/// One connector's desk: it outlives the connector's lives.
+pub(crate) struct Desk {
+    connector: String,
+    status: Arc<Status>,
+    sender: mpsc::Sender<Order>,
+    /// Taken by whoever runs the connector now.
+    pub(crate) orders: tokio::sync::Mutex<mpsc::Receiver<Order>>,
+    kept: Mutex<Kept>,
+}
+
+impl Desk {
+    pub(crate) fn new(status: &Arc<Status>) -> Arc<Self> {
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+        Arc::new(Self {
+            connector: status.connector().to_owned(),
+            status: Arc::clone(status),
+            sender,
+            orders: tokio::sync::Mutex::new(orders),
+            kept: Mutex::default(),
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Every change below leaves the lists consistent, also in a panic.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version that is to run, if it is not the file's.
+    pub(crate) fn current(&self) -> Option<Arc<Version>> {
+        self.kept().current.clone()
+    }
+
+    /// What runs from now on.
+    pub(crate) fn runs(&self, version: &Arc<Version>) {
+        self.kept().current = Some(Arc::clone(version));
+    }
+
+    /// Why this version was taken back, if it was.
+    pub(crate) fn known_bad(&self, version: &Version) -> Option<String> {
+        let (digest, settings) = version.fingerprint();
+        let kept = self.kept();
+        let known = kept
+            .bad
+            .iter()
+            .find(|((d, s), _)| d == digest && s == settings);
+        known.map(|(_, why)| why.clone())
+    }
+
+    /// A swap as it would be, or as it was cut over.
+    pub(crate) fn report(
+        &self,
+        from: &Version,
+        to: &Version,
+        by: &str,
+        outcome: Outcome,
+    ) -> SwapReport {
+        SwapReport {
+            number: self.kept().swaps + 1,
+            connector: self.connector.clone(),
+            from: from.name(),
+            to: to.name(),
+            by: by.to_owned(),
+            at_ms: now_ms(),
+            pause_us: 0,
+            in_flight: 0,
+            outcome,
+        }
+    }
+
+    /// The swap was cut over.
+    pub(crate) fn cut_over(&self, report: &SwapReport, to: &Arc<Version>) {
+        tracing::info!(
+            connector = %report.connector, from = %report.from, to = %report.to, by = %report.by,
+            pause_us = report.pause_us, in_flight = report.in_flight, "swapped: on probation"
+        );
+        let mut kept = self.kept();
+        kept.swaps = report.number;
+        kept.current = Some(Arc::clone(to));
+        if kept.history.len() == HISTORY_MAX {
+            kept.history.pop_front();
+        }
+        kept.history.push_back(report.clone());
+    }
+
+    /// The new version stays.
+    pub(crate) fn keep(&self, number: u64) {
+        tracing::info!(connector = %self.connector, swap = number, "the new version stays");
+        self.close(number, Outcome::Kept);
+    }
+
+    /// The old version runs again; the new one is remembered.
+    pub(crate) fn roll_back(&self, number: u64, from: &Arc<Version>, to: &Version, reason: &str) {
+        tracing::error!(connector = %self.connector, swap = number, back_to = %from.name(), %reason, "swap rolled back");
+        let outcome = Outcome::RolledBack {
+            reason: reason.to_owned(),
+        };
+        self.close(number, outcome);
+        let (digest, settings) = to.fingerprint();
+        let mut kept = self.kept();
+        kept.current = Some(Arc::clone(from));
+        if kept.bad.len() == BAD_MAX {
+            kept.bad.pop_front();
+        }
+        kept.bad
+            .push_back(((digest.to_owned(), settings.to_owned()), reason.to_owned()));
+    }
+
+    fn close(&self, number: u64, outcome: Outcome) {
+        let mut kept = self.kept();
+        if let Some(report) = kept.history.iter_mut().find(|it| it.number == number) {
+            report.outcome = outcome;
+        }
+    }
+}
+
+/// Orders swaps of the connectors of a process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Controls {
+    desks: Arc<BTreeMap<String, Arc<Desk>>>,
+}
+
+impl Controls {
+    pub(crate) fn new(desks: BTreeMap<String, Arc<Desk>>) -> Self {
+        Self {
+            desks: Arc::new(desks),
+        }
+    }
+
+    fn desk(&self, connector: &str) -> Result<&Desk, Refused> {
+        let desk = self.desks.get(connector).map(Arc::as_ref);
+        desk.ok_or_else(|| Refused::Unknown(connector.to_owned()))
+    }
+
+    /// Changes a connector. Returns when the new version runs on probation, or, where it is a dry
+    /// run, when all is checked.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn swap(
+        &self,
+        connector: &str,
+        to: Version,
+        options: SwapOptions,
+    ) -> Result<SwapReport, Refused> {
+        let desk = self.desk(connector)?;
+        match desk.status.report().state {
+            State::Failed { .. } | State::Stopped => {
+                return Err(Refused::NotRunning(connector.to_owned()));
+            }
+            State::Unassigned | State::Running | State::Restarting { .. } => {}
+        }
+        if let Some(why) = desk.known_bad(&to) {
+            return Err(Refused::KnownBad(why));
+        }
+        let (reply, answer) = oneshot::channel();
+        let order = Order {
+            to: Arc::new(to),
+            options,
+            reply,
+        };
+        desk.sender.try_send(order).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => Refused::Busy("being made"),
+            mpsc::error::TrySendError::Closed(_) => Refused::NotRunning(connector.to_owned()),
+        })?;
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(Ok(answer)) => answer,
+            // Whoever ran it has ended, and the order with it.
+            Ok(Err(_)) => Err(Refused::NotRunning(connector.to_owned())),
+            Err(_) => Err(Refused::NotAtRest {
+                within: ANSWER_WITHIN,
+                reason: "it is busy starting or restarting".to_owned(),
+            }),
+        }
+    }
+
+    /// The swaps of a connector since the process started, the oldest first; the last few only.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    pub fn history(&self, connector: &str) -> Result<Vec<SwapReport>, Refused> {
+        Ok(self.desk(connector)?.kept().history.iter().cloned().collect())
+    }
+
+    /// The version of a connector that runs, once it has begun.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    pub fn running(&self, connector: &str) -> Result<Option<VersionName>, Refused> {
+        Ok(self.desk(connector)?.current().map(|it| it.name()))
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,119 @@
+//! Everything that can be said against a new version without touching the running one.
+
+use super::{Refused, Version};
+use jackfield_plugin::{Delivery, Severity, World};
+
+/// What the connector that is to change is given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given {
+    /// Which end it is.
+    pub(crate) world: World,
+    /// What its pipeline asks for.
+    pub(crate) delivery: Delivery,
+    /// Whether it may open any connection.
+    pub(crate) websocket: bool,
+    /// Whether it may make any request.
+    pub(crate) http: bool,
+    /// Whether it has a lake.
+    pub(crate) lake: bool,
+}
+
+/// Compares the two, and asks the new one about its settings.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(crate) async fn prepare(given: Given, running: &Version, to: &Version) -> Result<(), Refused> {
+    if to.is(running) {
+        return Err(Refused::Same);
+    }
+    let found = to.plugged.plugin.world();
+    if found != given.world {
+        return Err(Refused::WrongWorld {
+            wanted: word(given.world),
+            found: word(found),
+        });
+    }
+    match (given.delivery, to.description.delivery) {
+        (Delivery::ExactlyOnce, Delivery::AtLeastOnce) => return Err(Refused::WeakerDelivery),
+        (Delivery::AtLeastOnce | Delivery::ExactlyOnce, Delivery::ExactlyOnce)
+        | (Delivery::AtLeastOnce, Delivery::AtLeastOnce) => {}
+    }
+    versions(running, to)?;
+    grants(given, running, to)?;
+    settings(to).await
+}
+
+fn versions(running: &Version, to: &Version) -> Result<(), Refused> {
+    let (old, new) = (&running.description, &to.description);
+    readable(
+        "saved state",
+        old.saved_version,
+        (new.saved_version_min, new.saved_version),
+    )?;
+    readable(
+        "staged pieces",
+        old.staged_version,
+        (new.staged_version_min, new.staged_version),
+    )
+}
+
+fn readable(what: &'static str, written: u32, (from, to): (u32, u32)) -> Result<(), Refused> {
+    if (from..=to).contains(&written) {
+        return Ok(());
+    }
+    Err(Refused::StateVersion {
+        what,
+        reads_from: from,
+        reads_to: to,
+        written,
+    })
+}
+
+/// An import that is new must be granted: a capability that nothing was granted of would be denied
+/// in the middle of the work.
+fn grants(given: Given, running: &Version, to: &Version) -> Result<(), Refused> {
+    let (old, new) = (
+        running.plugged.plugin.imports(),
+        to.plugged.plugin.imports(),
+    );
+    let wanting = [
+        ("websocket", "websocket", given.websocket),
+        ("requests", "http", given.http),
+        ("http", "http", given.http),
+        ("store", "lake", given.lake),
+        ("catalog", "lake", given.lake),
+    ];
+    for (import, grant, granted) in wanting {
+        let reaches = |imports: &[String]| imports.iter().any(|it| it == import);
+        if reaches(&new) && !reaches(&old) && !granted {
+            return Err(Refused::Grant(grant));
+        }
+    }
+    Ok(())
+}
+
+async fn settings(to: &Version) -> Result<(), Refused> {
+    let plugged = &to.plugged;
+    let findings = plugged
+        .plugin
+        .check(&plugged.settings, &plugged.limits)
+        .await
+        .map_err(|error| Refused::Fails(format!("check: {error}")))?;
+    let errors: Vec<String> = findings
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{}: {}", finding.path, finding.message))
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Refused::Settings(errors.join("; ")))
+}
+
+fn word(world: World) -> &'static str {
+    match world {
+        World::Source => "source",
+        World::Sink => "sink",
+        World::Transform => "transform",
+    }
+}
