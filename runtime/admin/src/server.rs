@@ -1,14 +1,18 @@
 //! The server's thread.
 
 use crate::connections::Connections;
+use crate::connectors;
+use crate::guard::{self, Guard};
 use crate::health::{ConnectorState, Health};
 use crate::metrics::Metrics;
+use crate::operator::Operator;
 use axum::Router;
 use axum::routing::get;
 use jackfield_telemetry::Telemetry;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +22,22 @@ const BLOCKING_THREADS: usize = 2;
 /// Answers that are on their way when the server stops have so long to arrive.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
-/// Where to listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where to listen, and to whom.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// Address and port; port 0 takes a free one. Nothing here asks who is there: anything but
-    /// loopback shows metrics and states to whoever can reach it.
+    /// Address and port; port 0 takes a free one. For health and metrics nobody is asked who is
+    /// there: anything but loopback shows them to whoever can reach it.
     pub listen: SocketAddr,
+    /// The bearer token of those who may see and change connectors.
+    pub token: String,
+}
+
+impl fmt::Debug for AdminConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminConfig")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The server can't start.
@@ -59,6 +73,7 @@ impl AdminServer {
         config: AdminConfig,
         telemetry: Telemetry,
         states: impl Fn() -> Vec<ConnectorState> + Send + Sync + 'static,
+        operator: Arc<dyn Operator>,
     ) -> Result<Self, AdminError> {
         let listen = |source| AdminError::Listen {
             address: config.listen,
@@ -73,7 +88,10 @@ impl AdminServer {
             .thread_name("admin-blocking")
             .build()
             .map_err(AdminError::Start)?;
-        let app = app(Metrics::new(telemetry), Health::new(states));
+        let guarded = connectors::routes(operator).route_layer(
+            axum::middleware::from_fn_with_state(Guard::new(&config.token, address), guard::check),
+        );
+        let app = app(Metrics::new(telemetry), Health::new(states)).merge(guarded);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()

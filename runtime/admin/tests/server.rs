@@ -1,8 +1,11 @@
 //! What the server answers, also when those it asks are stuck.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use jackfield_admin::{AdminConfig, AdminError, AdminServer, ConnectorState};
+use jackfield_admin::{
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, SwapCall,
+};
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,26 +14,126 @@ use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "a-token";
 /// What a probe waits for.
 const PROBE: Duration = Duration::from_secs(5);
 
 fn start(states: impl Fn() -> Vec<ConnectorState> + Send + Sync + 'static) -> AdminServer {
-    AdminServer::start(anywhere(), Telemetry::new().unwrap(), states).unwrap()
+    AdminServer::start(anywhere(), Telemetry::new().unwrap(), states, nobody()).unwrap()
 }
 
 fn anywhere() -> AdminConfig {
     AdminConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        token: TOKEN.to_owned(),
     }
 }
 
-struct Answer {
+/// Runs one connector and takes any component but one.
+struct Scripted;
+
+impl Operator for Scripted {
+    fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
+        match connector {
+            None => Ok(json!([{ "name": "c" }])),
+            Some("c") => Ok(json!({ "name": "c" })),
+            Some(other) => Err(Objection {
+                status: 404,
+                code: "unknown-connector",
+                message: format!("there is no connector `{other}`"),
+            }),
+        }
+    }
+
+    fn swaps(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!([{ "number": 1 }]))
+    }
+
+    fn swap(&self, call: SwapCall) -> Answer {
+        Box::pin(async move {
+            if call.component.as_deref() == Some(b"bad") {
+                return Err(Objection {
+                    status: 422,
+                    code: "not-loadable",
+                    message: "no component".to_owned(),
+                });
+            }
+            Ok(json!({
+                "connector": call.connector,
+                "bytes": call.component.map(|it| it.len()),
+                "settings": call.settings,
+                "probation_ms": call.probation.map(|it| it.as_millis() as u64),
+                "dry_run": call.dry_run,
+            }))
+        })
+    }
+}
+
+fn nobody() -> Arc<dyn Operator> {
+    Arc::new(Scripted)
+}
+
+fn ask(server: &AdminServer, method: &str, path: &str, token: &str, body: &[u8]) -> Answered {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+type Answered = (u16, Value);
+
+#[test]
+fn connectors_are_shown_and_swapped_for_those_with_the_token() {
+    let server = start(Vec::new);
+    let get = |path, token| ask(&server, "GET", path, token, b"");
+    assert_eq!(get("/status", "wrong").0, 401);
+    assert_eq!(get("/connectors/c/swaps", "").0, 401);
+    assert_eq!(get("/status", TOKEN), (200, json!([{ "name": "c" }])));
+    assert_eq!(get("/connectors/c/status", TOKEN).1["name"], "c");
+    assert_eq!(get("/connectors/c/swaps", TOKEN).1[0]["number"], 1);
+    let (status, objection) = get("/connectors/d/status", TOKEN);
+    assert_eq!(
+        (status, &objection["code"]),
+        (404, &json!("unknown-connector"))
+    );
+
+    let post = |path, token, body| ask(&server, "POST", path, token, body);
+    assert_eq!(post("/connectors/c/swap", "wrong", b"x").0, 401);
+    let path = "/connectors/c/swap?settings=%7B%22a%22%3A1%7D&probation-ms=5&dry-run=true";
+    let (status, swapped) = post(path, TOKEN, b"wasm");
+    let expected = json!({
+        "connector": "c", "bytes": 4, "settings": { "a": 1 }, "probation_ms": 5, "dry_run": true
+    });
+    assert_eq!((status, swapped), (200, expected));
+    let (status, refused) = post("/connectors/c/swap", TOKEN, b"bad");
+    assert_eq!((status, &refused["code"]), (422, &json!("not-loadable")));
+    for (path, body) in [
+        ("/connectors/c/swap", &b""[..]),
+        ("/connectors/c/swap?settings=%7B", b"wasm"),
+        ("/connectors/c/swap?probation-ms=99999999999", b"wasm"),
+        ("/connectors/c/swap?typo=1", b"wasm"),
+    ] {
+        assert_eq!(post(path, TOKEN, body).0, 400, "{path}");
+    }
+}
+
+struct Page {
     status: u16,
     head: String,
     body: String,
 }
 
-fn get(from: SocketAddr, path: &str) -> Answer {
+fn get(from: SocketAddr, path: &str) -> Page {
     let mut stream = TcpStream::connect(from).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
@@ -42,7 +145,7 @@ fn get(from: SocketAddr, path: &str) -> Answer {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
+    Page {
         status,
         head: head.to_lowercase(),
         body: body.to_owned(),
@@ -108,7 +211,7 @@ fn metrics_are_shown() {
         kind: Kind::Source,
     };
     telemetry.connector(&labels).records(7);
-    let server = AdminServer::start(anywhere(), telemetry, Vec::new).unwrap();
+    let server = AdminServer::start(anywhere(), telemetry, Vec::new, nobody()).unwrap();
     let answer = get(server.local_addr(), "/metrics");
     assert_eq!(answer.status, 200);
     assert!(
@@ -218,8 +321,9 @@ fn an_address_that_is_taken_is_named() {
     let server = start(Vec::new);
     let taken = AdminConfig {
         listen: server.local_addr(),
+        token: TOKEN.to_owned(),
     };
-    let error = AdminServer::start(taken, Telemetry::new().unwrap(), Vec::new)
+    let error = AdminServer::start(taken, Telemetry::new().unwrap(), Vec::new, nobody())
         .err()
         .unwrap();
     assert!(matches!(error, AdminError::Listen { .. }));
@@ -240,7 +344,7 @@ fn a_scrape_storm_is_answered_and_silences_nothing() {
         };
         telemetry.connector(&labels).records(1);
     }
-    let server = AdminServer::start(anywhere(), telemetry, Vec::new).unwrap();
+    let server = AdminServer::start(anywhere(), telemetry, Vec::new, nobody()).unwrap();
     let address = server.local_addr();
     let stop = Arc::new(AtomicBool::new(false));
     let scrapers: Vec<_> = (0..16)

@@ -16,7 +16,8 @@ const VERSION: &str = concat!(
 /// Connectors as WebAssembly components, wired through a log.
 ///
 /// Exit codes: 0 all went well; 1 a connector FAILED, or something could not be started; 2 the
-/// configuration or the command line is wrong; 3 the grace time ended before all was drained.
+/// configuration or the command line is wrong; 3 the grace time ended before all was drained; 4 a
+/// swap was rolled back; 10 to 27 a swap was refused, see docs/HOT-SWAP.md.
 #[derive(Debug, Parser)]
 #[command(name = "jackfield", version = VERSION, about, long_about)]
 pub(crate) struct Cli {
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the JSON Schema of the whole file, with the settings of its plugins
     Schema(SchemaArgs),
+    /// Change a connector of a running process to another component, or to other settings
+    Swap(SwapArgs),
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -79,6 +82,39 @@ pub(crate) struct CheckArgs {
 pub(crate) struct SchemaArgs {
     /// A YAML file whose plugins' settings the schema describes too
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwapArgs {
+    /// The connector, such as `trades-source`
+    pub(crate) connector: String,
+    /// The new component; without it the one of the file stays, and its settings change
+    #[arg(required_unless_present = "settings")]
+    pub(crate) file: Option<PathBuf>,
+    /// A JSON file with the new settings; without it those of the YAML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// The SHA-256 that the component must have
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<String>,
+    /// How long the old version stays ready to take over again [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) probation: Option<Duration>,
+    /// Only prepare, and say whether it could take over
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not wait for the end of the probation
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Reports as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The YAML file that the process runs
+    #[arg(long, short, value_name = "FILE", default_value = "connectors.yaml")]
+    pub(crate) config: PathBuf,
+    /// Where the process listens, instead of the file's `admin.listen`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,10 @@ pub(crate) enum Exit {
     Invalid,
     /// The grace time ended before all was drained.
     Forced,
+    /// A swap was made and taken back.
+    RolledBack,
+    /// A swap was refused, with the code of its reason.
+    Refused(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -22,6 +26,8 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Invalid => 2,
             Exit::Forced => 3,
+            Exit::RolledBack => 4,
+            Exit::Refused(code) => code,
         })
     }
 }

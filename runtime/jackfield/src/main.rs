@@ -5,11 +5,13 @@ mod cli;
 mod exit;
 mod inspect;
 mod kafka;
+mod operate;
 mod plugins;
 mod progress;
 mod run;
 mod schema;
 mod start_error;
+mod swap;
 mod wiring;
 mod worker;
 
@@ -45,6 +47,7 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Schema(args) => schema::print(args).await,
+        Command::Swap(args) => swap::swap(args).await,
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             inspect::inspect(&file, json).await
         }

@@ -74,7 +74,7 @@ async fn load_one(
     })
 }
 
-fn limits(config: &PluginConfig) -> CallLimits {
+pub(crate) fn limits(config: &PluginConfig) -> CallLimits {
     let deadlines = Deadlines::default();
     CallLimits {
         memory_bytes_max: usize::try_from(config.memory_bytes_max).unwrap_or(usize::MAX),

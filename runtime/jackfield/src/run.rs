@@ -3,7 +3,7 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::exit::Exit;
 use crate::start_error::StartError;
-use crate::{check, plugins, progress, wiring};
+use crate::{check, operate, plugins, progress, wiring};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
@@ -60,10 +60,22 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
 
     let admin = AdminConfig {
         listen: args.listen.unwrap_or(config.admin.listen),
+        token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
+    };
+    let state_dir = config.state_dir.clone();
+    let loader = operate::Loader::new(config, engine, pipelines.controls());
+    let operator = operate::Running {
+        loader: Arc::clone(&loader),
+        statuses: statuses.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        state_dir,
     };
     let shown = statuses.clone();
-    let admin = AdminServer::start(admin, telemetry, move || states(&shown))
+    let told = move || states(&shown);
+    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
         .map_err(|e| StartError::Admin(e.to_string()))?;
+    let watching = CancellationToken::new();
+    let watch = tokio::spawn(operate::watch::plugins(loader, watching.clone()));
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
     if let Some(lines) = &live {
         // A line that can't be written is no reason to stop.
@@ -71,6 +83,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     }
 
     let ending = until_stopped(&args, pipelines, &statuses, clock, live, &mut signals).await;
+    watching.cancel();
+    if let Err(error) = watch.await {
+        tracing::warn!(%error, "the plugins' files were not watched to the end");
+    }
     admin.stop();
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);

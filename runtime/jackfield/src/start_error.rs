@@ -1,6 +1,7 @@
 //! Why nothing was started.
 
 use crate::exit::Exit;
+use crate::swap::AskError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
 use jackfield_plugin::{BadGrant, CallError, LoadError, NetworkError};
@@ -43,6 +44,8 @@ pub(crate) enum StartError {
     Telemetry(String),
     #[error("the admin server: {0}")]
     Admin(String),
+    #[error("{0}")]
+    Ask(#[from] AskError),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -66,6 +69,7 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Ask(_)
             | Self::Signals(_) => Exit::Failed,
         }
     }

@@ -43,12 +43,7 @@ pub(crate) struct PluginInner {
 }
 
 impl PluginInner {
-    pub(crate) fn new(
-        engine: Arc<Inner>,
-        digest: String,
-        pre: Pre,
-        imports: Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(engine: Arc<Inner>, digest: String, pre: Pre, imports: Vec<String>) -> Self {
         Self {
             engine,
             digest,

@@ -150,7 +150,9 @@ static KAFKA_LOG: Section = Section {
         Field {
             key: "worker",
             shape: Shape::Text(Text::Name),
-            need: Need::Optional("a name that is kept in `state`, another one for each process at a time"),
+            need: Need::Optional(
+                "a name that is kept in `state`, another one for each process at a time",
+            ),
             doc: "Names this process in consumer groups. It comes back under its name after a restart and goes on at once; two at a time under one name fence each other.",
         },
         Field {
@@ -308,12 +310,20 @@ static ADMIN: Section = Section {
     place: "admin",
     what: "the admin server",
     doc: "The HTTP server of health, metrics and administration.",
-    fields: &[Field {
-        key: "listen",
-        shape: Shape::Text(Text::Address),
-        need: Need::Default("127.0.0.1:8083"),
-        doc: "IP address and port. Port 0 takes any that is free. Only this machine can reach the default.",
-    }],
+    fields: &[
+        Field {
+            key: "listen",
+            shape: Shape::Text(Text::Address),
+            need: Need::Default("127.0.0.1:8083"),
+            doc: "IP address and port. Port 0 takes any that is free. Only this machine can reach the default.",
+        },
+        Field {
+            key: "token",
+            shape: Shape::Secret(Text::Header),
+            need: Need::Optional("a random one, kept in `admin-token` in the state folder"),
+            doc: "Who may see and change connectors: the bearer token of a request. Health and metrics need none.",
+        },
+    ],
 };
 
 static TELEMETRY: Section = Section {

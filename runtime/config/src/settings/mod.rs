@@ -59,6 +59,23 @@ impl Settings {
         })
     }
 
+    /// Other settings in the place of these, given outside the file.
+    pub fn replaced(&self, value: Value) -> Self {
+        let nothing = Node {
+            at: self.located.node.at,
+            content: Content::Map(Vec::new()),
+        };
+        let located = Located {
+            file: "the new settings".to_owned(),
+            path: self.located.path.clone(),
+            node: nothing,
+        };
+        Self {
+            value,
+            located: Arc::new(located),
+        }
+    }
+
     /// As given: defaults of the plugin's schema are not filled in. Always an object.
     pub fn value(&self) -> &Value {
         &self.value

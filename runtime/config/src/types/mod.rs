@@ -71,6 +71,8 @@ pub struct EmbeddedLogConfig {
 pub struct AdminConfig {
     /// Port 0 lets the system choose one.
     pub listen: SocketAddr,
+    /// The bearer token of those who may see and change connectors; none: one of the process's own.
+    pub token: Option<Secret>,
 }
 
 /// How the process tells about itself.

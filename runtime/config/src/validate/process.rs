@@ -31,8 +31,12 @@ pub(super) fn read(fields: &Fields<'_>, base: &Path, findings: &mut Findings) ->
     });
     let memory_bytes_max = fields.read("memory", findings, leaf::size);
     let admin = fields.section("admin", findings).and_then(|admin| {
-        let listen = admin.read("listen", findings, places::address)?;
-        Some(AdminConfig { listen })
+        let listen = admin.read("listen", findings, places::address);
+        let token = admin.read("token", findings, leaf::secret);
+        Some(AdminConfig {
+            listen: listen?,
+            token,
+        })
     });
     let telemetry = telemetry(fields, findings);
     Some(Process {

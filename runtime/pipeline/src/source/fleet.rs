@@ -319,12 +319,12 @@ impl Fleet<'_, '_> {
             let (rested, at_rest) = oneshot::channel();
             let (go, gone) = oneshot::channel();
             let command = Command::Rest { rested, go: gone };
-            crew.commands.try_send(command).map_err(|_| {
-                Refused::NotAtRest {
+            crew.commands
+                .try_send(command)
+                .map_err(|_| Refused::NotAtRest {
                     within: Duration::ZERO,
                     reason: "a slot has ended, or still has to obey earlier commands".to_owned(),
-                }
-            })?;
+                })?;
             goes.push(go);
             resting.push(at_rest);
         }

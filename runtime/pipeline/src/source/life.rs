@@ -7,8 +7,8 @@ use super::turn::{Command, Fallback, Go, Rested, Successor};
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::status::State;
-use futures::FutureExt;
 use crate::swap::Version;
+use futures::FutureExt;
 use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
 use jackfield_plugin::{

@@ -12,12 +12,12 @@ use crate::host::Host;
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Exit, State, Status};
+use crate::swap::{Desk, Pace, Version};
+use fleet::{Served, Standing};
 use jackfield_core::{Next, after};
 use jackfield_plugin::{
     Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance, Usage,
 };
-use crate::swap::{Desk, Pace, Version};
-use fleet::{Served, Standing};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

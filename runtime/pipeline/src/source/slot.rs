@@ -8,8 +8,8 @@ use crate::meter::Meter;
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Backlog, State, Status};
-use jackfield_core::{Next, after};
 use crate::swap::Version;
+use jackfield_core::{Next, after};
 use jackfield_plugin::{
     CallError, Connections, Inbox, Interrupt, Requests, Saved, Slot, SourceHost, SourceInstance,
     Usage,

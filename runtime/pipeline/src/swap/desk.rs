@@ -223,7 +223,13 @@ impl Controls {
     /// # Errors
     /// There is no such connector.
     pub fn history(&self, connector: &str) -> Result<Vec<SwapReport>, Refused> {
-        Ok(self.desk(connector)?.kept().history.iter().cloned().collect())
+        Ok(self
+            .desk(connector)?
+            .kept()
+            .history
+            .iter()
+            .cloned()
+            .collect())
     }
 
     /// The version of a connector that runs, once it has begun.

@@ -52,7 +52,9 @@ pub enum Refused {
         written: u32,
     },
     /// It reaches for what the running one does not, and the file grants none of it.
-    #[error("it needs `{0}`, which the running one does not and which is not granted: add it under `allow`")]
+    #[error(
+        "it needs `{0}`, which the running one does not and which is not granted: add it under `allow`"
+    )]
     Grant(&'static str),
     /// Its settings are wrong.
     #[error("its settings are wrong: {0}")]

@@ -1,0 +1,56 @@
+//! What the server asks of whoever runs the connectors.
+
+use serde_json::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// An answer that comes later.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Value, Objection>> + Send>>;
+
+/// A swap as it was asked for.
+#[derive(Debug, Clone)]
+pub struct SwapCall {
+    /// The connector.
+    pub connector: String,
+    /// The new component's bytes; none: the component stays, and its settings change.
+    pub component: Option<Vec<u8>>,
+    /// The digest that the component must have: SHA-256 in hex.
+    pub sha256: Option<String>,
+    /// The new settings; none: those of the configuration file.
+    pub settings: Option<Value>,
+    /// How long the old version stays ready to take over again; none: the default.
+    pub probation: Option<Duration>,
+    /// Only prepare.
+    pub dry_run: bool,
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// The HTTP status that says so.
+    pub status: u16,
+    /// A word for programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// Runs the connectors. Called on the server's own runtime: what takes long or blocks belongs
+/// elsewhere.
+pub trait Operator: Send + Sync + 'static {
+    /// One connector, or all of them: states and versions as JSON.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    fn status(&self, connector: Option<&str>) -> Result<Value, Objection>;
+
+    /// The last swaps of a connector, as a JSON list, the oldest first.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    fn swaps(&self, connector: &str) -> Result<Value, Objection>;
+
+    /// Swaps a connector. Answers with the report once the new version runs on probation.
+    fn swap(&self, call: SwapCall) -> Answer;
+}

@@ -1,0 +1,141 @@
+//! The admin server's view of this process.
+
+use super::{Loader, Wanted};
+use crate::progress;
+use jackfield_admin::{Answer, Objection, Operator, SwapCall};
+use jackfield_pipeline::{Refused, State, Status, SwapOptions};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How long an old version stays ready when nobody says otherwise: several commits of a sink, and
+/// what a source does in a quiet minute.
+pub(crate) const PROBATION: Duration = Duration::from_secs(60);
+
+/// The connectors that run.
+pub(crate) struct Running {
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) statuses: Vec<Arc<Status>>,
+    /// Where connectors run: loading and compiling is not for the server's own thread.
+    pub(crate) runtime: Handle,
+    /// For what is uploaded, until it is loaded.
+    pub(crate) state_dir: PathBuf,
+}
+
+impl Operator for Running {
+    fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
+        match connector {
+            None => Ok(self.statuses.iter().map(|it| self.describe(it)).collect()),
+            Some(name) => {
+                let status = self.statuses.iter().find(|it| it.connector() == name);
+                let status = status.ok_or_else(|| objection(&Refused::Unknown(name.to_owned())))?;
+                Ok(self.describe(status))
+            }
+        }
+    }
+
+    fn swaps(&self, connector: &str) -> Result<Value, Objection> {
+        let history = self.loader.controls().history(connector);
+        Ok(json!(history.map_err(|refused| objection(&refused))?))
+    }
+
+    fn swap(&self, call: SwapCall) -> Answer {
+        let (loader, dir) = (Arc::clone(&self.loader), self.state_dir.clone());
+        let swap = self.runtime.spawn(swap(loader, dir, call));
+        Box::pin(async move {
+            swap.await.unwrap_or_else(|panicked| {
+                Err(Objection {
+                    status: 500,
+                    code: "panicked",
+                    message: format!("the swap broke: {panicked}"),
+                })
+            })
+        })
+    }
+}
+
+impl Running {
+    fn describe(&self, status: &Status) -> Value {
+        let report = status.report();
+        let trace = match &report.state {
+            State::Restarting { trace } | State::Failed { trace } => Some(trace),
+            State::Unassigned | State::Running | State::Stopped => None,
+        };
+        // It has no name of its own before it runs.
+        let plugin = self.loader.controls().running(&report.connector);
+        json!({
+            "name": report.connector,
+            "pipeline": report.pipeline,
+            "type": if report.source { "source" } else { "sink" },
+            "connector": { "state": progress::word(&report.state), "trace": trace },
+            "plugin": plugin.ok().flatten(),
+            "records": report.records,
+            "lag": report.lag,
+            "open": report.open,
+            "committed": report.committed,
+        })
+    }
+}
+
+async fn swap(loader: Arc<Loader>, dir: PathBuf, call: SwapCall) -> Result<Value, Objection> {
+    let broken = |error: &dyn std::fmt::Display| Objection {
+        status: 500,
+        code: "not-stored",
+        message: format!("the component could not be stored: {error}"),
+    };
+    let uploaded = match call.component {
+        None => None,
+        Some(bytes) => {
+            let stored = tokio::task::spawn_blocking(move || store(&dir, &bytes)).await;
+            Some(stored.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?)
+        }
+    };
+    let wanted = Wanted {
+        file: uploaded.as_ref().map(|file| file.path()),
+        sha256: call.sha256.as_deref(),
+        settings: call.settings,
+    };
+    let options = SwapOptions {
+        probation: call.probation.unwrap_or(PROBATION),
+        dry_run: call.dry_run,
+        by: "request".to_owned(),
+    };
+    let report = loader.swap(&call.connector, wanted, options).await;
+    Ok(json!(report.map_err(|refused| objection(&refused))?))
+}
+
+fn store(dir: &std::path::Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix("uploaded-")
+        .suffix(".wasm")
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+fn objection(refused: &Refused) -> Objection {
+    let status = match refused {
+        Refused::Unknown(_) => 404,
+        Refused::NotRunning(_)
+        | Refused::Busy(_)
+        | Refused::Same
+        | Refused::KnownBad(_)
+        | Refused::NotAtRest { .. } => 409,
+        Refused::NotLoadable(_)
+        | Refused::WrongDigest(_)
+        | Refused::WrongWorld { .. }
+        | Refused::WeakerDelivery
+        | Refused::StateVersion { .. }
+        | Refused::Grant(_)
+        | Refused::Settings(_)
+        | Refused::Fails(_) => 422,
+    };
+    Objection {
+        status,
+        code: refused.code(),
+        message: refused.to_string(),
+    }
+}
