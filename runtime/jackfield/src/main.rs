@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod exit;
 mod inspect;
+mod lakes;
 mod plugins;
 mod progress;
 mod run;

@@ -2,6 +2,7 @@
 
 mod connectors;
 mod grants;
+mod lakes;
 mod memory;
 mod pipelines;
 mod process;
