@@ -408,7 +408,9 @@ mod tests {
     fn spans_of_a_partition_join_only_without_a_gap() {
         let stored = stored(AT_10, &[]);
         let follow = |spans: &[Span]| stored.follow("c", spans, "a", true);
-        let Ok(Step::Commit(Progress { offsets, .. })) = follow(&[span(0, 15, 20), span(0, 10, 15)]) else {
+        let Ok(Step::Commit(Progress { offsets, .. })) =
+            follow(&[span(0, 15, 20), span(0, 10, 15)])
+        else {
             panic!("they follow each other");
         };
         assert_eq!(offsets.get("t1", 0), Some(20));

@@ -276,7 +276,6 @@ fn a_table_the_host_remembers_is_asked_too() {
     assert_eq!(targets, [TABLE]);
 }
 
-
 #[test]
 fn a_table_taken_back_to_before_the_first_commit_begins_again_where_it_began() {
     let world = World::new(by_day_and_symbol());
