@@ -19,7 +19,9 @@ use jackfield_sdk::sink::{
 use tokio::runtime::Runtime;
 
 use crate::errors;
-use crate::offsets::{Offsets, Refused, Step, Stored, commit_key, offsets_key};
+use crate::offsets::{
+    Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
+};
 use crate::piece;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
@@ -93,13 +95,13 @@ impl Committer {
             // where it stood, or someone else has moved it.
             let stored = Stored::read(table.metadata(), &self.connector)
                 .map_err(|why| refused(target, &why))?;
-            let offsets = match stored.follow(&self.connector, spans, id, files > 0) {
+            let progress = match stored.follow(&self.connector, spans, id, files > 0) {
                 Ok(Step::Done | Step::Nothing) => return Ok(committed),
-                Ok(Step::Commit(offsets)) => offsets,
+                Ok(Step::Commit(progress)) => progress,
                 Err(why) => return Err(refused(target, &why)),
             };
             let staged = piece::decode(target, &table, pieces)?;
-            match self.attempt(runtime, target, &table, staged.files, &offsets, id)? {
+            match self.attempt(runtime, target, &table, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
                     let now = self.tables.table(target, now)?;
                     self.known.insert(target.to_owned(), now);
@@ -128,7 +130,7 @@ impl Committer {
         target: &str,
         table: &Table,
         files: Vec<DataFile>,
-        offsets: &Offsets,
+        progress: &Progress,
         id: &str,
     ) -> Result<Attempt, Failure> {
         let pinned = Pinned {
@@ -138,7 +140,7 @@ impl Committer {
             outcome: Mutex::new(None),
         };
         self.storage.take_error();
-        let built = runtime.block_on(transact(&pinned, &self.connector, files, offsets, id));
+        let built = runtime.block_on(transact(&pinned, &self.connector, files, progress, id));
         let during = format!("committing to {target}");
         match pinned
             .outcome
@@ -173,7 +175,9 @@ fn refused(target: &str, why: &Refused) -> Failure {
     let text = format!("{target}: {why}");
     match why {
         Refused::NotThere { .. } => Failure::Fenced(text),
-        Refused::TopicRecreated { .. } | Refused::Unreadable { .. } => Failure::Misconfigured(text),
+        Refused::TopicRecreated { .. }
+        | Refused::HistoryGone { .. }
+        | Refused::Unreadable { .. } => Failure::Misconfigured(text),
         Refused::Gap { .. } => Failure::Broken(text),
     }
 }
@@ -184,10 +188,12 @@ async fn transact(
     pinned: &Pinned,
     connector: &str,
     files: Vec<DataFile>,
-    offsets: &Offsets,
+    progress: &Progress,
     id: &str,
 ) -> iceberg::Result<()> {
-    let offsets = offsets.to_json();
+    let offsets = progress.offsets.to_json();
+    // As the library numbers the snapshot that it is about to make.
+    let sequence = pinned.table.metadata().next_sequence_number();
     let state = HashMap::from([
         (offsets_key(connector), offsets.clone()),
         (commit_key(connector), id.to_owned()),
@@ -204,6 +210,8 @@ async fn transact(
         .update_table_properties()
         .set(offsets_key(connector), offsets)
         .set(commit_key(connector), id.to_owned())
+        .set(first_key(connector), progress.first.to_json())
+        .set(sequence_key(connector), sequence.to_string())
         .apply(transaction)?;
     transaction.commit(pinned).await.map(drop)
 }

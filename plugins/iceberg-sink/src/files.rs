@@ -15,6 +15,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::grouping::{Group, Grouping};
 use crate::location::{DataLocation, UniqueName};
+use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
 /// Each open file holds up to a row group and its dictionaries in memory, about 9 MiB.
@@ -64,6 +65,8 @@ struct Partition {
 /// What is written of a table and not staged yet.
 pub(crate) struct Files {
     builder: Builder,
+    /// Rows of each file are sorted, so that a file is written at once.
+    sorting: Option<Sorting>,
     grouping: Grouping,
     partitions: HashMap<Vec<u8>, Partition>,
     closed: Vec<DataFile>,
@@ -95,6 +98,7 @@ impl Files {
         );
         Ok(Self {
             builder: DataFileWriterBuilder::new(rolling),
+            sorting: Sorting::of(metadata),
             grouping: Grouping::new(metadata.default_partition_spec().clone(), schema.clone())?,
             partitions: HashMap::new(),
             closed: Vec::new(),
@@ -118,6 +122,9 @@ impl Files {
             let key = self.wait(group);
             if self.piece_bytes() > PIECE_BYTES_MAX {
                 return Err(FilesError::TooMany(self.partitions.len()));
+            }
+            if self.sorting.is_some() {
+                continue;
             }
             let partition = &self.partitions[&key];
             let worth = if partition.writer.is_some() {
@@ -193,20 +200,28 @@ impl Files {
                 writer
             }
         };
-        if let [rows] = partition.waiting.as_slice() {
-            writer.write(rows.clone()).await?;
-        } else if let Some(first) = partition.waiting.first() {
+        let rows = match partition.waiting.as_slice() {
+            [] => None,
+            [rows] => Some(rows.clone()),
             // Many small writes cost more than putting the rows together first.
-            writer
-                .write(concat_batches(&first.schema(), &partition.waiting)?)
-                .await?;
-        }
+            [first, ..] => Some(concat_batches(&first.schema(), &partition.waiting)?),
+        };
         partition.waiting.clear();
+        if let Some(rows) = rows {
+            let rows = match &self.sorting {
+                None => rows,
+                Some(sorting) => sorting.sort(&rows)?,
+            };
+            writer.write(rows).await?;
+        }
         self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
         partition.waiting_rows = 0;
         self.writes += 1;
         partition.written_at = self.writes;
         partition.writer = Some(writer);
+        if self.sorting.is_some() {
+            self.close(key).await?;
+        }
         Ok(())
     }
 
@@ -236,6 +251,11 @@ impl Files {
             self.partitions.remove(key);
         }
         Ok(())
+    }
+
+    /// The order that the rows of each file are in.
+    pub(crate) fn sort_order(&self) -> Option<i64> {
+        self.sorting.as_ref().map(|it| it.order_id)
     }
 
     /// Writes and closes everything, and hands out the files.

@@ -5,9 +5,15 @@
 //!   `{"<topic id>": {"topic": "<name>", "partitions": {"<partition>": <next offset>}}}`;
 //! - `jackfield.commit-id.<connector>`: the id of that commit.
 //!
+//! And as properties only:
+//! - `jackfield.first-offsets.<connector>`: likewise, where each partition began;
+//! - `jackfield.sequence.<connector>`: the sequence number of the newest such snapshot.
+//!
 //! The newest snapshot on the way back from the branch's head that has the first key tells the
 //! state, so that taking the table back to an earlier snapshot takes the connector back as well.
-//! Where none has it (expired, or compacted away), the properties do.
+//! Where none has it (expired, or compacted away), the properties do; but where the head is older
+//! than the newest commit the table was taken back to before the first one, and the connector
+//! begins again where it began.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +36,16 @@ struct Topic {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) offsets: Offsets,
+    /// Where each partition began.
+    first: Offsets,
     commits: Vec<String>,
+}
+
+/// What a table holds after a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) offsets: Offsets,
+    pub(crate) first: Offsets,
 }
 
 /// What a commit has to do.
@@ -39,7 +54,7 @@ pub(crate) enum Step {
     /// It is in the table already.
     Done,
     /// It may follow; afterwards the table holds this.
-    Commit(Offsets),
+    Commit(Progress),
     /// The table says so already, and there are no rows.
     Nothing,
 }
@@ -67,6 +82,12 @@ pub(crate) enum Refused {
     },
     #[error("the spans of {topic}[{partition}] do not follow each other")]
     Gap { topic: String, partition: i32 },
+    #[error(
+        "the table was taken back to a snapshot that is older than this connector's last commit, \
+         and the snapshots before it that would say what it held then have expired. Take it to \
+         a newer snapshot, or remove the table's property `{key}` to go on where the group stands"
+    )]
+    HistoryGone { key: String },
     #[error("the table's `{key}` is not readable: {why}")]
     Unreadable { key: String, why: String },
 }
@@ -77,6 +98,14 @@ pub(crate) fn offsets_key(connector: &str) -> String {
 
 pub(crate) fn commit_key(connector: &str) -> String {
     format!("jackfield.commit-id.{connector}")
+}
+
+pub(crate) fn first_key(connector: &str) -> String {
+    format!("jackfield.first-offsets.{connector}")
+}
+
+pub(crate) fn sequence_key(connector: &str) -> String {
+    format!("jackfield.sequence.{connector}")
 }
 
 impl Offsets {
@@ -112,6 +141,28 @@ impl Offsets {
         topic.partitions.insert(span.partition, span.next_offset);
     }
 
+    /// Where a partition began, unless that is known.
+    fn begin(&mut self, span: &Span) {
+        let topic = self.0.entry(span.topic_id.clone()).or_default();
+        topic.topic.clone_from(&span.topic);
+        topic
+            .partitions
+            .entry(span.partition)
+            .or_insert(span.first_offset);
+    }
+
+    /// With the partitions of `other` that these lack.
+    fn filled(mut self, other: &Self) -> Self {
+        for (id, there) in &other.0 {
+            let topic = self.0.entry(id.clone()).or_default();
+            topic.topic.clone_from(&there.topic);
+            for (partition, offset) in &there.partitions {
+                topic.partitions.entry(*partition).or_insert(*offset);
+            }
+        }
+        self
+    }
+
     fn other_id_of(&self, topic: &str, topic_id: &str) -> Option<&str> {
         self.0
             .iter()
@@ -124,31 +175,45 @@ impl Stored {
     /// What the table says of `connector`.
     pub(crate) fn read(metadata: &TableMetadata, connector: &str) -> Result<Self, Refused> {
         let (offsets_key, commit_key) = (offsets_key(connector), commit_key(connector));
-        let mut offsets: Option<&String> = None;
+        let properties = metadata.properties();
+        let first = parsed(properties.get(&first_key(connector)), &first_key(connector))?;
+        let head = metadata.current_snapshot();
+        // Commits raise it; only being taken back leaves it behind the newest one.
+        let newest: Option<i64> = properties
+            .get(&sequence_key(connector))
+            .and_then(|it| it.parse().ok());
+        let taken_back = newest > Some(head.map_or(0, |it| it.sequence_number()));
+
+        let mut found: Option<&String> = None;
         let mut commits = Vec::new();
-        let mut at = metadata.current_snapshot();
+        let mut whole = head.is_none();
+        let mut at = head;
         while let Some(snapshot) = at {
             let summary = &snapshot.summary().additional_properties;
-            if offsets.is_none() {
-                offsets = summary.get(&offsets_key);
+            if found.is_none() {
+                found = summary.get(&offsets_key);
             }
             commits.extend(summary.get(&commit_key).cloned());
-            at = snapshot
-                .parent_snapshot_id()
-                .and_then(|id| metadata.snapshot_by_id(id));
+            let parent = snapshot.parent_snapshot_id();
+            whole |= parent.is_none();
+            at = parent.and_then(|id| metadata.snapshot_by_id(id));
         }
-        if offsets.is_none() {
-            offsets = metadata.properties().get(&offsets_key);
-            commits.extend(metadata.properties().get(&commit_key).cloned());
-        }
-        let offsets = match offsets {
-            None => Offsets::default(),
-            Some(text) => Offsets::parse(text).map_err(|e| Refused::Unreadable {
-                key: offsets_key,
-                why: e.to_string(),
-            })?,
+        let offsets = match (found, taken_back) {
+            (Some(_), false) => parsed(found, &offsets_key)?,
+            // What began later begins again.
+            (Some(_), true) => parsed(found, &offsets_key)?.filled(&first),
+            (None, true) if whole => first.clone(),
+            (None, true) => return Err(Refused::HistoryGone { key: offsets_key }),
+            (None, false) => {
+                commits.extend(properties.get(&commit_key).cloned());
+                parsed(properties.get(&offsets_key), &offsets_key)?
+            }
         };
-        Ok(Self { offsets, commits })
+        Ok(Self {
+            offsets,
+            first,
+            commits,
+        })
     }
 
     /// Whether the commit `id` of these spans may follow. A partition that the table has no entry
@@ -164,6 +229,7 @@ impl Stored {
             return Ok(Step::Done);
         }
         let mut next = self.offsets.clone();
+        let mut first = self.first.clone();
         for span in joined(spans)? {
             if let Some(stored) = self.offsets.other_id_of(&span.topic, &span.topic_id) {
                 return Err(Refused::TopicRecreated {
@@ -183,13 +249,28 @@ impl Stored {
                     first: span.first_offset,
                 });
             }
+            first.begin(&span);
             next.set(&span);
         }
         if next == self.offsets && !rows {
             Ok(Step::Nothing)
         } else {
-            Ok(Step::Commit(next))
+            Ok(Step::Commit(Progress {
+                offsets: next,
+                first,
+            }))
         }
+    }
+}
+
+/// None: nothing.
+fn parsed(text: Option<&String>, key: &str) -> Result<Offsets, Refused> {
+    match text {
+        None => Ok(Offsets::default()),
+        Some(text) => Offsets::parse(text).map_err(|e| Refused::Unreadable {
+            key: key.to_owned(),
+            why: e.to_string(),
+        }),
     }
 }
 
@@ -243,6 +324,7 @@ mod tests {
     fn stored(text: &str, commits: &[&str]) -> Stored {
         Stored {
             offsets: Offsets::parse(text).unwrap(),
+            first: Offsets::default(),
             commits: commits.iter().map(|it| (*it).to_owned()).collect(),
         }
     }
@@ -270,15 +352,17 @@ mod tests {
         let begun = stored(AT_10, &[])
             .follow("c", &[span(1, 77, 80)], "a", true)
             .unwrap();
-        let Step::Commit(offsets) = begun else {
+        let Step::Commit(Progress { offsets, first }) = begun else {
             panic!("{begun:?}")
         };
+        assert_eq!(first.get("t1", 1), Some(77));
         assert_eq!(
             offsets.to_json(),
             r#"{"t1":{"topic":"trades","partitions":{"0":10,"1":80}}}"#
         );
         let late = Stored {
             offsets,
+            first,
             commits: vec![],
         };
         assert!(late.follow("c", &[span(1, 77, 80)], "b", true).is_err());
@@ -324,7 +408,9 @@ mod tests {
     fn spans_of_a_partition_join_only_without_a_gap() {
         let stored = stored(AT_10, &[]);
         let follow = |spans: &[Span]| stored.follow("c", spans, "a", true);
-        let Ok(Step::Commit(offsets)) = follow(&[span(0, 15, 20), span(0, 10, 15)]) else {
+        let Ok(Step::Commit(Progress { offsets, .. })) =
+            follow(&[span(0, 15, 20), span(0, 10, 15)])
+        else {
             panic!("they follow each other");
         };
         assert_eq!(offsets.get("t1", 0), Some(20));

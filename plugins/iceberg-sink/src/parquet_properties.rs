@@ -1,9 +1,9 @@
 //! How data files are encoded: what the table's `write.parquet.*` say, within what this sink has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use iceberg::spec::{PrimitiveType, Schema, Type};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
@@ -12,6 +12,9 @@ const LEVEL: &str = "write.parquet.compression-level";
 const ROW_GROUP_BYTES: &str = "write.parquet.row-group-size-bytes";
 const PAGE_BYTES: &str = "write.parquet.page-size-bytes";
 const DICTIONARY_BYTES: &str = "write.parquet.dict-size-bytes";
+const PAGE_ROWS: &str = "write.parquet.page-row-limit";
+const BLOOM: &str = "write.parquet.bloom-filter-enabled.column.";
+const BLOOM_FPP: &str = "write.parquet.bloom-filter-fpp.column.";
 
 /// A row group is in memory until it is whole, in every open file: this many bytes, times the
 /// files that may be open, is what encoding takes.
@@ -34,10 +37,15 @@ pub(crate) fn writer_properties(
             Compression::ZSTD(ZstdLevel::try_new(level).map_err(|e| format!("{LEVEL}: {e}"))?)
         }
         "snappy" => Compression::SNAPPY,
+        "gzip" => Compression::GZIP(match number(table, LEVEL)? {
+            None => GzipLevel::default(),
+            Some(level) => GzipLevel::try_new(level).map_err(|e| format!("{LEVEL}: {e}"))?,
+        }),
         "uncompressed" | "none" => Compression::UNCOMPRESSED,
         other => {
             return Err(format!(
-                "the table asks for {CODEC}={other}; this sink writes zstd, snappy and uncompressed"
+                "the table asks for {CODEC}={other}; this sink writes zstd, snappy, \
+                 gzip and uncompressed"
             ));
         }
     };
@@ -57,7 +65,45 @@ pub(crate) fn writer_properties(
     if let Some(bytes) = number(table, DICTIONARY_BYTES)? {
         properties = properties.set_dictionary_page_size_limit(bytes);
     }
-    Ok(encodings(properties, schema).build())
+    if let Some(rows) = number(table, PAGE_ROWS)? {
+        properties = properties.set_data_page_row_count_limit(rows);
+    }
+    let properties = encodings(properties, schema);
+    Ok(bloom_filters(properties, table, schema)?.build())
+}
+
+fn bloom_filters(
+    mut properties: WriterPropertiesBuilder,
+    table: &HashMap<String, String>,
+    schema: &Schema,
+) -> Result<WriterPropertiesBuilder, String> {
+    for (key, value) in table {
+        let Some(name) = key.strip_prefix(BLOOM) else {
+            continue;
+        };
+        if !value.eq_ignore_ascii_case("true") {
+            continue;
+        }
+        let field = schema
+            .field_by_name(name)
+            .filter(|it| it.field_type.is_primitive())
+            .ok_or_else(|| format!("the table says {key}=true, and has no such plain column"))?;
+        if *field.field_type == Type::Primitive(PrimitiveType::Boolean) {
+            continue;
+        }
+        let column = || ColumnPath::from(name.split('.').map(str::to_owned).collect::<Vec<_>>());
+        properties = properties.set_column_bloom_filter_enabled(column(), true);
+        let fpp_key = format!("{BLOOM_FPP}{name}");
+        if let Some(fpp) = number::<f64>(table, &fpp_key)? {
+            if !(fpp > 0.0 && fpp < 1.0) {
+                return Err(format!(
+                    "the table says {fpp_key}={fpp}: not between 0 and 1"
+                ));
+            }
+            properties = properties.set_column_bloom_filter_fpp(column(), fpp);
+        }
+    }
+    Ok(properties)
 }
 
 /// Times rise a little from row to row: their differences are small, and a dictionary of them is
@@ -98,7 +144,10 @@ fn number<T: std::str::FromStr>(
 }
 
 /// Properties of a table that this sink creates.
-pub(crate) fn of_new_table(level: Option<i32>) -> HashMap<String, String> {
+pub(crate) fn of_new_table(
+    level: Option<i32>,
+    given: &BTreeMap<String, String>,
+) -> HashMap<String, String> {
     let mut properties = HashMap::from([
         ("write.format.default".to_owned(), "parquet".to_owned()),
         (CODEC.to_owned(), "zstd".to_owned()),
@@ -106,6 +155,7 @@ pub(crate) fn of_new_table(level: Option<i32>) -> HashMap<String, String> {
     if let Some(level) = level {
         properties.insert(LEVEL.to_owned(), level.to_string());
     }
+    properties.extend(given.clone());
     properties
 }
 
@@ -133,10 +183,12 @@ mod tests {
             Ok(Compression::SNAPPY)
         );
         assert!(
-            compression(&[(CODEC, "gzip")], None)
+            compression(&[(CODEC, "brotli")], None)
                 .unwrap_err()
-                .contains("gzip")
+                .contains("brotli")
         );
+        let gzip = compression(&[(CODEC, "gzip"), (LEVEL, "3")], Some(9));
+        assert_eq!(gzip, Ok(Compression::GZIP(GzipLevel::try_new(3).unwrap())));
         assert!(compression(&[(LEVEL, "x")], None).is_err());
         assert!(compression(&[(LEVEL, "99")], None).is_err());
     }

@@ -1,12 +1,17 @@
 //! What a task stages for the committer: data files that are written and in no snapshot yet.
 
+use std::collections::BTreeMap;
+
 use iceberg::spec::{DataFile, deserialize_data_file_from_json, serialize_data_file_to_json};
 use iceberg::table::Table;
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::Piece;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
+
+use crate::metrics::{self, Metrics};
 
 /// The version of a piece's bytes, and the oldest that is read.
 pub(crate) const STAGED_VERSION: u32 = 1;
@@ -55,7 +60,14 @@ impl From<Unfit> for Failure {
 }
 
 /// The piece of one target.
-pub(crate) fn encode(target: &str, table: &Table, files: Vec<DataFile>) -> iceberg::Result<Piece> {
+/// `sort_order` is the one that the rows of each file are in.
+pub(crate) fn encode(
+    target: &str,
+    table: &Table,
+    files: Vec<DataFile>,
+    metrics: &Metrics,
+    sort_order: Option<i64>,
+) -> iceberg::Result<Piece> {
     let metadata = table.metadata();
     let (mut rows, mut bytes) = (0, 0);
     let mut raw = Vec::with_capacity(files.len());
@@ -67,7 +79,7 @@ pub(crate) fn encode(target: &str, table: &Table, files: Vec<DataFile>) -> icebe
             metadata.default_partition_type(),
             metadata.format_version(),
         )?;
-        raw.push(RawValue::from_string(json)?);
+        raw.push(adjusted(&json, metrics, sort_order)?);
     }
     let staged = Staged {
         table_uuid: metadata.uuid(),
@@ -82,6 +94,25 @@ pub(crate) fn encode(target: &str, table: &Table, files: Vec<DataFile>) -> icebe
         version: STAGED_VERSION,
         bytes: serde_json::to_vec(&staged)?,
     })
+}
+
+/// What the library's writers don't know of: metrics modes, and an order. A partition's values
+/// stay as they stand: their order counts.
+fn adjusted(
+    json: &str,
+    metrics: &Metrics,
+    sort_order: Option<i64>,
+) -> serde_json::Result<Box<RawValue>> {
+    let mut file: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json)?;
+    for (key, value) in &mut file {
+        if metrics::KEYS.contains(&key.as_str()) {
+            let mut entries: Value = serde_json::from_str(value.get())?;
+            metrics.apply(key, &mut entries);
+            *value = to_raw_value(&entries)?;
+        }
+    }
+    file.insert("sort_order_id".to_owned(), to_raw_value(&sort_order)?);
+    to_raw_value(&file)
 }
 
 /// The files of all pieces, if they fit the table as it is now.

@@ -1,5 +1,6 @@
 //! What a person writes under the sink's `settings:`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jackfield_sdk::Finding;
@@ -7,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::partition_by::PartitionBy;
+use crate::sorting::SortBy;
 
 /// zstd's own range; beyond 3 the CPU time spent buys next to nothing on market data.
 pub(crate) const COMPRESSION_LEVEL_MIN: i32 = 1;
@@ -31,6 +33,13 @@ pub struct Settings {
     /// Whether to create the table when it is missing, from the schema of the topic.
     #[serde(default = "yes")]
     pub create: bool,
+    /// The order of rows within the files of a table that is created: columns, each with `desc`
+    /// behind it or not. A table that exists has its own.
+    pub sort_by: Option<Vec<String>>,
+    /// Properties of a table that is created, such as `write.parquet.compression-codec`. A table
+    /// that exists has its own.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
     /// zstd's level for data files, 1 to 22. Left out: what the table says, or else 1.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: Option<i32>,
@@ -118,6 +127,22 @@ impl Settings {
                  truncate(4, c)",
             ));
         }
+        if let Err((at, why)) = self.sorting() {
+            found.push(Finding::error(
+                format!("sort-by[{at}]"),
+                why,
+                "write a column, or `column desc`",
+            ));
+        }
+        for key in self.properties.keys() {
+            if key.starts_with("jackfield.") || key == "format-version" {
+                found.push(Finding::error(
+                    format!("properties.{key}"),
+                    "this property is the sink's own",
+                    "remove it",
+                ));
+            }
+        }
         if let Some(level) = self.compression_level
             && !(COMPRESSION_LEVEL_MIN..=COMPRESSION_LEVEL_MAX).contains(&level)
         {
@@ -140,6 +165,11 @@ impl Settings {
             ));
         }
         found
+    }
+
+    /// `sort-by`, parsed; none where it is left out. The error names its index.
+    pub(crate) fn sorting(&self) -> Result<Option<SortBy>, (usize, String)> {
+        self.sort_by.as_deref().map(SortBy::parse).transpose()
     }
 
     /// `partition-by`, parsed; none where it is left out. The error names its index.

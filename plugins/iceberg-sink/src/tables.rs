@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iceberg::io::FileIO;
-use iceberg::spec::{Schema, TableMetadata, UnboundPartitionSpec};
+use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
 use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use jackfield_sdk::Failure;
@@ -23,6 +23,8 @@ struct Creation<'a> {
     name: &'a str,
     schema: &'a Schema,
     partition_spec: &'a UnboundPartitionSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_order: Option<&'a SortOrder>,
     properties: &'a std::collections::HashMap<String, String>,
 }
 
@@ -68,6 +70,7 @@ impl Tables {
         ident: &str,
         schema: &Schema,
         spec: &UnboundPartitionSpec,
+        order: Option<&SortOrder>,
         properties: &std::collections::HashMap<String, String>,
     ) -> Result<Table, Failure> {
         let during = || format!("creating {ident}");
@@ -77,6 +80,7 @@ impl Tables {
             name,
             schema,
             partition_spec: spec,
+            write_order: order,
             properties,
         };
         let creation = serde_json::to_string(&creation)

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::decoder::{Decoder, Tally, numbered};
 use crate::errors;
 use crate::files::{Files, FilesError};
+use crate::metrics::Metrics;
 use crate::parquet_properties::{of_new_table, writer_properties};
 use crate::partition_by::PartitionBy;
 use crate::piece;
@@ -227,9 +228,19 @@ impl Task {
             .unwrap_or(&nothing)
             .bind(&columns)
             .map_err(Failure::Misconfigured)?;
-        let properties = of_new_table(self.settings.compression_level);
-        self.tables
-            .create(&self.settings.table, &columns, &spec, &properties)
+        let order = match self.settings.sorting() {
+            Ok(None) => None,
+            Ok(Some(by)) => Some(by.bind(&columns).map_err(Failure::Misconfigured)?),
+            Err((_, why)) => return Err(Failure::Misconfigured(format!("sort-by: {why}"))),
+        };
+        let properties = of_new_table(self.settings.compression_level, &self.settings.properties);
+        self.tables.create(
+            &self.settings.table,
+            &columns,
+            &spec,
+            order.as_ref(),
+            &properties,
+        )
     }
 
     /// Writes the rows of schemas that have gathered enough.
@@ -305,13 +316,22 @@ impl Task {
         let Some(files) = open.files.take() else {
             return Ok(Vec::new());
         };
+        let (metadata, sort_order) = (open.table.metadata(), files.sort_order());
+        let metrics = Metrics::new(metadata.properties(), metadata.current_schema())
+            .map_err(Failure::Misconfigured)?;
         self.storage.take_error();
         let piece = runtime
             .block_on(files.finish())
             .map_err(|e| lost(&self.storage, "closing files", &e))
             .and_then(|files| {
-                piece::encode(&self.settings.table, &open.table, files)
-                    .map_err(|e| Failure::Broken(format!("staging: {e}")))
+                piece::encode(
+                    &self.settings.table,
+                    &open.table,
+                    files,
+                    &metrics,
+                    sort_order,
+                )
+                .map_err(|e| Failure::Broken(format!("staging: {e}")))
             });
         if piece.is_err() {
             self.discard();

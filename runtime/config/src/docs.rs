@@ -92,7 +92,7 @@ fn value(shape: &Shape) -> String {
         Shape::Text(text) | Shape::Secret(text) => {
             let what = match text {
                 Text::Path => "path",
-                Text::Warehouse => "path or `file:///` URI",
+                Text::Warehouse => "path or URI",
                 Text::SqlUri => "URI",
                 Text::HttpUrl => "`https://` or `http://` URL",
                 Text::WebSocketUrl => "`wss://` or `ws://` URL",
@@ -102,7 +102,7 @@ fn value(shape: &Shape) -> String {
                 Text::FeedOrTopic => "feed or topic",
                 Text::Plugin => "name of a plugin",
                 Text::Lake => "name of a lake",
-                Text::Header => "text",
+                Text::Given | Text::Header => "text",
                 Text::TopicSetting | Text::Property => "text, number or truth value",
                 Text::Servers => "`host:port`, several separated by commas",
                 Text::RegistryUrls => "`https://` or `http://` URL, several separated by commas",

@@ -105,19 +105,48 @@ pub(crate) fn warehouse(
                 ),
             }
         }
-        "s3" | "s3a" | "gs" | "gcs" | "az" | "abfs" | "abfss" | "wasb" | "wasbs" => bad(
-            Kind::NotBuiltIn,
-            &format!("`{scheme}://` is not built into this version"),
-            "name a folder of this machine",
+        "s3" | "gs" | "abfss" => match bucket(&text) {
+            Some(uri) => Some(uri),
+            None => bad(
+                Kind::BadValue,
+                "not a bucket and a prefix",
+                match scheme {
+                    "abfss" => "write `abfss://container@account.dfs.core.windows.net/prefix`",
+                    _ => "write `scheme://bucket/prefix`; keys go into `s3:`, `gcs:` or `azure:`",
+                },
+                findings,
+            ),
+        },
+        "s3a" | "s3n" | "gcs" | "az" | "abfs" | "wasb" | "wasbs" => bad(
+            Kind::BadValue,
+            &format!("`{scheme}://` is another name for a store that is known here"),
+            "write `s3://`, `gs://` or `abfss://`",
             findings,
         ),
         _ => bad(
             Kind::BadValue,
             "not a place for tables",
-            "name a folder, or `file:///folder`",
+            "name a folder, `file:///folder`, or `s3://bucket/prefix`",
             findings,
         ),
     }
+}
+
+/// A bucket and a prefix in it, and nothing that could be a key.
+fn bucket(text: &str) -> Option<Url> {
+    let uri = Url::parse(text.trim_end_matches('/')).ok()?;
+    let host = uri.host_str().is_some_and(|it| !it.is_empty());
+    let container = uri.scheme() == "abfss";
+    let plain = uri.password().is_none()
+        && uri.port().is_none()
+        && uri.query().is_none()
+        && uri.fragment().is_none()
+        && uri.username().is_empty() != container;
+    // Paths are literal: what a URL would encode can't be in one.
+    let literal = uri.as_str() == text.trim_end_matches('/');
+    let segments = uri.path().trim_start_matches('/').split('/');
+    let whole = uri.path().is_empty() || segments.into_iter().all(|it| !it.is_empty());
+    (host && plain && literal && whole).then_some(uri)
 }
 
 /// The database of a catalog; relative SQLite paths made absolute. Never shown.

@@ -51,14 +51,16 @@ fn the_example_is_what_it_says() {
     );
 
     let lake = &config.lakes["local"];
-    let CatalogConfig::Sql { uri, sqlite_file } = &lake.catalog;
+    let CatalogConfig::Sql { uri, sqlite_file } = &lake.catalog else {
+        panic!("a SQL catalog")
+    };
     assert_eq!(uri.expose(), "sqlite:///etc/jackfield/data/catalog.db");
     assert_eq!(
         sqlite_file.as_deref(),
         Some(Path::new("/etc/jackfield/data/catalog.db"))
     );
     assert_eq!(
-        lake.warehouse.as_str(),
+        lake.warehouse.as_ref().unwrap().as_str(),
         "file:///etc/jackfield/data/warehouse"
     );
 
@@ -240,23 +242,27 @@ pipelines:
 "#;
     let config = parse(text).unwrap_or_else(|findings| panic!("{findings}"));
     assert_eq!(config.admin.listen, "[::1]:0".parse().unwrap());
-    let CatalogConfig::Sql { uri, sqlite_file } = &config.lakes["cloud"].catalog;
+    let CatalogConfig::Sql { uri, sqlite_file } = &config.lakes["cloud"].catalog else {
+        panic!("a SQL catalog")
+    };
     assert_eq!(
         (uri.expose(), sqlite_file),
         ("postgres://u:hunter2@db:5432/lake", &None)
     );
     assert_eq!(
-        config.lakes["cloud"].warehouse.as_str(),
+        config.lakes["cloud"].warehouse.as_ref().unwrap().as_str(),
         "file:///lake/house"
     );
-    let CatalogConfig::Sql { uri, sqlite_file } = &config.lakes["uri"].catalog;
+    let CatalogConfig::Sql { uri, sqlite_file } = &config.lakes["uri"].catalog else {
+        panic!("a SQL catalog")
+    };
     assert_eq!(uri.expose(), "sqlite:///etc/jackfield/c%20d.db?mode=rwc");
     assert_eq!(
         sqlite_file.as_deref(),
         Some(Path::new("/etc/jackfield/c d.db"))
     );
     assert_eq!(
-        config.lakes["uri"].warehouse.as_str(),
+        config.lakes["uri"].warehouse.as_ref().unwrap().as_str(),
         "file:///etc/jackfield/a%20b"
     );
     let plugin = &config.plugins["rest"];
@@ -502,4 +508,89 @@ properties:
     assert_eq!(property("socket.keepalive.enable"), "true");
     assert_eq!(property("ssl.ca.location"), "/etc/jackfield/certs/ca.pem");
     assert!(!format!("{kafka:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_lake_in_a_bucket_behind_a_rest_catalog() {
+    let text = r#"
+plugins: { iceberg: a.wasm }
+lakes:
+  all:
+    catalog:
+      rest:
+        uri: https://catalog.example/api/
+        warehouse: prod
+        oauth: { client-id: me, client-secret: hunter2 }
+        headers: { X-Tenant: t }
+        credentials: own
+    s3: { endpoint: "http://localhost:9000/", region: eu-west-1, access-key-id: id, secret-access-key: "hunter2", addressing: host, checksum: none }
+  least: { catalog: { rest: "https://catalog.example" } }
+  google: { catalog: { sql: "sqlite://c.db" }, warehouse: "gs://bucket/a/b/", gcs: { service-account: "{}" } }
+  azure: { catalog: { sql: "sqlite://c.db" }, warehouse: "abfss://c@account.dfs.core.windows.net/w" }
+  plain: { catalog: { sql: "sqlite://c.db" }, warehouse: "s3://bucket/prefix" }
+pipelines:
+  p:
+    topics: { trade: { name: trades } }
+    sinks:
+      a: { plugin: iceberg, topics: [trade], allow: { lake: all } }
+      b: { plugin: iceberg, topics: [trade], allow: { lake: least } }
+      c: { plugin: iceberg, topics: [trade], allow: { lake: google } }
+      d: { plugin: iceberg, topics: [trade], allow: { lake: azure } }
+      e: { plugin: iceberg, topics: [trade], allow: { lake: plain } }
+"#;
+    let config = parse(text).unwrap_or_else(|findings| panic!("{findings}"));
+    let options = |lake: &str| -> Vec<(&str, String)> {
+        let all = config.lakes[lake].store.iter();
+        all.map(|it| (it.key, it.value.expose().to_owned()))
+            .collect()
+    };
+    let own = |pairs: &[(&'static str, &str)]| -> Vec<(&str, String)> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect()
+    };
+    let all = &config.lakes["all"];
+    let CatalogConfig::Rest(rest) = &all.catalog else {
+        panic!("a REST catalog")
+    };
+    assert_eq!(rest.uri.as_str(), "https://catalog.example/api/");
+    assert_eq!(rest.warehouse.as_deref(), Some("prod"));
+    let oauth = rest.oauth.as_ref().unwrap();
+    assert_eq!(
+        (oauth.client_id.as_str(), oauth.scope.as_str()),
+        ("me", "catalog")
+    );
+    assert_eq!(rest.headers["x-tenant"].expose(), "t");
+    assert!(!rest.vended_credentials && all.warehouse.is_none());
+    assert_eq!(
+        options("all"),
+        own(&[
+            ("endpoint", "http://localhost:9000"),
+            ("region", "eu-west-1"),
+            ("access_key_id", "id"),
+            ("secret_access_key", "hunter2"),
+            ("virtual_hosted_style_request", "true"),
+        ])
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let CatalogConfig::Rest(rest) = &config.lakes["least"].catalog else {
+        panic!("a REST catalog")
+    };
+    assert!(rest.vended_credentials && rest.oauth.is_none() && rest.token.is_none());
+    assert_eq!(options("google"), own(&[("service_account_key", "{}")]));
+    assert_eq!(options("azure"), own(&[]));
+    assert_eq!(
+        options("plain"),
+        own(&[
+            ("virtual_hosted_style_request", "false"),
+            ("checksum_algorithm", "crc64nvme"),
+        ])
+    );
+    let warehouse = |lake: &str| config.lakes[lake].warehouse.as_ref().unwrap().as_str();
+    assert_eq!(warehouse("google"), "gs://bucket/a/b");
+    assert_eq!(
+        warehouse("azure"),
+        "abfss://c@account.dfs.core.windows.net/w"
+    );
 }

@@ -6,6 +6,7 @@ mod exit;
 mod inspect;
 mod kafka;
 mod operate;
+mod lakes;
 mod plugins;
 mod progress;
 mod run;

@@ -1,17 +1,18 @@
 //! From the configuration to what the pipelines are made of.
 
 use crate::check::Checked;
+use crate::lakes;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
 use jackfield_config::{
-    BadRecord, CatalogConfig, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants,
-    LogConfig, PipelineConfig, SinkConfig, SourceConfig, StartAt,
+    BadRecord, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants, LogConfig,
+    PipelineConfig, SinkConfig, SourceConfig, StartAt,
 };
 use jackfield_core::{CommitWhen, Patience};
 use jackfield_log::{Log, Start};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
 use jackfield_pipeline::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
-use jackfield_plugin::lake::{Lake, LakeConfig};
+use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{HttpGrant, HttpGrants, Network, WebSocketGrants};
 use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
 use std::collections::BTreeMap;
@@ -96,14 +97,7 @@ async fn open_lake(
     name: &str,
     config: &jackfield_config::LakeConfig,
 ) -> Result<Arc<Lake>, StartError> {
-    let CatalogConfig::Sql { uri, .. } = &config.catalog;
-    let lake = LakeConfig {
-        name: name.to_owned(),
-        catalog: jackfield_plugin::lake::CatalogConfig::Sql {
-            uri: uri.expose().into(),
-        },
-        warehouse: config.warehouse.clone(),
-    };
+    let lake = lakes::lake_config(name, config);
     Lake::open(lake).await.map_err(|error| StartError::Lake {
         lake: name.to_owned(),
         reason: error.to_string(),

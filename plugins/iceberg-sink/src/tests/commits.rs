@@ -275,3 +275,64 @@ fn a_table_the_host_remembers_is_asked_too() {
     let targets: Vec<_> = held.iter().map(|it| it.target.as_str()).collect();
     assert_eq!(targets, [TABLE]);
 }
+
+#[test]
+fn a_table_taken_back_to_before_the_first_commit_begins_again_where_it_began() {
+    let world = World::new(by_day_and_symbol());
+    // Somebody else's snapshot is the oldest.
+    let other = world.sibling("other-lake");
+    other.land(0, 500, 510, "o1").unwrap();
+    let before = world.metadata().current_snapshot_id().unwrap();
+    world.land(0, 100, 110, "c1").unwrap();
+    world.land(1, 7, 9, "c2").unwrap();
+    world.land(0, 110, 120, "c3").unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":{before}}}]"#
+    ));
+    assert_eq!(world.positions(), BTreeMap::from([(0, 100), (1, 7)]));
+    // Only from there may it go on.
+    let pieces = world.staged(0, &[Trade::new("BTCUSDT", 120)]);
+    fenced(
+        world
+            .committer()
+            .commit(TABLE, &pieces, &[span(0, 120, 121)], "late"),
+    );
+    world.land(0, 100, 110, "c4").unwrap();
+    assert_eq!(world.positions(), BTreeMap::from([(0, 110), (1, 7)]));
+    assert_eq!(
+        world.trade_ids(),
+        (100..110).chain(500..510).collect::<Vec<_>>()
+    );
+    // A commit that was taken back is not done.
+    world.land(1, 7, 9, "c2").unwrap();
+    assert_eq!(world.positions(), BTreeMap::from([(0, 110), (1, 9)]));
+}
+
+#[test]
+fn what_began_after_the_snapshot_that_a_table_is_taken_back_to_begins_again() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 10, "c1").unwrap();
+    let first = world.metadata().current_snapshot_id().unwrap();
+    world.land(1, 30, 40, "c2").unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":{first}}}]"#
+    ));
+    assert_eq!(world.positions(), BTreeMap::from([(0, 10), (1, 30)]));
+}
+
+#[test]
+fn a_table_taken_back_to_where_nothing_is_known_any_more_stops() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 10, "c1").unwrap();
+    let ours = world.metadata().current_snapshot_id().unwrap();
+    foreign_snapshot(&world, 77);
+    world.land(0, 10, 20, "c2").unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":77}},
+            {{"action":"remove-snapshots","snapshot-ids":[{ours}]}}]"#
+    ));
+    match world.committer().stored(&[TABLE.to_owned()]) {
+        Err(Failure::Misconfigured(why)) => assert!(why.contains("taken back"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}

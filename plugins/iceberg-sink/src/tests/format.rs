@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use iceberg::spec::{Schema, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
+use iceberg::spec::{Schema, SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
 use iceberg::{TableCreation, TableRequirement, TableUpdate};
 use jackfield_sdk::sink::testing::{Refused, TableFormat};
 
@@ -12,6 +12,7 @@ struct Creation {
     name: String,
     schema: Schema,
     partition_spec: UnboundPartitionSpec,
+    write_order: Option<SortOrder>,
     properties: HashMap<String, String>,
 }
 
@@ -32,6 +33,7 @@ impl TableFormat for Iceberg {
             .schema(creation.schema)
             .partition_spec(creation.partition_spec)
             .properties(creation.properties)
+            .sort_order_opt(creation.write_order)
             .build();
         let built = TableMetadataBuilder::from_table_creation(creation)
             .and_then(TableMetadataBuilder::build)

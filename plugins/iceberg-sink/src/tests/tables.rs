@@ -251,3 +251,60 @@ fn each_role_refuses_the_others_calls() {
         Err(Failure::Broken(_))
     ));
 }
+
+#[test]
+fn a_new_table_has_the_order_and_the_properties_that_were_asked_for() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","partition-by":["day(trade_time)"],
+            "sort-by":["symbol desc","trade_id"],
+            "properties":{"write.parquet.compression-codec":"gzip","owner":"me",
+                "write.parquet.bloom-filter-enabled.column.symbol":"true",
+                "write.metadata.metrics.column.price":"none"}}"#,
+    ));
+    let those: Vec<_> = (0..40)
+        .map(|id| Trade::new(["BTCUSDT", "ETHUSDT", "A"][(id % 3) as usize], id))
+        .collect();
+    let batch = trades(world.schema, &those);
+    let mut task = world.task();
+    put(&mut task, &span(0, 0, 40), &batch).unwrap();
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 40)], "c1")
+        .unwrap();
+    let metadata = world.metadata();
+    assert_eq!(metadata.properties()["owner"], "me");
+    let order = metadata.default_sort_order();
+    assert_eq!((order.order_id, order.fields.len()), (1, 2));
+    let files = world.files();
+    let [file] = files.as_slice() else {
+        panic!("{files:?}")
+    };
+    assert_eq!(file.sort_order_id(), Some(1));
+    let schema = metadata.current_schema();
+    let id = |name: &str| schema.field_by_name(name).unwrap().id;
+    assert!(!file.value_counts().contains_key(&id("price")));
+    assert!(!file.lower_bounds().contains_key(&id("price")));
+    assert!(file.lower_bounds().contains_key(&id("trade_id")));
+    let rows = world.rows();
+    let mut expected = those.clone();
+    expected.sort_by(|a, b| (&b.symbol, a.trade_id).cmp(&(&a.symbol, b.trade_id)));
+    let ids: Vec<i64> = rows
+        .iter()
+        .flat_map(|it| {
+            let ids = it.column_by_name("trade_id").unwrap();
+            let ids = ids.as_any().downcast_ref::<arrow_array::Int64Array>();
+            ids.unwrap().values().to_vec()
+        })
+        .collect();
+    let wanted: Vec<_> = expected.iter().map(|it| it.trade_id).collect();
+    assert_eq!(ids, wanted, "in the file's own order");
+}
+
+#[test]
+fn an_order_of_an_unknown_column_makes_no_table() {
+    let world = World::new(settings(r#"{"table":"market.trades","sort-by":["time"]}"#));
+    let why = misconfigured(put(&mut world.task(), &span(0, 0, 1), &one(&world)));
+    assert!(why.contains("sort-by") && why.contains("`time`"), "{why}");
+    assert!(world.lake.catalog.table(TABLE).is_none());
+}

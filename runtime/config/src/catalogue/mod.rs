@@ -2,12 +2,14 @@
 //! follow from here.
 
 mod connectors;
+mod lakes;
 mod process;
 
 pub(crate) use connectors::{
     DEAD_LETTER, HTTP_GRANT, PIPELINE, SINK, SOURCE, TOPIC, WEBSOCKET_GRANT,
 };
-pub(crate) use process::{FILE, LAKE, PLUGIN};
+pub(crate) use lakes::{CATALOG, LAKE, REST};
+pub(crate) use process::{FILE, PLUGIN};
 
 use crate::names::NameRule;
 
@@ -87,7 +89,7 @@ pub(crate) enum Shape {
 pub(crate) enum Text {
     /// Of a file or folder; relative to the file's own folder.
     Path,
-    /// Of a folder, or a `file:` URI.
+    /// Of a folder, or a URI.
     Warehouse,
     SqlUri,
     HttpUrl,
@@ -100,6 +102,8 @@ pub(crate) enum Text {
     FeedOrTopic,
     Plugin,
     Lake,
+    /// What another service knows by that name.
+    Given,
     /// A value that is passed on as it is.
     Header,
     /// Likewise; numbers and truth values count as their text.

@@ -1,6 +1,6 @@
 //! Keys of the process: the log, lakes, plugins, and what it tells of itself.
 
-use super::{Field, Need, PIPELINE, Section, Shape, Text};
+use super::{Field, LAKE, Need, PIPELINE, Section, Shape, Text};
 use crate::names::NameRule;
 
 const SECOND: u64 = 1000;
@@ -366,50 +366,6 @@ static LOGS: Section = Section {
             ]),
             need: Need::Default("info"),
             doc: "The least important level that is written.",
-        },
-    ],
-};
-
-pub(crate) static LAKE: Section = Section {
-    id: "lake",
-    place: "lakes.<lake>",
-    what: "a lake",
-    doc: "A place to write tables to.",
-    fields: &[
-        Field {
-            key: "catalog",
-            shape: Shape::Section(&CATALOG),
-            need: Need::Required,
-            doc: "What knows the tables.",
-        },
-        Field {
-            key: "warehouse",
-            shape: Shape::Text(Text::Warehouse),
-            need: Need::Required,
-            doc: "Where tables are created: a folder, which becomes a `file:///` URI.",
-        },
-    ],
-};
-
-static CATALOG: Section = Section {
-    id: "catalog",
-    place: "lakes.<lake>.catalog",
-    what: "a catalog",
-    doc: "An Iceberg catalog.",
-    fields: &[
-        Field {
-            key: "sql",
-            shape: Shape::Secret(Text::SqlUri),
-            need: Need::Required,
-            doc: "A database in the format of PyIceberg's `SqlCatalog` and Java's `JdbcCatalog`: `sqlite://<path>`, or `postgres://user:password@host/database`. It may hold a password and is never shown.",
-        },
-        Field {
-            key: "rest",
-            shape: Shape::NotBuiltIn(
-                "use `sql: \"sqlite://data/catalog.db\"` or `sql: \"postgres://…\"`",
-            ),
-            need: Need::Optional("no REST catalog"),
-            doc: "An Iceberg REST catalog.",
         },
     ],
 };

@@ -4,9 +4,11 @@
 //! numbers are within their limits, and what was left out has its default.
 
 mod kafka;
+mod lake;
 mod pipeline;
 
 pub use kafka::{KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
+pub use lake::{CatalogConfig, LakeConfig, OAuthConfig, RestConfig, StoreOption};
 pub use pipeline::{
     BadRecord, CommitConfig, Delivery, FeedTopic, Grants, HttpGrant, PipelineConfig, RetryConfig,
     SinkConfig, SinkTopic, SourceConfig, StartAt, TopicConfig, TransactionConfig, WebSocketGrant,
@@ -18,7 +20,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
 
 /// A whole file, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,28 +122,6 @@ impl LogLevel {
             LogLevel::Trace => "trace",
         }
     }
-}
-
-/// A place to write tables to: a catalog and the store below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LakeConfig {
-    /// Knows the tables.
-    pub catalog: CatalogConfig,
-    /// Where tables are created: an absolute URI, for now always `file:///…`, without a slash at
-    /// its end.
-    pub warehouse: Url,
-}
-
-/// What knows the tables of a lake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CatalogConfig {
-    /// A SQL database, in the tables of PyIceberg's `SqlCatalog` and Java's `JdbcCatalog`.
-    Sql {
-        /// `sqlite:///<absolute path>` or `postgres://…`; it may hold a password.
-        uri: Secret,
-        /// The path of the SQLite file, if it is one.
-        sqlite_file: Option<PathBuf>,
-    },
 }
 
 /// A component file and what it may take.

@@ -51,6 +51,12 @@ fn websocket(place: &Place<'_>, findings: &mut Findings) -> Option<WebSocketGran
 fn http(place: &Place<'_>, findings: &mut Findings) -> Option<HttpGrant> {
     let fields = Fields::short_or_open(place, "url", &HTTP_GRANT, findings)?;
     let url = fields.read("url", findings, places::url);
+    let headers = headers(&fields, findings);
+    Some(HttpGrant { url: url?, headers })
+}
+
+/// The mapping below `headers`; names in lower case.
+pub(super) fn headers(fields: &Fields<'_>, findings: &mut Findings) -> BTreeMap<String, Secret> {
     let mut headers = BTreeMap::new();
     for named in fields.named("headers", findings) {
         let Some(value) = header(&named.place, findings) else {
@@ -71,7 +77,7 @@ fn http(place: &Place<'_>, findings: &mut Findings) -> Option<HttpGrant> {
             );
         }
     }
-    Some(HttpGrant { url: url?, headers })
+    headers
 }
 
 fn header(place: &Place<'_>, findings: &mut Findings) -> Option<Secret> {

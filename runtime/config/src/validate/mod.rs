@@ -3,6 +3,7 @@
 mod connectors;
 mod grants;
 mod kafka;
+mod lakes;
 mod memory;
 mod pipelines;
 mod process;

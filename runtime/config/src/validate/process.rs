@@ -1,6 +1,7 @@
 //! The process: log, lakes, plugins, and what it tells of itself.
 
-use crate::catalogue::{LAKE, PLUGIN};
+use super::lakes::lakes;
+use crate::catalogue::PLUGIN;
 use crate::fields::{Fields, Place};
 use crate::finding::{Findings, Kind};
 use crate::types::{
@@ -97,37 +98,6 @@ fn telemetry(fields: &Fields<'_>, findings: &mut Findings) -> Option<TelemetryCo
     Some(TelemetryConfig {
         format: format?,
         level: level?,
-    })
-}
-
-fn lakes(
-    fields: &Fields<'_>,
-    base: &Path,
-    findings: &mut Findings,
-) -> BTreeMap<String, LakeConfig> {
-    let named = fields.named("lakes", findings);
-    named
-        .into_iter()
-        .filter_map(|named| Some((named.name.to_owned(), lake(&named.place, base, findings)?)))
-        .collect()
-}
-
-fn lake(place: &Place<'_>, base: &Path, findings: &mut Findings) -> Option<LakeConfig> {
-    let fields = Fields::open(place, &LAKE, findings)?;
-    let catalog = fields
-        .given("catalog")
-        .and_then(|_| fields.section("catalog", findings))
-        .and_then(|catalog| {
-            catalog.read("sql", findings, |shape, place, findings| {
-                places::sql(base, shape, place, findings)
-            })
-        });
-    let warehouse = fields.read("warehouse", findings, |shape, place, findings| {
-        places::warehouse(base, shape, place, findings)
-    });
-    Some(LakeConfig {
-        catalog: catalog?,
-        warehouse: warehouse?,
     })
 }
 

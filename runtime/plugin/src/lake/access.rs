@@ -8,7 +8,7 @@ use super::lake::Lake;
 use super::metadata::{Change, Creation};
 use super::store::{Entry, io_error};
 use super::upload::Upload;
-use super::uri::ObjectUri;
+use super::uri::{ObjectUri, Root};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -129,15 +129,14 @@ impl LakeAccess {
         known: Option<&str>,
     ) -> Result<Option<CatalogTable>, CatalogError> {
         let ident = Ident::parse(ident)?;
-        let catalog = self.lake.catalog();
-        let at = catalog.location(&ident).await?;
-        let unchanged = known == Some(at.as_str());
-        if unchanged && self.has_loaded(&ident) {
+        // Without having loaded it, this instance is not granted its files.
+        let loaded = self.has_loaded(&ident);
+        let known_here = known.filter(|_| loaded);
+        let Some(table) = self.lake.tables().load(&ident, known_here).await? else {
             return Ok(None);
-        }
-        let table = catalog.read(&ident, at).await?;
+        };
         self.remember(ident, &table)?;
-        Ok((!unchanged).then_some(table))
+        Ok((known != Some(table.metadata_location.as_str())).then_some(table))
     }
 
     /// Creates a table, and its namespace where that is missing.
@@ -147,19 +146,19 @@ impl LakeAccess {
     pub async fn create_table(
         &self,
         ident: &str,
-        creation: &str,
+        json: &str,
     ) -> Result<CatalogTable, CatalogError> {
         let ident = Ident::parse(ident)?;
-        document("the creation", creation)?;
-        let creation = Creation::parse(&ident, creation)?;
+        document("the creation", json)?;
+        let creation = Creation::parse(&ident, json)?;
         let location = match &creation.location {
-            Some(location) => self.granted_location(location).await?,
-            None => self.lake.catalog().default_location(&ident),
+            Some(location) => Some(self.granted_location(location).await?),
+            None => None,
         };
         let table = self
             .lake
-            .catalog()
-            .create(&ident, creation, &location)
+            .tables()
+            .create(&ident, json, creation, location.as_deref())
             .await?;
         self.remember(ident, &table)?;
         Ok(table)
@@ -184,7 +183,10 @@ impl LakeAccess {
         for location in change.locations() {
             self.granted_location(location).await?;
         }
-        let table = self.lake.catalog().commit(&ident, expected, change).await?;
+        let tables = self.lake.tables();
+        let table = tables
+            .commit(&ident, expected, change, (requirements, updates))
+            .await?;
         // The commit has happened: that its location can't be remembered must not undo it.
         if let Err(error) = self.remember(ident, &table) {
             tracing::debug!(%error, "the location of a committed table is not granted");
@@ -231,8 +233,11 @@ impl LakeAccess {
         if within.is_empty() {
             return Err(StoreError::Denied(format!(
                 "{uri} lies neither below {} nor in a table that was loaded",
-                self.lake.root()
+                self.lake.warehouse()
             )));
+        }
+        if *uri.root() != Root::Disk {
+            return Ok(uri);
         }
         let checked = tokio::task::spawn_blocking(move || {
             let real = uri.resolved().map_err(|e| io_error(&uri, &e))?;
@@ -255,7 +260,9 @@ impl LakeAccess {
         let covers =
             |place: &ObjectUri| uri.is_below(place) || (reach == Reach::Folders && uri == place);
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::once(self.lake.root())
+        self.lake
+            .root()
+            .into_iter()
             .chain(loaded.values())
             .filter(|place| covers(place))
             .cloned()

@@ -230,7 +230,8 @@ fn too_large(ident: &Ident, bytes: u64) -> CatalogError {
 /// Of a document: whatever the error, the row has not been touched.
 fn of_store(error: StoreError) -> CatalogError {
     match error {
-        StoreError::Denied(why) => CatalogError::Denied(why),
+        // The catalog named the place, not the plugin.
+        StoreError::Denied(why) => CatalogError::Other(why),
         StoreError::Transient(why) => CatalogError::Transient(why),
         StoreError::Missing
         | StoreError::TooLarge(_)

@@ -1,14 +1,18 @@
 //! A lake: one catalog and the store below it, shared by the connectors that are granted it.
 
 use super::access::LakeAccess;
+use super::buckets::Buckets;
 use super::catalog::Catalog;
 use super::config::{CatalogConfig, LakeConfig};
 use super::database::Database;
 use super::error::{CatalogError, LakeError};
 use super::folders;
+use super::http;
+use super::rest::RestCatalog;
 use super::rows::Rows;
 use super::sql::SqlRows;
 use super::store::Objects;
+use super::tables::Tables;
 use super::uri::ObjectUri;
 use secrecy::ExposeSecret;
 use std::path::{Component, Path, PathBuf};
@@ -19,9 +23,10 @@ use url::Url;
 #[derive(Debug)]
 pub struct Lake {
     name: String,
-    warehouse: ObjectUri,
+    /// None: whatever the catalog's tables are in.
+    warehouse: Option<ObjectUri>,
     objects: Objects,
-    catalog: Catalog,
+    tables: Tables,
 }
 
 impl Lake {
@@ -40,24 +45,55 @@ impl Lake {
                 "its name must have 1 to {NAME_BYTES_MAX} bytes"
             )));
         }
-        let CatalogConfig::Sql { uri } = &config.catalog;
+        let http = http::client().map_err(invalid)?;
+        let (warehouse, objects) = match &config.warehouse {
+            Some(uri) if uri.scheme() == "file" => {
+                let folder = warehouse_folder(uri).map_err(invalid)?;
+                make_folder(&config.name, &folder).await?;
+                let folder = plain(folder).map_err(|e| invalid(e.to_string()))?;
+                let warehouse = ObjectUri::of_path(&folder).map_err(|e| invalid(e.to_string()))?;
+                (Some(warehouse), Objects::local())
+            }
+            other => {
+                // What can't be taken apart may hold a key anywhere, so it is not shown.
+                let unfit = "its warehouse is no `file:///folder`, `s3://bucket/prefix`, \
+                     `gs://bucket/prefix` or `abfss://container@account.host/prefix`";
+                let warehouse = other.as_ref().map(|it| ObjectUri::parse(it.as_str()));
+                let warehouse = warehouse
+                    .transpose()
+                    .map_err(|_| invalid(unfit.to_owned()))?;
+                let buckets = Buckets::new(config.store, http.clone());
+                (warehouse, Objects::Buckets(Arc::new(buckets)))
+            }
+        };
+        let uri = match &config.catalog {
+            CatalogConfig::Sql { uri } => uri,
+            CatalogConfig::Rest(rest) => {
+                let catalog = RestCatalog::new(rest, http).map_err(invalid)?;
+                if let Objects::Buckets(buckets) = &objects {
+                    buckets.vended_by(Arc::new(catalog.clone()));
+                }
+                return Ok(Arc::new(Self {
+                    tables: Tables::Rest {
+                        catalog,
+                        objects: objects.clone(),
+                    },
+                    name: config.name,
+                    warehouse,
+                    objects,
+                }));
+            }
+        };
+        let warehouse =
+            warehouse.ok_or_else(|| invalid("its catalog needs a warehouse".to_owned()))?;
         let database = Database::parse(uri.expose_secret()).map_err(invalid)?;
         if let Database::Sqlite { file } = &database
             && let Some(folder) = file.parent()
         {
             make_folder(&config.name, folder).await?;
         }
-        let folder = warehouse_folder(&config.warehouse).map_err(invalid)?;
-        make_folder(&config.name, &folder).await?;
-        let folder = plain(folder).map_err(|e| invalid(e.to_string()))?;
-        let warehouse = ObjectUri::of_path(&folder).map_err(|e| invalid(e.to_string()))?;
         let rows = SqlRows::new(&config.name, &database).map_err(invalid)?;
-        Ok(Self::of(
-            config.name,
-            warehouse,
-            Objects::local(),
-            Box::new(rows),
-        ))
+        Ok(Self::of(config.name, warehouse, objects, Box::new(rows)))
     }
 
     /// A lake of parts.
@@ -68,9 +104,9 @@ impl Lake {
         rows: Box<dyn Rows>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            catalog: Catalog::new(objects.clone(), rows, &warehouse),
+            tables: Tables::Rows(Catalog::new(objects.clone(), rows, &warehouse)),
             name,
-            warehouse,
+            warehouse: Some(warehouse),
             objects,
         })
     }
@@ -82,7 +118,10 @@ impl Lake {
 
     /// Where tables are created, as Iceberg writes it.
     pub fn warehouse(&self) -> String {
-        self.warehouse.to_string()
+        match &self.warehouse {
+            Some(warehouse) => warehouse.to_string(),
+            None => "where its catalog says".to_owned(),
+        }
     }
 
     /// Connects to the catalog, and makes its own tables where they are missing. Calls of an
@@ -91,7 +130,7 @@ impl Lake {
     /// # Errors
     /// The catalog can't be reached or used.
     pub async fn ready(&self) -> Result<(), CatalogError> {
-        self.catalog.ready().await
+        self.tables.ready().await
     }
 
     /// What one instance of a connector may do: objects below the warehouse, and below the
@@ -100,16 +139,16 @@ impl Lake {
         LakeAccess::new(Arc::clone(self))
     }
 
-    pub(crate) fn root(&self) -> &ObjectUri {
-        &self.warehouse
+    pub(crate) fn root(&self) -> Option<&ObjectUri> {
+        self.warehouse.as_ref()
     }
 
     pub(crate) fn objects(&self) -> &Objects {
         &self.objects
     }
 
-    pub(crate) fn catalog(&self) -> &Catalog {
-        &self.catalog
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
     }
 }
 
@@ -130,12 +169,6 @@ async fn make_folder(name: &str, folder: &Path) -> Result<(), LakeError> {
 }
 
 fn warehouse_folder(uri: &Url) -> Result<PathBuf, String> {
-    if uri.scheme() != "file" {
-        return Err(format!(
-            "its warehouse is at `{}:`, only `file:` is known here",
-            uri.scheme()
-        ));
-    }
     if uri.host().is_some() || uri.query().is_some() || uri.fragment().is_some() {
         return Err("its warehouse must be written `file:///folder`".to_owned());
     }

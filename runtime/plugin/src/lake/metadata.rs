@@ -107,6 +107,19 @@ impl Change {
         })
     }
 
+    /// Whether a branch or tag gets another snapshot.
+    pub(crate) fn moves_a_ref(&self) -> bool {
+        let moves = |it: &TableUpdate| matches!(it, TableUpdate::SetSnapshotRef { .. });
+        self.updates.iter().any(moves)
+    }
+
+    /// Whether it must have the one that the change was made for.
+    pub(crate) fn requires_a_ref(&self) -> bool {
+        let requires =
+            |it: &TableRequirement| matches!(it, TableRequirement::RefSnapshotIdMatch { .. });
+        self.requirements.iter().any(requires)
+    }
+
     /// The metadata after the change of what is at `at`.
     pub(crate) fn apply(
         self,

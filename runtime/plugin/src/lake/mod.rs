@@ -5,11 +5,13 @@
 //! durability are the host's.
 
 mod access;
+mod buckets;
 mod catalog;
 mod config;
 mod database;
 mod error;
 mod folders;
+mod http;
 mod ident;
 #[expect(
     clippy::module_inception,
@@ -17,12 +19,15 @@ mod ident;
 )]
 mod lake;
 mod metadata;
+mod rest;
 mod rows;
 mod sql;
 mod sql_error;
 mod store;
+mod tables;
 mod upload;
 mod uri;
+mod vended;
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +35,9 @@ mod tests;
 pub use access::{
     DOCUMENT_BYTES_MAX, LIST_ENTRIES_MAX, LakeAccess, STORE_CHUNK_BYTES_MAX, UPLOADS_OPEN_MAX,
 };
+pub use buckets::StoreOptions;
 pub use catalog::CatalogTable;
-pub use config::{CatalogConfig, LakeConfig};
+pub use config::{CatalogConfig, LakeConfig, RestAuth, RestCatalogConfig};
 pub use error::{CatalogError, LakeError, StoreError};
 pub use lake::Lake;
 pub use store::Entry;

@@ -3,11 +3,14 @@
 //! An object appears whole or not at all, and is on stable storage when a call returns: a catalog
 //! commit must never point at what a power cut can take away. On local disk that is a staging
 //! file, fsync, rename, and fsync of the folder. A kill in between leaves a staging file
-//! `name#1`, which no listing shows and no table names.
+//! `name#1`, which no listing shows and no table names. In a bucket it is one request, or a
+//! multipart upload that a kill leaves unfinished: invisible, and the bucket's life-cycle rule
+//! removes it.
 
+use super::buckets::Buckets;
 use super::error::StoreError;
 use super::upload::Part;
-use super::uri::ObjectUri;
+use super::uri::{ObjectUri, Root};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::local::LocalFileSystem;
@@ -28,22 +31,23 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of(meta: ObjectMeta) -> Self {
+    fn of(beside: &ObjectUri, meta: ObjectMeta) -> Self {
         Self {
             bytes: meta.size,
             modified_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
-            uri: ObjectUri::of_object(meta.location).to_string(),
+            uri: beside.sibling(meta.location).to_string(),
         }
     }
 }
 
 /// The object store of a lake. Cheap to clone.
 ///
-/// Stores on the network come here, with their retries: what waits and tries again belongs
-/// below this type, so that an error it returns is worth the caller's attention.
+/// Stores on the network have their retries below this type, so that an error it returns is
+/// worth the caller's attention.
 #[derive(Debug, Clone)]
-pub(crate) struct Objects {
-    store: Arc<dyn ObjectStore>,
+pub(crate) enum Objects {
+    Disk(Arc<dyn ObjectStore>),
+    Buckets(Arc<Buckets>),
 }
 
 impl Objects {
@@ -52,12 +56,29 @@ impl Objects {
         Self::over(Arc::new(LocalFileSystem::new().with_fsync(true)))
     }
 
+    /// A store that takes the place of this machine's file system.
     pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self::Disk(store)
+    }
+
+    /// The store of a place. A lake in buckets has no files of this machine, whatever its
+    /// catalog says, and the other way round.
+    async fn of(&self, uri: &ObjectUri) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        match (self, uri.root()) {
+            (Self::Disk(disk), Root::Disk) => Ok(Arc::clone(disk)),
+            (Self::Buckets(buckets), Root::Bucket(bucket)) => buckets.of(bucket, uri).await,
+            (Self::Disk(_), Root::Bucket(_)) => Err(StoreError::Denied(format!(
+                "{uri} is in a bucket, and this lake is on disk"
+            ))),
+            (Self::Buckets(_), Root::Disk) => Err(StoreError::Denied(format!(
+                "{uri} is on disk, and this lake is in a bucket"
+            ))),
+        }
     }
 
     pub(crate) async fn put(&self, uri: &ObjectUri, bytes: Vec<u8>) -> Result<(), StoreError> {
-        self.store
+        self.of(uri)
+            .await?
             .put(uri.object(), PutPayload::from(bytes))
             .await
             .map(|_| ())
@@ -67,7 +88,8 @@ impl Objects {
     /// The whole object, if it has at most so many bytes.
     pub(crate) async fn get(&self, uri: &ObjectUri, bytes_max: u64) -> Result<Bytes, StoreError> {
         let found = self
-            .store
+            .of(uri)
+            .await?
             .get(uri.object())
             .await
             .map_err(|e| store_error(uri, &e))?;
@@ -94,7 +116,7 @@ impl Objects {
             return Ok(Bytes::new());
         }
         let options = GetOptions::new().with_range(Some(offset..end));
-        let found = match self.store.get_opts(uri.object(), options).await {
+        let found = match self.of(uri).await?.get_opts(uri.object(), options).await {
             Ok(found) => found,
             Err(error) => {
                 // A range past the end is refused by each store in its own way.
@@ -111,8 +133,8 @@ impl Objects {
     }
 
     pub(crate) async fn head(&self, uri: &ObjectUri) -> Result<Option<Entry>, StoreError> {
-        match self.store.head(uri.object()).await {
-            Ok(meta) => Ok(Some(Entry::of(meta))),
+        match self.of(uri).await?.head(uri.object()).await {
+            Ok(meta) => Ok(Some(Entry::of(uri, meta))),
             Err(error) => match store_error(uri, &error) {
                 StoreError::Missing => Ok(None),
                 error => Err(error),
@@ -122,7 +144,7 @@ impl Objects {
 
     /// What is not there is deleted too.
     pub(crate) async fn delete(&self, uri: &ObjectUri) -> Result<(), StoreError> {
-        match self.store.delete(uri.object()).await {
+        match self.of(uri).await?.delete(uri.object()).await {
             Ok(()) => Ok(()),
             Err(error) => match store_error(uri, &error) {
                 StoreError::Missing => Ok(()),
@@ -133,18 +155,18 @@ impl Objects {
 
     /// The first `max` objects below a folder whose URIs come after `after`, in their order.
     ///
-    /// A file system lists in no order, so all is looked at and the smallest are kept.
+    /// A file system lists in no order, so all is looked at and the smallest are kept; a bucket
+    /// lists in order.
     pub(crate) async fn list(
         &self,
         folder: &ObjectUri,
         after: Option<&ObjectUri>,
         max: usize,
     ) -> Result<Vec<Entry>, StoreError> {
+        let store = self.of(folder).await?;
         let mut found = match after {
-            Some(after) => self
-                .store
-                .list_with_offset(Some(folder.object()), after.object()),
-            None => self.store.list(Some(folder.object())),
+            Some(after) => store.list_with_offset(Some(folder.object()), after.object()),
+            None => store.list(Some(folder.object())),
         };
         let mut first = BTreeMap::new();
         while let Some(meta) = found.next().await {
@@ -156,13 +178,17 @@ impl Objects {
             if first.len() > max {
                 first.pop_last();
             }
+            if first.len() == max && matches!(self, Self::Buckets(_)) {
+                break;
+            }
         }
-        Ok(first.into_values().map(Entry::of).collect())
+        let entries = first.into_values();
+        Ok(entries.map(|meta| Entry::of(folder, meta)).collect())
     }
 
     /// Begins an object that is written in parts.
     pub(crate) async fn create(&self, uri: &ObjectUri) -> Result<Part, StoreError> {
-        let (store, object) = (Arc::clone(&self.store), uri.object().clone());
+        let (store, object) = (self.of(uri).await?, uri.object().clone());
         // The local store opens the staging file, and makes and syncs folders, without yielding.
         let runtime = tokio::runtime::Handle::current();
         let begun =
@@ -179,6 +205,9 @@ pub(crate) fn store_error(uri: &ObjectUri, error: &object_store::Error) -> Store
     if matches!(error, object_store::Error::NotFound { .. }) {
         return StoreError::Missing;
     }
+    if matches!(uri.root(), Root::Bucket(_)) {
+        return bucket_error(uri, error);
+    }
     let mut reason: &(dyn std::error::Error + 'static) = error;
     loop {
         if let Some(io) = reason.downcast_ref::<io::Error>() {
@@ -188,6 +217,24 @@ pub(crate) fn store_error(uri: &ObjectUri, error: &object_store::Error) -> Store
             Some(source) => reason = source,
             None => return StoreError::Other(format!("{uri}: {error}")),
         }
+    }
+}
+
+/// As [`store_error`], for errors of a bucket. Its library has tried again by itself; an error
+/// that it gives no name may still go away: the connector's deadline decides.
+fn bucket_error(uri: &ObjectUri, error: &object_store::Error) -> StoreError {
+    match error {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => {
+            StoreError::Other(format!("no permission to use {uri}: {error}"))
+        }
+        object_store::Error::InvalidPath { .. }
+        | object_store::Error::NotSupported { .. }
+        | object_store::Error::NotImplemented { .. }
+        | object_store::Error::UnknownConfigurationKey { .. } => {
+            StoreError::Other(format!("{uri}: {error}"))
+        }
+        _ => StoreError::Transient(format!("{uri}: {error}")),
     }
 }
 

@@ -4,15 +4,22 @@ use super::error::StoreError;
 use super::store::{Objects, store_error};
 use super::uri::ObjectUri;
 use bytes::Bytes;
-use object_store::{MultipartUpload, PutPayload};
+use object_store::{MultipartUpload, PutPayload, WriteMultipart};
 use std::fmt;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The store's side of an upload. Dropping it removes what was written.
 pub(crate) type Part = Box<dyn MultipartUpload>;
 
+/// Bytes of a part in a bucket: the least that S3 takes, but for the last. Also what is held in
+/// memory of an upload that is not sent yet. 10,000 parts make 50 GB, more than any data file.
+const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Parts of one upload on their way at once: enough to fill a line, few enough for memory.
+const PARTS_UNDER_WAY_MAX: usize = 2;
+
 /// An object under way. It appears with [`Upload::finish`]; dropped before, it never was.
 pub struct Upload {
+    objects: Objects,
     uri: ObjectUri,
     state: State,
     bytes: u64,
@@ -21,11 +28,99 @@ pub struct Upload {
 }
 
 enum State {
-    Open(Part),
+    Open(Writing),
     Finished,
     /// Broken off, with the reason. Part of what was passed may be written and part not, so
     /// there is no going on.
     Failed(StoreError),
+}
+
+/// How an object gets to its store.
+enum Writing {
+    /// Each chunk is written as it comes.
+    Disk(Part),
+    /// Less than a part so far: most objects are, and take a single request.
+    Small(Vec<Bytes>),
+    /// In parts.
+    Parts(WriteMultipart),
+}
+
+impl Writing {
+    async fn begin(objects: &Objects, uri: &ObjectUri) -> Result<Self, StoreError> {
+        Ok(match objects {
+            Objects::Disk(_) => Self::Disk(objects.create(uri).await?),
+            Objects::Buckets(_) => Self::Small(Vec::new()),
+        })
+    }
+
+    /// `bytes` are what was written before.
+    async fn write(
+        self,
+        objects: &Objects,
+        uri: &ObjectUri,
+        chunk: Bytes,
+        bytes: u64,
+    ) -> Result<Self, StoreError> {
+        let failed = |e: object_store::Error| store_error(uri, &e);
+        match self {
+            Self::Disk(mut part) => {
+                part.put_part(PutPayload::from(chunk))
+                    .await
+                    .map_err(failed)?;
+                Ok(Self::Disk(part))
+            }
+            Self::Small(mut chunks) => {
+                let length = bytes + chunk.len() as u64;
+                chunks.push(chunk);
+                if length < PART_BYTES as u64 {
+                    return Ok(Self::Small(chunks));
+                }
+                let part = objects.create(uri).await?;
+                let mut parts = WriteMultipart::new_with_chunk_size(part, PART_BYTES);
+                chunks.into_iter().for_each(|chunk| parts.put(chunk));
+                Ok(Self::Parts(parts))
+            }
+            Self::Parts(mut parts) => {
+                if let Err(error) = parts.wait_for_capacity(PARTS_UNDER_WAY_MAX).await {
+                    abort(uri.clone(), parts).await;
+                    return Err(failed(error));
+                }
+                parts.put(chunk);
+                Ok(Self::Parts(parts))
+            }
+        }
+    }
+
+    async fn finish(self, objects: &Objects, uri: &ObjectUri) -> Result<(), StoreError> {
+        let failed = |e: object_store::Error| store_error(uri, &e);
+        match self {
+            Self::Disk(mut part) => part.complete().await.map(drop).map_err(failed),
+            Self::Small(chunks) => objects.put(uri, chunks.concat()).await,
+            // It aborts by itself where it fails.
+            Self::Parts(parts) => parts.finish().await.map(drop).map_err(failed),
+        }
+    }
+}
+
+/// Parts that nobody will finish cost room until a life-cycle rule takes them.
+async fn abort(uri: ObjectUri, parts: WriteMultipart) {
+    if let Err(error) = parts.abort().await {
+        tracing::debug!(%uri, %error, "the parts of a broken off upload stay");
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let given_up = State::Failed(StoreError::Interrupted);
+        let State::Open(Writing::Parts(parts)) = std::mem::replace(&mut self.state, given_up)
+        else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Bounded by the client's timeouts; a process that ends first leaves the parts.
+            runtime.spawn(abort(self.uri.clone(), parts));
+        }
+    }
 }
 
 impl Upload {
@@ -34,10 +129,11 @@ impl Upload {
         uri: ObjectUri,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, StoreError> {
-        let part = objects.create(&uri).await?;
+        let writing = Writing::begin(objects, &uri).await?;
         Ok(Self {
+            objects: objects.clone(),
             uri,
-            state: State::Open(part),
+            state: State::Open(writing),
             bytes: 0,
             _permit: permit,
         })
@@ -52,13 +148,13 @@ impl Upload {
         if chunk.len() > super::STORE_CHUNK_BYTES_MAX {
             return Err(StoreError::TooLarge(chunk.len() as u64));
         }
-        let mut part = self.take()?;
+        let writing = self.take()?;
         let length = chunk.len() as u64;
-        part.put_part(PutPayload::from(Bytes::from(chunk)))
-            .await
-            .map_err(|e| self.failed(&e))?;
+        let written = writing
+            .write(&self.objects, &self.uri, Bytes::from(chunk), self.bytes)
+            .await;
+        self.state = State::Open(written.map_err(|e| self.failed(e))?);
         self.bytes += length;
-        self.state = State::Open(part);
         Ok(())
     }
 
@@ -70,18 +166,19 @@ impl Upload {
         if matches!(self.state, State::Finished) {
             return Ok(self.bytes);
         }
-        let mut part = self.take()?;
-        part.complete().await.map_err(|e| self.failed(&e))?;
+        let writing = self.take()?;
+        let finished = writing.finish(&self.objects, &self.uri).await;
+        finished.map_err(|e| self.failed(e))?;
         self.state = State::Finished;
         Ok(self.bytes)
     }
 
     /// Until it is put back the upload counts as broken off: a call that is dropped half way
     /// leaves it so, with a chunk that may be there or not.
-    fn take(&mut self) -> Result<Part, StoreError> {
+    fn take(&mut self) -> Result<Writing, StoreError> {
         let broken_off = || StoreError::Other(format!("the upload of {} was broken off", self.uri));
         match std::mem::replace(&mut self.state, State::Failed(broken_off())) {
-            State::Open(part) => Ok(part),
+            State::Open(writing) => Ok(writing),
             State::Finished => {
                 self.state = State::Finished;
                 Err(StoreError::Other(format!("{} is finished", self.uri)))
@@ -93,8 +190,7 @@ impl Upload {
         }
     }
 
-    fn failed(&mut self, error: &object_store::Error) -> StoreError {
-        let error = store_error(&self.uri, error);
+    fn failed(&mut self, error: StoreError) -> StoreError {
         self.state = State::Failed(error.clone());
         error
     }

@@ -1,4 +1,4 @@
-//! Where objects are: `file:///` and a path, taken literally.
+//! Where objects are: `file:///` and a path, or a bucket and a key, taken literally.
 //!
 //! Iceberg's writers and readers do not decode the paths in such URIs: a folder `symbol=A%2FB`
 //! has those very characters in its name. Decoding here would read other files than were checked.
@@ -9,41 +9,124 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Longest URI: file systems take paths of up to 4 KiB.
+/// Longest URI: file systems take paths of up to 4 KiB; stores take keys of 1 KiB.
 const URI_BYTES_MAX: usize = 4096;
-const SCHEME: &str = "file:";
+const FILE_SCHEME: &str = "file:";
 
-/// An absolute place below the root. No empty, `.` or `..` segments, no control characters.
+/// What a bucket is reached by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BucketKind {
+    /// Amazon's S3, and whatever speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Azure's blobs and Data Lake Storage.
+    Azure,
+}
+
+/// A bucket; for Azure a container, with its account where the URI says it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bucket {
+    pub(crate) kind: BucketKind,
+    /// `bucket`, or `container@account.dfs.core.windows.net`.
+    pub(crate) authority: String,
+}
+
+/// Where a path begins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Root {
+    /// This machine's file system.
+    Disk,
+    Bucket(Bucket),
+}
+
+impl BucketKind {
+    /// Java's libraries name the same store by the protocol of its driver.
+    fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "s3" | "s3a" | "s3n" => Some(Self::S3),
+            "gs" => Some(Self::Gcs),
+            "abfss" | "abfs" => Some(Self::Azure),
+            _ => None,
+        }
+    }
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gcs => "gs",
+            Self::Azure => "abfss",
+        }
+    }
+}
+
+impl Bucket {
+    fn parse(kind: BucketKind, authority: &str) -> Option<Self> {
+        let plain = |text: &str| {
+            let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            !text.is_empty() && text.bytes().all(good)
+        };
+        let good = match (kind, authority.split_once('@')) {
+            (BucketKind::Azure, Some((container, host))) => plain(container) && plain(host),
+            (BucketKind::S3 | BucketKind::Gcs, None) => plain(authority),
+            (BucketKind::Azure, None) | (BucketKind::S3 | BucketKind::Gcs, Some(_)) => false,
+        };
+        good.then(|| Self {
+            kind,
+            authority: authority.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.kind.scheme(), self.authority)
+    }
+}
+
+/// An absolute place below a root. No empty, `.` or `..` segments, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ObjectUri {
+    root: Root,
     path: ObjectPath,
 }
 
 impl ObjectUri {
-    /// Parses `file:///path`, or `file:/path` as Java's libraries write it.
+    /// Parses `file:///path`, or `file:/path` as Java's libraries write it, `s3://bucket/key`,
+    /// `gs://bucket/key` and `abfss://container@account.dfs.core.windows.net/key`.
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
         let denied =
             |why: &str| StoreError::Denied(format!("`{}` {why}", shortened(text).escape_debug()));
         if text.len() > URI_BYTES_MAX {
             return Err(denied("is too long"));
         }
-        let rest = text
-            .strip_prefix(SCHEME)
-            .ok_or_else(|| denied("is no `file:///` URI: this lake has no other store"))?;
-        let path = match rest.strip_prefix("//") {
-            Some(path) if path.starts_with('/') => path,
-            Some(_) => return Err(denied("names another machine")),
-            None => rest,
+        let (root, path) = match text.strip_prefix(FILE_SCHEME) {
+            Some(rest) => match rest.strip_prefix("//") {
+                Some(path) if path.starts_with('/') => (Root::Disk, path),
+                Some(_) => return Err(denied("names another machine")),
+                None if rest.starts_with('/') => (Root::Disk, rest),
+                None => return Err(denied("is not absolute")),
+            },
+            None => {
+                let (scheme, rest) = text
+                    .split_once("://")
+                    .ok_or_else(|| denied("is no absolute URI"))?;
+                let kind = BucketKind::of_scheme(scheme)
+                    .ok_or_else(|| denied("is of a store that is not known here"))?;
+                let at = rest.find('/').unwrap_or(rest.len());
+                let (authority, path) = rest.split_at(at);
+                let bucket =
+                    Bucket::parse(kind, authority).ok_or_else(|| denied("names no bucket"))?;
+                (Root::Bucket(bucket), path)
+            }
         };
-        if !path.starts_with('/') {
-            return Err(denied("is not absolute"));
-        }
         let path = ObjectPath::parse(path)
             .map_err(|_| denied("has an empty, `.` or `..` segment, or a control character"))?;
-        if path.as_ref().is_empty() {
+        // A whole bucket can be a warehouse; a whole machine can't.
+        if path.as_ref().is_empty() && root == Root::Disk {
             return Err(denied("names no object"));
         }
-        Ok(Self { path })
+        Ok(Self { root, path })
     }
 
     /// The place of a folder or file of this machine.
@@ -51,27 +134,37 @@ impl ObjectUri {
         let text = path
             .to_str()
             .ok_or_else(|| StoreError::Denied(format!("{} is not valid UTF-8", path.display())))?;
-        Self::parse(&format!("{SCHEME}//{text}"))
+        Self::parse(&format!("{FILE_SCHEME}//{text}"))
     }
 
-    /// The place that a store tells.
-    pub(crate) fn of_object(path: ObjectPath) -> Self {
-        Self { path }
+    /// The place that a store tells of an object beside this one.
+    pub(crate) fn sibling(&self, path: ObjectPath) -> Self {
+        Self {
+            root: self.root.clone(),
+            path,
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
     }
 
     pub(crate) fn object(&self) -> &ObjectPath {
         &self.path
     }
 
+    /// The file that it is, for one of this machine.
     pub(crate) fn file(&self) -> PathBuf {
         PathBuf::from(format!("/{}", self.path))
     }
 
     /// Whether it lies below `folder`, and is not the folder itself.
     pub(crate) fn is_below(&self, folder: &ObjectUri) -> bool {
-        self.path
-            .prefix_match(&folder.path)
-            .is_some_and(|mut rest| rest.next().is_some())
+        self.root == folder.root
+            && self
+                .path
+                .prefix_match(&folder.path)
+                .is_some_and(|mut rest| rest.next().is_some())
     }
 
     /// Where it really is, once symbolic links are followed as far as it exists.
@@ -101,7 +194,11 @@ impl ObjectUri {
 
 impl fmt::Display for ObjectUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}///{}", self.path)
+        match &self.root {
+            Root::Disk => write!(f, "{FILE_SCHEME}///{}", self.path),
+            Root::Bucket(bucket) if self.path.as_ref().is_empty() => bucket.fmt(f),
+            Root::Bucket(bucket) => write!(f, "{bucket}/{}", self.path),
+        }
     }
 }
 
@@ -131,6 +228,17 @@ mod tests {
             let uri = ObjectUri::parse(literal).unwrap();
             assert_eq!(uri.file().to_str().unwrap(), &literal["file://".len()..]);
         }
+        for literal in [
+            "s3://w/t/data/symbol=A%2FB/x.parquet",
+            "s3://w.x-y_z/a b/ü#?.parquet",
+            "s3://w",
+            "gs://w/x",
+            "abfss://c@account.dfs.core.windows.net/x",
+        ] {
+            assert_eq!(parse(literal).unwrap(), literal);
+        }
+        assert_eq!(parse("s3a://w/x").unwrap(), "s3://w/x");
+        assert_eq!(parse("s3://w/").unwrap(), "s3://w");
         assert_eq!(parse("file:/w/x").unwrap(), "file:///w/x");
         assert_eq!(parse("file:///w/x/").unwrap(), "file:///w/x");
     }
@@ -149,7 +257,16 @@ mod tests {
             "file://host/w/x",
             "file://localhost/w/x",
             "FILE:///w/x",
-            "s3://w/x",
+            "s3:/w/x",
+            "s3:///x",
+            "s3://a@b/x",
+            "s3://w:80/x",
+            "s3://w/../x",
+            "s3://w//x",
+            "S3://w/x",
+            "abfss://container/x",
+            "abfss://@host/x",
+            "https://w/x",
             "file:///w/../etc/passwd",
             "file:///w/./x",
             "file:///w//x",
@@ -183,6 +300,12 @@ mod tests {
         assert!(!below("file:///w/a", "file:///w/a"));
         assert!(!below("file:///w", "file:///w/a"));
         assert!(!below("file:///w/A/x", "file:///w/a"));
+        assert!(below("s3a://w/a/x", "s3://w/a"));
+        assert!(below("s3://w/a", "s3://w"));
+        assert!(!below("s3://w2/a", "s3://w"));
+        assert!(!below("gs://w/a/x", "s3://w/a"));
+        assert!(!below("s3://w/a/x", "file:///w/a"));
+        assert!(!below("file:///w/a/x", "s3://w"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::bindings::sink::jackfield::connector::catalog::{self, Host as Catalog
 use crate::bindings::sink::jackfield::connector::http::{self, Host as Http};
 use crate::bindings::sink::jackfield::connector::schemas::{self, Host as Schemas};
 use crate::bindings::sink::jackfield::connector::store::{self, Host as Store, HostUpload};
-use crate::lake::{CatalogConfig, Lake, LakeConfig};
+use crate::lake::{CatalogConfig, Lake, LakeConfig, StoreOptions};
 use crate::state::{Given, State};
 use crate::{HttpGrant, HttpGrants, Interrupt, Network, Usage};
 use async_trait::async_trait;
@@ -73,7 +73,8 @@ impl Sink {
             catalog: CatalogConfig::Sql {
                 uri: format!("sqlite://{}", file.display()).into(),
             },
-            warehouse: Url::from_file_path(dir.path().join("w")).unwrap(),
+            warehouse: Some(Url::from_file_path(dir.path().join("w")).unwrap()),
+            store: StoreOptions::default(),
         };
         let lake = if with_lake {
             Some(Lake::open(config).await.unwrap())

@@ -268,7 +268,7 @@ async fn a_lake_that_makes_no_sense_is_refused_without_its_secrets() {
     let place = Place::new();
     let warehouse = |uri: &str| {
         let mut config = place.config(&place.sqlite());
-        config.warehouse = Url::parse(uri).unwrap();
+        config.warehouse = Some(Url::parse(uri).unwrap());
         config
     };
     let mut nameless = place.config(&place.sqlite());
@@ -278,7 +278,8 @@ async fn a_lake_that_makes_no_sense_is_refused_without_its_secrets() {
         place.config("mysql://u:hunter2@h/d"),
         place.config("postgres:hunter2"),
         place.config("sqlite://relative.db"),
-        warehouse("s3://bucket/prefix"),
+        warehouse("ftp://host/w"),
+        warehouse("s3://key:hunter2@bucket/prefix"),
         warehouse("file://host/w"),
         warehouse("file:///w?x"),
         warehouse("file:///w%3Fx"),
@@ -301,7 +302,7 @@ async fn odd_folder_names_are_used_as_they_are() {
         "sqlite://{}/a%20b/ü%3F.db",
         place.path("").display().to_string().trim_end_matches('/')
     ));
-    config.warehouse = Url::from_file_path(place.path("wäre house")).unwrap();
+    config.warehouse = Some(Url::from_file_path(place.path("wäre house")).unwrap());
     let lake = Lake::open(config).await.unwrap();
     assert_eq!(lake.warehouse(), place.uri("wäre house"));
     create(&lake.access()).await;

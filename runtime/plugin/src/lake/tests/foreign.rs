@@ -132,7 +132,7 @@ async fn two_lakes_in_one_database_do_not_see_each_other() {
     create(&place.access().await).await;
     let mut config = place.config(&place.sqlite());
     config.name = "other".to_owned();
-    config.warehouse = url::Url::from_file_path(place.path("w2")).unwrap();
+    config.warehouse = Some(url::Url::from_file_path(place.path("w2")).unwrap());
     let other = super::Lake::open(config).await.unwrap().access();
     assert_eq!(other.load(TRADES, None).await, Err(CatalogError::Missing));
     create(&other).await;

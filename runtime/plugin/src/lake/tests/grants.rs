@@ -101,7 +101,7 @@ async fn a_warehouse_behind_a_link_is_granted_by_its_own_name() {
 async fn a_table_elsewhere_is_granted_once_it_was_loaded() {
     let place = Place::new();
     let mut config = place.config(&place.sqlite());
-    config.warehouse = url::Url::from_file_path(place.path("elsewhere")).unwrap();
+    config.warehouse = Some(url::Url::from_file_path(place.path("elsewhere")).unwrap());
     let other = super::Lake::open(config).await.unwrap().access();
     let made = create(&other).await;
 

@@ -6,6 +6,8 @@ mod faulty;
 mod foreign;
 mod grants;
 mod postgres;
+mod rest;
+mod s3;
 mod store;
 
 use super::database::Database;
@@ -13,7 +15,9 @@ use super::rows::Rows;
 use super::sql::SqlRows;
 use super::store::Objects;
 use super::uri::ObjectUri;
-use super::{CatalogConfig, CatalogError, CatalogTable, Lake, LakeAccess, LakeConfig};
+use super::{
+    CatalogConfig, CatalogError, CatalogTable, Lake, LakeAccess, LakeConfig, StoreOptions,
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -52,7 +56,8 @@ impl Place {
             catalog: CatalogConfig::Sql {
                 uri: catalog.into(),
             },
-            warehouse: Url::from_file_path(self.path("w")).unwrap(),
+            warehouse: Some(Url::from_file_path(self.path("w")).unwrap()),
+            store: StoreOptions::default(),
         }
     }
 
@@ -103,7 +108,7 @@ fn creation() -> Value {
             {"id": 2, "name": "price", "required": true, "type": "decimal(38, 8)"},
             {"id": 3, "name": "trade_time", "required": true, "type": "timestamptz"}
         ]},
-        "partition-spec": {"fields": [
+        "partition-spec": {"spec-id": 0, "fields": [
             {"source-id": 3, "name": "day", "transform": "day"},
             {"source-id": 1, "name": "symbol", "transform": "identity"}
         ]},

@@ -1,0 +1,230 @@
+//! What is asked of a server, on one that answers as the test says.
+
+use super::super::buckets::{Buckets, StoreOptions};
+use super::super::config::{RestAuth, RestCatalogConfig};
+use super::super::http;
+use super::super::uri::{ObjectUri, Root};
+use super::*;
+use jackfield_test_lakes::{Fault, Front, Seen};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+use url::Url;
+
+fn config(front: &Front, auth: RestAuth) -> RestCatalogConfig {
+    RestCatalogConfig {
+        uri: Url::parse(&format!("{}/catalog", front.url())).unwrap(),
+        warehouse: Some("my warehouse".to_owned()),
+        prefix: Some("mine".to_owned()),
+        auth,
+        headers: BTreeMap::from([("x-tenant".to_owned(), "t".into())]),
+        vended_credentials: true,
+    }
+}
+
+fn catalog(config: &RestCatalogConfig) -> RestCatalog {
+    RestCatalog::new(config, http::client().unwrap()).unwrap()
+}
+
+fn oauth() -> RestAuth {
+    RestAuth::OAuth {
+        client_id: "me".to_owned(),
+        client_secret: "s&cret".into(),
+        uri: None,
+        scope: "catalog".to_owned(),
+    }
+}
+
+fn ok(body: Value) -> Option<Fault> {
+    Some(Fault::Status(200, body.to_string()))
+}
+
+/// A server that gives out tokens `t1`, `t2`, … and a table.
+async fn server(
+    config: Value,
+    mut told: impl FnMut(&Seen, usize) -> Option<Fault> + Send + 'static,
+) -> Front {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let mut tokens = 0;
+    front.decide(move |seen| {
+        if seen.path.ends_with("/oauth/tokens") {
+            tokens += 1;
+            return ok(json!({"access_token": format!("t{tokens}"), "expires_in": 3600}));
+        }
+        if seen.path.contains("/v1/config") {
+            return ok(config.clone());
+        }
+        told(seen, tokens)
+    });
+    front
+}
+
+fn table(credentials: Value) -> Value {
+    json!({"metadata-location": "s3://b/t/metadata/1.json",
+        "metadata": {"location": "s3://b/t", "table-uuid": "x"},
+        "storage-credentials": credentials})
+}
+
+fn ident() -> Ident {
+    Ident::parse("a.b c.t").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prefix_warehouse_headers_and_delegation_are_sent() {
+    let overrides = json!({"defaults": {"prefix": "no"}, "overrides": {"prefix": "ws/1 2"}});
+    for (config_said, path) in [
+        (
+            overrides,
+            "/catalog/v1/ws/1%202/namespaces/a%1Fb%20c/tables/t",
+        ),
+        (
+            json!({"defaults": {"prefix": "no", "namespace-separator": "%2E"}}),
+            "/catalog/v1/mine/namespaces/a.b%20c/tables/t",
+        ),
+    ] {
+        let front = server(config_said, |_, _| ok(table(json!([])))).await;
+        let catalog = catalog(&config(&front, RestAuth::Token("fixed".into())));
+        catalog.load(&ident()).await.unwrap();
+        catalog.load(&ident()).await.unwrap();
+        let seen = front.seen();
+        let paths: Vec<_> = seen.iter().map(|it| it.path.as_str()).collect();
+        let configured = "/catalog/v1/config?warehouse=my%20warehouse";
+        assert_eq!(paths, [configured, path, path]);
+        for it in &seen {
+            assert_eq!(it.headers["authorization"], "Bearer fixed");
+            assert_eq!(it.headers["x-tenant"], "t");
+            assert_eq!(
+                it.headers["x-iceberg-access-delegation"],
+                "vended-credentials"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_got_kept_and_renewed_once_when_it_is_refused() {
+    let front = server(json!({}), |seen, _| {
+        let refused = seen.headers["authorization"] == "Bearer t1";
+        if refused {
+            return Some(Fault::Status(419, String::new()));
+        }
+        ok(table(json!([])))
+    })
+    .await;
+    let catalog = catalog(&config(&front, oauth()));
+    catalog.load(&ident()).await.unwrap();
+    catalog.load(&ident()).await.unwrap();
+    let tokens = |front: &Front| {
+        let seen = front.seen().into_iter();
+        seen.filter(|it| it.path.ends_with("/catalog/v1/oauth/tokens"))
+            .count()
+    };
+    assert_eq!(tokens(&front), 2);
+    assert!(!format!("{:?}", catalog.session).contains("cret"));
+
+    // One that never lets in is asked twice, not for ever.
+    let front = server(json!({}), |_, _| Some(Fault::Status(401, String::new()))).await;
+    let told = super::RestCatalog::new(&config(&front, oauth()), http::client().unwrap())
+        .unwrap()
+        .load(&ident())
+        .await;
+    assert!(matches!(told, Err(CatalogError::Other(_))));
+    assert_eq!(tokens(&front), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_namespace_is_made_level_by_level() {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let making = Arc::clone(&made);
+    let front = server(json!({}), move |seen, _| {
+        let mut made = making.lock().unwrap();
+        if seen.path.ends_with("/namespaces") {
+            made.push(seen.bytes);
+            // The first is there already.
+            return match made.len() {
+                1 => Some(Fault::Status(409, String::new())),
+                _ => ok(json!({})),
+            };
+        }
+        match made.len() {
+            2 => ok(table(json!([]))),
+            _ => Some(Fault::Status(404, String::new())),
+        }
+    })
+    .await;
+    let told = catalog(&config(&front, RestAuth::None))
+        .create(&ident(), "{}")
+        .await;
+    assert_eq!(told.unwrap().table.location, "s3://b/t");
+    assert_eq!(made.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vended_credentials_are_used_and_renewed() {
+    let store = Front::before("http://127.0.0.1:1").await;
+    store.decide(|_| Some(Fault::Status(200, String::new())));
+    let endpoint = store.url();
+    let front = server(json!({}), {
+        let mut vended = 0;
+        move |_, _| {
+            vended += 1;
+            let ms = |at: SystemTime| {
+                at.duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap()
+                    .as_millis()
+            };
+            let now = SystemTime::now();
+            // The first has expired when it is used, the second lasts.
+            let expires = if vended == 1 {
+                ms(now)
+            } else {
+                ms(now + Duration::from_secs(3600))
+            };
+            let config = |key: String| {
+                json!({"s3.access-key-id": key, "s3.secret-access-key": "x",
+                    "s3.session-token": format!("s{vended}"), "s3.region": "r",
+                    "s3.endpoint": endpoint, "s3.path-style-access": "true",
+                    "s3.session-token-expires-at-ms": expires.to_string()})
+            };
+            ok(table(json!([
+                {"prefix": "s3://b/t", "config": config(format!("short{vended}"))},
+                {"prefix": "s3://b/t/data", "config": config(format!("long{vended}"))},
+            ])))
+        }
+    })
+    .await;
+    let catalog = catalog(&config(&front, RestAuth::None));
+    let own = StoreOptions::default()
+        .with("access_key_id", "own")
+        .with("secret_access_key", "x")
+        .with("region", "r")
+        .with("endpoint", store.url());
+    let buckets = Arc::new(Buckets::new(own, http::client().unwrap()));
+    buckets.vended_by(Arc::new(catalog.clone()));
+    buckets.take(&ident(), catalog.load(&ident()).await.unwrap().vended);
+    for (uri, key) in [
+        ("s3://b/t/data/x", "Credential=long2/"),
+        ("s3://b/t/metadata/x", "Credential=short2/"),
+        ("s3://b/u/x", "Credential=own/"),
+    ] {
+        let uri = ObjectUri::parse(uri).unwrap();
+        let Root::Bucket(bucket) = uri.root() else {
+            panic!("{uri}")
+        };
+        let used = buckets.of(bucket, &uri).await.unwrap();
+        let put = used
+            .put_opts(uri.object(), "x".into(), Default::default())
+            .await;
+        // It was answered by nothing that knows objects: what counts is what was sent.
+        assert!(put.is_err());
+        let seen = store.seen().pop().unwrap();
+        let authorization = seen.headers["authorization"].to_str().unwrap().to_owned();
+        assert!(authorization.contains(key), "{uri}: {authorization}");
+    }
+    let loads = front
+        .seen()
+        .iter()
+        .filter(|it| it.path.ends_with("/tables/t"))
+        .count();
+    assert_eq!(loads, 2, "renewed once, and then kept");
+}

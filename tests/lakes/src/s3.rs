@@ -1,0 +1,53 @@
+//! moto: an S3 server in memory.
+
+use crate::process::{Process, free_port};
+use crate::repository;
+use tempfile::TempDir;
+
+/// An S3 server with one bucket, `lake`. It takes any keys.
+pub struct S3Server {
+    port: u16,
+    _process: Process,
+    _dir: TempDir,
+}
+
+impl S3Server {
+    /// Starts it, and waits until its bucket is there.
+    ///
+    /// # Panics
+    /// It can't be started: what is missing is named.
+    pub async fn start() -> Self {
+        let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
+        let arguments = ["-m", "moto.server", "-H", "127.0.0.1", "-p"].map(str::to_owned);
+        let mut arguments = Vec::from(arguments);
+        arguments.push(port.to_string());
+        let python = repository().join("scripts/python");
+        let process = Process::start(&python, &arguments, &dir.path().join("log"), port);
+        let server = Self {
+            port,
+            _process: process,
+            _dir: dir,
+        };
+        server.make_bucket("lake").await;
+        server
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Panics
+    /// The server refuses.
+    pub async fn make_bucket(&self, name: &str) {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(crate::front::no_tls())
+            .build()
+            .expect("a client");
+        let made = http.put(format!("{}/{name}", self.url())).send().await;
+        let made = made.expect("the S3 server answers");
+        assert!(made.status().is_success(), "{made:?}");
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
