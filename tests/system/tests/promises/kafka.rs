@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
-    Cluster, Jackfield, Site, TopicRecord, compare, output, read_topic, shared_cluster, values,
+    Cluster, Jackfield, Site, TopicRecord, compare, output, read_topic, read_topic_by_java,
+    shared_cluster, values,
 };
 use serde_json::{Value, json};
 
@@ -45,6 +46,10 @@ async fn the_example_on_kafka_lands_every_trade_once_in_topic_and_table() {
     assert_eq!(sent.len(), ALL);
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
+    let by_java = read_topic_by_java(&cluster, &site.topic("trade")).await;
+    let difference = compare(&sent, &values(&by_java));
+    assert!(difference.is_none(), "{difference}");
+    keys_stay_together_and_in_order(&by_java);
     positions_lie_as_connects(&cluster, &site, &sent).await;
 }
 
