@@ -11,7 +11,7 @@ use jackfield_config::{
 use jackfield_core::{CommitWhen, Patience};
 use jackfield_log::{Log, Start};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
-use jackfield_pipeline::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
+use jackfield_pipeline::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{HttpGrant, HttpGrants, Network, WebSocketGrants};
 use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
@@ -154,7 +154,11 @@ fn sink_spec(
         topics: sink
             .topics
             .iter()
-            .map(|topic| (topic.name.clone(), topic.partitions))
+            .map(|topic| ReadTopic {
+                name: topic.name.clone(),
+                partitions: topic.partitions,
+                configs: topic.configs.clone(),
+            })
             .collect(),
         start: match sink.start {
             StartAt::Earliest => Start::Earliest,

@@ -24,6 +24,6 @@ pub use clock::{Clock, SeededJitter};
 pub use failures::Failed;
 pub use host::Host;
 pub use pipelines::{Ending, Pipelines};
-pub use spec::{OnBadRecord, Plugged, SinkSpec, SourceSpec, Topic};
+pub use spec::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
 pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

@@ -34,6 +34,17 @@ pub enum Topic {
     Dropped,
 }
 
+/// A topic that a sink reads, as it is created when it does not exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadTopic {
+    /// The topic's name.
+    pub name: String,
+    /// Partitions it is created with.
+    pub partitions: i32,
+    /// Topic configs it is created with, in Kafka's names.
+    pub configs: BTreeMap<String, String>,
+}
+
 /// What becomes of a record that can't be delivered, ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnBadRecord {
@@ -84,8 +95,8 @@ pub struct SinkSpec {
     pub delivery: Delivery,
     /// The component and its settings.
     pub plugged: Plugged,
-    /// Topics it reads, with the partitions they are created with when they don't exist yet.
-    pub topics: Vec<(String, i32)>,
+    /// Topics it reads.
+    pub topics: Vec<ReadTopic>,
     /// Where reading begins when neither a target nor the group knows.
     pub start: Start,
     /// Tasks that share the partitions.

@@ -23,7 +23,7 @@ pub use readers::{
     read_pyiceberg,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
-pub use topics::{TopicRecord, python, read_topic, values, write_topic};
+pub use topics::{TopicRecord, python, read_topic, read_topic_by_java, values, write_topic};
 
 use std::time::Duration;
 

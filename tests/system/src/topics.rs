@@ -61,6 +61,34 @@ pub async fn read_topic(cluster: &Cluster, topic: &str, format: &str) -> Vec<Top
     parsed.collect::<Result<_, _>>().unwrap()
 }
 
+/// The same of a topic of trades by Kafka's Java consumer and a Java Avro deserializer.
+pub async fn read_topic_by_java(cluster: &Cluster, topic: &str) -> Vec<TopicRecord> {
+    let root = repository();
+    let fetched = Command::new(root.join("scripts/serde-fetch"));
+    let libs = output(fetched, "scripts/serde-fetch").await;
+    // Its client asks the registry's own API.
+    let registry = cluster.registry.replace("/ccompat/v7", "/registry/v2");
+    let mut java = Command::new("java");
+    java.args([
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        &format!("{}/*", libs.trim()),
+    ])
+    .arg(root.join("tests/java/ReadTopic.java"))
+    .args([&cluster.servers, &registry, topic]);
+    let text = output(java, "tests/java/ReadTopic.java").await;
+    let parsed = text.lines().map(serde_json::from_str);
+    parsed.collect::<Result<_, _>>().unwrap()
+}
+
+async fn output(mut command: Command, what: &str) -> String {
+    let output = command.kill_on_drop(true).output().await;
+    let output = output.unwrap_or_else(|error| panic!("{what} does not run: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Writes records to a topic, values by Confluent's Avro serializer if there is a schema. See
 /// write_topic.py for a record's form.
 pub async fn write_topic(cluster: &Cluster, topic: &str, schema: Option<&str>, records: &[Value]) {

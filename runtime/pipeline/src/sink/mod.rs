@@ -20,7 +20,7 @@ mod task;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
-use crate::spec::{OnBadRecord, SinkSpec};
+use crate::spec::{OnBadRecord, ReadTopic, SinkSpec};
 use crate::status::{Exit, State, Status};
 use crate::swap::Desk;
 use jackfield_core::{Next, after};
@@ -113,20 +113,25 @@ async fn live(
     standing: &mut Standing<'_>,
 ) -> Result<(), Failed> {
     check_delivery(spec).await?;
-    for (name, partitions) in &spec.topics {
-        create_topic(host, name, *partitions).await?;
+    for topic in &spec.topics {
+        create_topic(host, topic).await?;
     }
     if let OnBadRecord::DeadLetter { topic } = &spec.on_bad_record {
-        create_topic(host, topic, 1).await?;
+        let topic = ReadTopic {
+            name: topic.clone(),
+            partitions: 1,
+            configs: BTreeMap::new(),
+        };
+        create_topic(host, &topic).await?;
     }
     coordinator::run(spec, host, status, stop, life, standing).await
 }
 
 /// The sink may be up before any source wrote: a topic that is there already stays as it is.
-async fn create_topic(host: &Host, name: &str, partitions: i32) -> Result<(), Failed> {
+async fn create_topic(host: &Host, topic: &ReadTopic) -> Result<(), Failed> {
     if host
         .log
-        .describe_topic(name)
+        .describe_topic(&topic.name)
         .await
         .map_err(|e| Failed::log("describe topic", e))?
         .is_some()
@@ -134,11 +139,11 @@ async fn create_topic(host: &Host, name: &str, partitions: i32) -> Result<(), Fa
         return Ok(());
     }
     let spec = TopicSpec {
-        name: name.to_owned(),
-        partitions,
+        name: topic.name.clone(),
+        partitions: topic.partitions,
         replication: None,
         cleanup: Cleanup::Delete,
-        configs: BTreeMap::new(),
+        configs: topic.configs.clone(),
     };
     host.log
         .create_topic(&spec)

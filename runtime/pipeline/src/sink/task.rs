@@ -116,7 +116,7 @@ impl Task {
             .reader(&ReaderSpec {
                 group: spec.connector.clone(),
                 member: format!("{}-{}", spec.connector, given.number),
-                topics: spec.topics.iter().map(|(name, _)| name.clone()).collect(),
+                topics: spec.topics.iter().map(|topic| topic.name.clone()).collect(),
                 start: spec.start,
             })
             .await
@@ -374,6 +374,7 @@ impl Task {
                 }
                 let wait = self.retries.wait(&failed)?;
                 self.given.status.metrics().retries(1);
+                tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
                 self.again = Some((fetched, Instant::now() + wait));
                 Ok(())
             }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
-    Cluster, Jackfield, Site, TopicRecord, compare, output, read_topic, shared_cluster, values,
+    Cluster, Jackfield, Site, TopicRecord, compare, output, python, read_topic, read_topic_by_java,
+    shared_cluster, values,
 };
 use serde_json::{Value, json};
 
@@ -40,12 +41,28 @@ async fn the_example_on_kafka_lands_every_trade_once_in_topic_and_table() {
     let exchange = exchange(Speed::Realtime(60.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
+    site.set("/pipelines/trades/topics/trade/retention", json!("48h"));
     run_until_idle(&site, "3s").await;
     let sent = exchange.trades();
     assert_eq!(sent.len(), ALL);
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
+    topic_is_as_declared(&cluster, &site).await;
+    let by_java = read_topic_by_java(&cluster, &site.topic("trade")).await;
+    let difference = compare(&sent, &values(&by_java));
+    assert!(difference.is_none(), "{difference}");
+    keys_stay_together_and_in_order(&by_java);
     positions_lie_as_connects(&cluster, &site, &sent).await;
+}
+
+/// Whichever connector came first has created it.
+async fn topic_is_as_declared(cluster: &Cluster, site: &Site) {
+    let topic = site.topic("trade");
+    let args = ["--servers", &cluster.servers, "--topic", &topic];
+    let told = python("describe_topic.py", &args, "").await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["partitions"], 4);
+    assert_eq!(told["configs"]["retention.ms"], "172800000");
 }
 
 /// Keys `["<connector>", {partition}]`, values `{offset}`, both JSON.

@@ -15,7 +15,7 @@ const WORKER_KILLS: usize = 30;
 const BROKER_KILLS: usize = 5;
 
 /// Slow enough for lives to come up and commit between kills, and for the broker to come back.
-const TRADES_PER_SECOND: f64 = 110.0;
+const TRADES_PER_SECOND: f64 = 130.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {

@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Duration, sleep};
 
 use crate::kafka::assert_topic;
-use crate::{ALL, assert_landed, exchange, run_until_idle};
+use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle};
 
 fn signal(jackfield: &Jackfield, name: &str) {
     let pid = jackfield.pid().expect("it has not been waited for");
@@ -32,12 +32,12 @@ async fn a_worker_paused_past_its_session_is_fenced() {
     site.on_kafka(&cluster);
     site.set("/log/kafka/worker", Value::Null);
     let mut first = Jackfield::run(&site, &[]);
-    first.line("committed").await;
+    first.line(COMMITTED).await;
     let mut second = Jackfield::run(&site, &["--until-idle", "5s"]);
     second.line("waiting to take it over").await;
     signal(&first, "-STOP");
     second.line("this worker has it").await;
-    second.line("committed").await;
+    second.line(COMMITTED).await;
     signal(&first, "-CONT");
     assert_eq!(second.wait().await, 0);
     first.kill().await;

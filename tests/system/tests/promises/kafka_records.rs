@@ -6,10 +6,12 @@ use jackfield_exchange::Speed;
 use jackfield_system_tests::{
     Cluster, Jackfield, Site, TopicRecord, read_pyiceberg, read_topic, shared_cluster, write_topic,
 };
+use jackfield_test_kafka::Proxy;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
+use url::Url;
 
 use crate::kafka::assert_topic;
 use crate::{ALL, assert_landed, exchange, run_until_idle};
@@ -203,6 +205,37 @@ async fn a_poison_record_stops_the_sink_or_goes_to_the_dead_letters_alone() {
         lies.contains("0fffff") || lies.starts_with('\0'),
         "{lies:?}"
     );
+}
+
+/// What passes is waited out: a registry that can't be reached makes no record bad.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_out_of_reach_sends_nothing_to_the_dead_letters() {
+    let cluster = shared_cluster().await;
+    let mut site = consumer(&cluster).await;
+    let dead = site.topic("dead");
+    site.set(
+        "/pipelines/trades/sinks/lake/on-bad-record",
+        json!({ "dead-letter": { "topic": dead } }),
+    );
+    let records: Vec<Value> = (1..=50)
+        .map(|n| json!({ "key": "k", "value": reading(n), "partition": 0 }))
+        .collect();
+    write_topic(&cluster, &site.topic("readings"), Some(READING), &records).await;
+    let proxy = Proxy::listen();
+    let url = Url::parse(&cluster.registry).unwrap();
+    proxy.to(url.port().unwrap());
+    proxy.cut();
+    let behind = cluster.registry.replace(
+        &format!(":{}", url.port().unwrap()),
+        &format!(":{}", proxy.port()),
+    );
+    site.set("/log/kafka/schema.registry.url", json!(behind));
+    let mut jackfield = Jackfield::run(&site, &["--until-idle", "2s"]);
+    jackfield.line("the schema registry is not available").await;
+    proxy.mend();
+    assert_eq!(jackfield.wait().await, 0);
+    assert_readings(&landed(&site).await, &(1..=50).collect());
+    assert!(dead_letters(&cluster, &dead).await.is_empty());
 }
 
 /// A dead letter is acknowledged before the offset moves: whenever it is killed, each bad record

@@ -9,7 +9,7 @@ use jackfield_test_registry::ApicurioRegistry;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::{assert_landed, exchange};
+use crate::{COMMITTED, assert_landed, exchange};
 
 /// A registry that is not there at the start is waited for; once schemas are known it may go.
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +18,7 @@ async fn a_registry_that_is_down_is_waited_for_and_known_schemas_go_on() {
     let mut registry = spawn_blocking(ApicurioRegistry::start).await.unwrap();
     registry.kill();
     cluster.registry = registry.url();
-    let exchange = exchange(Speed::PerSecond(400.0), |_| {}).await;
+    let exchange = exchange(Speed::PerSecond(800.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
     let mut jackfield = Jackfield::run(&site, &["--until-idle", "5s"]);
@@ -30,7 +30,7 @@ async fn a_registry_that_is_down_is_waited_for_and_known_schemas_go_on() {
     })
     .await
     .unwrap();
-    jackfield.line("committed").await;
+    jackfield.line(COMMITTED).await;
     registry.kill();
     assert_eq!(jackfield.wait().await, 0);
     exchange.finished().await;

@@ -19,6 +19,9 @@ use std::path::Path;
 use jackfield_exchange::{Exchange, Options, Running, Speed, Trade};
 use jackfield_system_tests::{About, Jackfield, Site, Table, compare, read_pyiceberg};
 
+/// What a sink says of each commit; the progress lines only count them.
+const COMMITTED: &str = r#""message":"committed""#;
+
 /// All trades of the recording.
 const ALL: usize = 15_863;
 
