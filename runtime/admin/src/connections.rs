@@ -15,8 +15,9 @@ use tokio::time::{Instant, Sleep};
 /// Most connections at a time: some scrapers, probes and people. Further ones wait to be accepted.
 pub(crate) const CONNECTIONS_MAX: usize = 128;
 /// A connection on which nothing moves for so long is closed, so that those who open them and
-/// say nothing can't keep others out. Longer than the usual scrape interval.
-const IDLE_MAX: Duration = Duration::from_secs(75);
+/// say nothing can't keep others out. Longer than the usual scrape interval, and than a component
+/// that was uploaded takes to compile on a busy machine.
+const IDLE_MAX: Duration = Duration::from_secs(300);
 
 /// A listener with a bound.
 pub(crate) struct Connections {

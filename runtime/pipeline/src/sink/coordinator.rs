@@ -177,6 +177,7 @@ impl Coordinator<'_> {
         loop {
             let due_in = pending.due_in(self.host.clock.now());
             let due_at = Instant::now() + due_in.unwrap_or_default();
+            let judged_in = standing.due_in();
             tokio::select! {
                 biased;
                 Some(joined) = tasks.join_next() => {
@@ -195,8 +196,10 @@ impl Coordinator<'_> {
                 _ = lag.tick() => {
                     self.meters.iter_mut().for_each(Meter::read);
                     self.look_up_lag().await;
-                    standing.judge(self.status)?;
-                    self.committer.on_probation(standing.on_probation());
+                    self.judge(standing)?;
+                }
+                () = tokio::time::sleep(judged_in.unwrap_or_default()), if judged_in.is_some() => {
+                    self.judge(standing)?;
                 }
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
@@ -205,6 +208,12 @@ impl Coordinator<'_> {
             }
         }
         self.interval().await
+    }
+
+    fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
+        standing.judge(self.status)?;
+        self.committer.on_probation(standing.on_probation());
+        Ok(())
     }
 
     /// Stages on all tasks, and commits each target once.

@@ -113,6 +113,13 @@ impl<'a> Standing<'a> {
         });
     }
 
+    /// How long the new version is still on probation.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let trial = self.trial.as_ref()?;
+        let now = self.host.clock.now();
+        Some(trial.probation.until().saturating_sub(now))
+    }
+
     /// Looks at what was done.
     ///
     /// # Errors

@@ -125,6 +125,8 @@ impl Fleet<'_, '_> {
         let mut sample = tokio::time::interval(SAMPLE_EVERY);
         sample.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
+            let due = self.standing.trial.as_ref();
+            let due = due.map(|it| it.probation.until().saturating_sub(self.host.clock.now()));
             tokio::select! {
                 biased;
                 joined = tasks.join_next() => match joined {
@@ -133,7 +135,12 @@ impl Fleet<'_, '_> {
                 },
                 Some(reason) = gone_back.recv() => self.roll_back(&reason, true).await,
                 Some(order) = self.standing.orders.recv() => self.obey(order).await,
-                _ = sample.tick() => self.judge().await,
+                _ = sample.tick() => {
+                    let (now, work) = (self.host.clock.now(), self.status.work());
+                    self.standing.pace.sample(now, work);
+                    self.judge().await;
+                }
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => self.judge().await,
             }
         }
         if self.replanning && matches!(served, Ok(Served::Done)) && !self.stop.is_cancelled() {
@@ -174,7 +181,6 @@ impl Fleet<'_, '_> {
     /// Looks at what was done: the new version stays, or goes.
     async fn judge(&mut self) {
         let (now, work) = (self.host.clock.now(), self.status.work());
-        self.standing.pace.sample(now, work);
         let Some(trial) = &self.standing.trial else {
             return;
         };

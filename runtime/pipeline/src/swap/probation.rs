@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Records of the old version in the probation's span from which on silence of the new one is
 /// taken for a fault: fewer may be chance.
 const EXPECTED_MIN: u64 = 10;
+/// A shorter silence may be chance, however much came before.
+const SILENCE_MIN: Duration = Duration::from_secs(5);
 /// Records from which on the share of rejected ones is judged.
 const JUDGED_FROM: u64 = 100;
 /// A share of rejected records below this is never worse, whatever it was before.
@@ -75,6 +77,7 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct Probation {
     until: Duration,
+    span: Duration,
     before: Work,
     old: Work,
 }
@@ -84,6 +87,7 @@ impl Probation {
     pub(crate) fn begin(now: Duration, span: Duration, work: Work, pace: &Pace) -> Self {
         Self {
             until: now + span,
+            span,
             before: work,
             old: pace.last(span),
         }
@@ -114,6 +118,9 @@ impl Probation {
     /// Why the new version can't stay, if it can't, now that its time is over.
     pub(crate) fn verdict(&self, work: Work) -> Option<String> {
         let new = work.since(self.before);
+        if self.span < SILENCE_MIN {
+            return self.worse(work);
+        }
         if new.records == 0 && self.old.records >= EXPECTED_MIN {
             return Some(format!(
                 "it is silent, where the version before took {} records in the same time",
@@ -179,6 +186,10 @@ mod tests {
         assert_eq!(probation.verdict(plus(total, work(1, 0, 0))), None);
         let (quiet, total) = begin(work(0, 0, 0));
         assert_eq!(quiet.verdict(total), None);
+        let (pace, total) = pace(work(500, 0, 0));
+        let now = Duration::from_secs(100);
+        let short = Probation::begin(now, Duration::from_secs(1), total, &pace);
+        assert_eq!(short.verdict(total), None);
     }
 
     #[test]

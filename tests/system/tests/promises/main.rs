@@ -13,6 +13,7 @@ mod kafka_records;
 mod kafka_schemas;
 mod neighbours;
 mod operation;
+mod swap;
 
 use std::path::Path;
 

@@ -1,0 +1,348 @@
+//! Changing what runs: nothing lost, nothing doubled; what is no good is refused or taken back.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use jackfield_exchange::{Running, Speed};
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{assert_landed, exchange};
+
+/// Swaps of each connector while the stream goes on.
+const SWAPS: usize = 200;
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A component that does the same and is another file: its last section is for nobody.
+async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
+    let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
+    let name = format!("changed-{word}");
+    let section = [&[name.len() as u8][..], name.as_bytes()].concat();
+    bytes.extend([0, section.len() as u8]);
+    bytes.extend(section);
+    let path = into.join(format!("{of}-{word}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    // Compiled before, so that no request has to wait for it.
+    let state = Artifacts::get().state.to_str().unwrap();
+    let args = ["plugin", "compile", path.to_str().unwrap(), "--state", state];
+    let compiled = output(&args).await;
+    assert!(compiled.status.success(), "{compiled:?}");
+    path
+}
+
+/// A running process and its admin API.
+struct Admin {
+    jackfield: Jackfield,
+    url: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Admin {
+    async fn run(site: &Site, args: &[&str]) -> Admin {
+        let mut jackfield = Jackfield::run(site, args);
+        let url = jackfield.admin().await;
+        let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+        Admin {
+            jackfield,
+            url,
+            token,
+            http: http(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Orders a swap, again and again while another one is being made.
+    async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
+        let url = format!(
+            "{}/connectors/{connector}/swap?probation-ms={probation_ms}",
+            self.url
+        );
+        let begin = Instant::now();
+        loop {
+            let request = self.http.post(&url).bearer_auth(&self.token);
+            let answer = request.body(component.to_vec()).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.unwrap();
+            if status == 200 {
+                return body;
+            }
+            assert_eq!(body["code"], "busy", "{body}");
+            assert!(begin.elapsed() < PATIENCE, "{body}");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn until(&self, what: &str, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let waiting = async {
+            loop {
+                let now = self.get(path).await;
+                if done(&now) {
+                    return now;
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(value) => value,
+            Err(_) => panic!("never: {what}: {}", self.get(path).await),
+        }
+    }
+
+    /// `jackfield swap …` as a person runs it.
+    async fn command(&self, site: &Site, args: &[&str]) -> Output {
+        let file = site.file();
+        let address = self.url.trim_start_matches("http://");
+        let own = ["--config", file.to_str().unwrap(), "--address", address];
+        output(&[&["swap"], args, &own].concat()).await
+    }
+
+    /// Runs it, and compares how it ends.
+    async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
+        let output = self.command(site, args).await;
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(word), "{args:?}: no `{word}` in {text}");
+    }
+}
+
+/// Swaps a connector to and fro, and gives the pauses in µs.
+async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
+    let components = files.map(|file| std::fs::read(file).unwrap());
+    let mut pauses = Vec::with_capacity(SWAPS);
+    for number in 0..SWAPS {
+        let swap = admin.swap(connector, &components[number % 2], 1).await;
+        assert_eq!(swap["outcome"], "on-probation", "{swap}");
+        pauses.push(swap["pause_us"].as_u64().unwrap());
+    }
+    pauses.sort_unstable();
+    pauses
+}
+
+fn shown(connector: &str, pauses: &[u64]) {
+    let at = |share: f64| pauses[((pauses.len() - 1) as f64 * share) as usize];
+    println!(
+        "{connector}: {} swaps, pause p50 {} µs, p99 {} µs, longest {} µs",
+        pauses.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
+
+async fn busy_exchange() -> Running {
+    exchange(Speed::PerSecond(2000.0), |o| o.laps = 3).await
+}
+
+/// Source and sink are swapped 200 times each under load: every trade lands once, the exchange sees
+/// one connection, and no trade had to be fetched a second way.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_swaps_under_load_lose_and_double_nothing() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut copies = Vec::new();
+    for of in ["binance-source", "iceberg-sink"] {
+        let copy = changed_copy(of, site.path(), "copy").await;
+        copies.push([copy, Artifacts::get().plugin(of)]);
+    }
+    let [source, sink] = &copies[..] else {
+        unreachable!("two were made")
+    };
+    let mut admin = Admin::run(&site, &["--until-idle", "4s"]).await;
+    let (source, sink) = tokio::join!(
+        to_and_fro(&admin, "trades-source", [&source[0], &source[1]]),
+        to_and_fro(&admin, "trades-lake", [&sink[0], &sink[1]]),
+    );
+    shown("source", &source);
+    shown("sink", &sink);
+    let history = admin.get("/connectors/trades-lake/swaps").await;
+    let last = history.as_array().unwrap().last().unwrap();
+    assert_eq!(last["number"], SWAPS);
+    assert_eq!(admin.jackfield.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    assert_eq!(exchange.status().connections, 1, "kept over every swap");
+}
+
+/// Each reason has its own message and exit code, and what runs is not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let plugins = Artifacts::get();
+    let path = |file: PathBuf| file.to_str().unwrap().to_owned();
+    let source = path(plugins.plugin("binance-source"));
+    let sink = path(plugins.plugin("iceberg-sink"));
+    let post = path(plugins.plugin("post-sink"));
+    let copy = path(changed_copy("binance-source", site.path(), "copy").await);
+    let (cut, settings) = (site.path().join("cut.wasm"), site.path().join("s.json"));
+    let whole = std::fs::read(&source).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let (cut, settings) = (path(cut), path(settings));
+    let zeros = "0".repeat(64);
+
+    let mut admin = Admin::run(&site, &[]).await;
+    let running = |now: &Value| now["connector"]["state"] == "RUNNING" && now["records"] != 0;
+    let before = admin
+        .until("it runs", "/connectors/trades-source/status", running)
+        .await;
+    let one = "trades-source";
+    admin.expect(&site, &[one, &source], 10, "neither").await;
+    admin
+        .expect(&site, &["nobody", &source], 13, "nobody")
+        .await;
+    admin.expect(&site, &[one, &cut], 20, "not a WASM").await;
+    let args = [one, &copy, "--sha256", &zeros];
+    admin.expect(&site, &args, 21, "sha256").await;
+    std::fs::write(&settings, r#"{ "table": "a.b" }"#).unwrap();
+    let args = [one, &sink, "--settings", &settings];
+    admin.expect(&site, &args, 22, "a source runs").await;
+    std::fs::write(&settings, r#"{ "symbols": "BTCUSDT" }"#).unwrap();
+    let args = [one, &copy, "--settings", &settings];
+    admin.expect(&site, &args, 26, "symbols").await;
+    std::fs::write(&settings, r#"{ "url": "http://127.0.0.1:9/" }"#).unwrap();
+    let args = ["trades-lake", &post, "--settings", &settings];
+    admin.expect(&site, &args, 23, "at least once").await;
+    let args = [one, &copy, "--dry-run"];
+    admin.expect(&site, &args, 0, "can take over").await;
+    let after = admin.get("/connectors/trades-source/status").await;
+    assert_eq!(before["plugin"], after["plugin"]);
+    let swaps = admin.get("/connectors/trades-source/swaps").await;
+    assert_eq!(swaps, json!([]), "nothing was swapped");
+
+    // While one is on probation another has to wait.
+    let args = [one, &copy, "--probation", "1h", "--no-wait"];
+    admin.expect(&site, &args, 0, "took over").await;
+    admin.expect(&site, &[one, &source], 11, "probation").await;
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+}
+
+/// A sink that posts, which the file grants no lake.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_needs_more_than_is_granted_is_refused() {
+    let exchange = busy_exchange().await;
+    let mut site = Site::new(&exchange).await;
+    let post = Artifacts::get().plugin("post-sink");
+    site.set("/plugins/post", json!(post));
+    site.set("/pipelines/trades/delivery", json!("at-least-once"));
+    let sink = json!({
+        "plugin": "post", "topics": ["trade"], "settings": { "url": "http://127.0.0.1:9/" },
+        "allow": { "http": ["http://127.0.0.1:9/"] }
+    });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    let mut admin = Admin::run(&site, &["--grace", "5s"]).await;
+    admin
+        .until("it runs", "/connectors/trades-lake/status", |now| {
+            now["connector"]["state"] == "RUNNING"
+        })
+        .await;
+    let settings = site.path().join("settings.json");
+    std::fs::write(&settings, r#"{ "table": "a.b" }"#).unwrap();
+    let iceberg = Artifacts::get().plugin("iceberg-sink");
+    let args = [
+        "trades-lake",
+        iceberg.to_str().unwrap(),
+        "--settings",
+        settings.to_str().unwrap(),
+    ];
+    admin.expect(&site, &args, 25, "`lake`").await;
+    admin.jackfield.kill().await;
+}
+
+/// What a new version does wrong, where, and a word of why it is taken back.
+const DEEDS: [(&str, &str, &str); 7] = [
+    ("poll", "panic", "as told"),
+    ("poll", "loop", "did not return within"),
+    ("poll", "eat", "memory"),
+    ("poll", "recurse", "stack"),
+    ("poll", "malformed", "malformed"),
+    ("poll", "broken", "as told"),
+    ("poll", "silent", "silent"),
+];
+
+/// A version that fails or falls silent is taken back, the old one goes on, and the same version is
+/// not tried twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worse_version_is_taken_back_and_not_tried_again() {
+    let exchange = busy_exchange().await;
+    let mut site = Site::new(&exchange).await;
+    let file = Artifacts::get().plugin("hostile");
+    site.set(
+        "/plugins/hostile",
+        json!({ "file": file, "memory": "32MiB", "call-time": "300ms" }),
+    );
+    for (_, deed, _) in DEEDS {
+        let pipeline = json!({
+            "source": { "plugin": "hostile", "settings": {} },
+            "topics": { "only": { "name": format!("evil.{deed}") } }
+        });
+        site.set(&format!("/pipelines/{deed}"), pipeline);
+    }
+    let mut admin = Admin::run(&site, &["--grace", "20s"]).await;
+    for (call, deed, word) in DEEDS {
+        let connector = format!("{deed}-source");
+        let status = format!("/connectors/{connector}/status");
+        let records = |now: &Value| now["records"].as_u64().unwrap_or_default();
+        admin
+            .until("records", &status, |now| records(now) > 100)
+            .await;
+        let settings = site.path().join("settings.json");
+        let told = json!({ "in": call, "do": deed }).to_string();
+        std::fs::write(&settings, told).unwrap();
+        let settings = settings.to_str().unwrap();
+        let args = [&connector, "--settings", settings, "--probation", "5s"];
+        admin.expect(&site, &args, 4, word).await;
+        let at = records(&admin.get(&status).await);
+        admin
+            .until("it goes on", &status, |now| records(now) > at)
+            .await;
+        admin.expect(&site, &args, 14, "taken back before").await;
+    }
+    // One that can't even open is refused; the running one goes on where it was.
+    let settings = site.path().join("settings.json");
+    std::fs::write(&settings, r#"{ "in": "open", "do": "panic" }"#).unwrap();
+    let args = ["panic-source", "--settings", settings.to_str().unwrap()];
+    admin.expect(&site, &args, 27, "as told").await;
+    let history = admin.get("/connectors/panic-source/swaps").await;
+    assert_eq!(history[0]["outcome"], "rolled-back");
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+}
+
+/// A file that changes is taken once it is whole; half of one is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_swapped_in_once_it_is_whole() {
+    let exchange = busy_exchange().await;
+    let mut site = Site::new(&exchange).await;
+    let file = site.path().join("running.wasm");
+    std::fs::copy(Artifacts::get().plugin("binance-source"), &file).unwrap();
+    site.set("/plugins/binance", json!(file));
+    let copy = changed_copy("binance-source", site.path(), "copy").await;
+    let whole = std::fs::read(copy).unwrap();
+    let mut admin = Admin::run(&site, &["--until-idle", "6s"]).await;
+    let path = "/connectors/trades-source/status";
+    let before = admin
+        .until("it runs", path, |now| now["records"] != 0)
+        .await;
+    std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
+    admin.jackfield.line("is not taken").await;
+    let meanwhile = admin.get(path).await;
+    assert_eq!(meanwhile["plugin"], before["plugin"]);
+    std::fs::write(&file, &whole).unwrap();
+    admin
+        .until("the new file runs", path, |now| {
+            now["plugin"]["sha256"] != before["plugin"]["sha256"]
+        })
+        .await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
