@@ -19,6 +19,7 @@ use jackfield_sdk::sink::{
 use tokio::runtime::Runtime;
 
 use crate::errors;
+use crate::evolve::{self, Change, Settled};
 use crate::offsets::{
     Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
 };
@@ -100,8 +101,9 @@ impl Committer {
                 Ok(Step::Commit(progress)) => progress,
                 Err(why) => return Err(refused(target, &why)),
             };
+            let evolution = self.evolution(target, &table, pieces)?;
             let staged = piece::decode(target, &table, pieces)?;
-            match self.attempt(runtime, target, &table, staged.files, &progress, id)? {
+            match self.attempt(runtime, target, evolution, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
                     let now = self.tables.table(target, now)?;
                     self.known.insert(target.to_owned(), now);
@@ -112,6 +114,48 @@ impl Committer {
         }
         Err(errors::retry(format!(
             "committing to {target}: {ATTEMPTS_MAX} attempts: {last}"
+        )))
+    }
+
+    /// What the rows need of the table's schema. Where two tasks gave one new field id to different
+    /// columns, one schema is committed alone, and both write their rows again.
+    fn evolution(&self, target: &str, table: &Table, pieces: &[Piece]) -> Result<Change, Failure> {
+        let unfit = |e: iceberg::Error| {
+            Failure::Misconfigured(format!("{target}: its schema can't be changed so: {e}"))
+        };
+        let wanted = piece::schemas(target, pieces)?;
+        let alone = match evolve::settle(table.metadata(), wanted) {
+            Settled::Fits => {
+                return Ok(Change {
+                    table: table.clone(),
+                    requirements: Vec::new(),
+                    updates: Vec::new(),
+                });
+            }
+            Settled::Needs(schema) => {
+                return evolve::change(&self.tables, table, *schema).map_err(unfit);
+            }
+            Settled::Clash(alone) => alone,
+        };
+        if let Some(schema) = alone {
+            let change = evolve::change(&self.tables, table, *schema).map_err(unfit)?;
+            let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
+            let committed = self.tables.catalog().commit(
+                target,
+                table.metadata_location().unwrap_or_default(),
+                &serde_json::to_string(&change.requirements).map_err(json)?,
+                &serde_json::to_string(&change.updates).map_err(json)?,
+            );
+            match committed {
+                // If nobody knows, the tasks find out when they look at the table.
+                Ok(_) | Err(CatalogError::Conflict(_) | CatalogError::Unknown(_)) => {}
+                Err(error) => {
+                    return Err(errors::catalog(&format!("evolving {target}"), error));
+                }
+            }
+        }
+        Err(Failure::Rewind(format!(
+            "{target}: the schemas of its tasks' files do not go together: they are written again"
         )))
     }
 
@@ -128,14 +172,16 @@ impl Committer {
         &self,
         runtime: &Runtime,
         target: &str,
-        table: &Table,
+        evolution: Change,
         files: Vec<DataFile>,
         progress: &Progress,
         id: &str,
     ) -> Result<Attempt, Failure> {
         let pinned = Pinned {
             ident: target.to_owned(),
-            table: table.clone(),
+            table: evolution.table,
+            requirements: evolution.requirements,
+            updates: evolution.updates,
             catalog: Arc::clone(self.tables.catalog()),
             outcome: Mutex::new(None),
         };
@@ -221,6 +267,9 @@ async fn transact(
 struct Pinned {
     ident: String,
     table: Table,
+    /// Of the table's schema, which goes first.
+    requirements: Vec<TableRequirement>,
+    updates: Vec<TableUpdate>,
     catalog: Arc<dyn Port>,
     outcome: Mutex<Option<Result<CatalogTable, CatalogError>>>,
 }
@@ -235,11 +284,13 @@ impl fmt::Debug for Pinned {
 
 impl Pinned {
     fn send(&self, mut commit: TableCommit) -> iceberg::Result<Result<CatalogTable, CatalogError>> {
-        let mut requirements = commit.take_requirements();
+        let mut requirements = self.requirements.clone();
+        requirements.extend(commit.take_requirements());
         requirements.push(TableRequirement::DefaultSpecIdMatch {
             default_spec_id: self.table.metadata().default_partition_spec_id(),
         });
-        let mut updates = commit.take_updates();
+        let mut updates = self.updates.clone();
+        updates.extend(commit.take_updates());
         updates.retain(
             |it| !matches!(it, TableUpdate::RemoveProperties { removals } if removals.is_empty()),
         );

@@ -10,6 +10,7 @@ mod avro;
 mod commit;
 mod decoder;
 mod errors;
+mod evolve;
 mod files;
 mod grouping;
 mod location;
@@ -18,6 +19,7 @@ mod offsets;
 mod parquet_properties;
 mod partition_by;
 mod piece;
+mod routing;
 mod schema;
 mod settings;
 mod sink;
@@ -28,6 +30,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use evolve::Evolve;
 pub use settings::{ByteSize, Settings};
 pub use sink::IcebergSink;
 

@@ -7,7 +7,9 @@ use jackfield_sdk::Finding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::evolve::Evolve;
 use crate::partition_by::PartitionBy;
+use crate::routing::Route;
 use crate::sorting::SortBy;
 
 /// zstd's own range; beyond 3 the CPU time spent buys next to nothing on market data.
@@ -24,8 +26,23 @@ const TARGET_FILE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// The table, with its namespace: `market.trades`.
+    /// The table, with its namespace: `market.trades`. `{topic}` stands for the topic's name, whose
+    /// dots part namespaces, and `{field}` for the value of a top-level field, which must be plain
+    /// (letters, digits, `_`, `-`): `market.{symbol}` makes a table of each symbol.
     pub table: String,
+    /// Most tables that one task writes to, where `table` names more than one. Each holds files
+    /// open and rows in memory.
+    #[serde(default = "tables_max")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub tables_max: u32,
+    /// What may become of a table's schema when the topic's has changed: `off`, `add` (new fields
+    /// become optional columns) or `full` (also wider types, columns that can be null from now on,
+    /// and new names by alias).
+    #[serde(default)]
+    pub evolve: Evolve,
+    /// How records get into the table. `upsert` is not possible yet: see docs.
+    #[serde(default)]
+    pub mode: Mode,
     /// How the table is partitioned: columns, or `year(column)`, `month(column)`, `day(column)`,
     /// `hour(column)`, `bucket(16, column)`, `truncate(4, column)`. A table that exists has to be
     /// partitioned like this. Left out: as the table is, and a new one is not partitioned.
@@ -46,6 +63,26 @@ pub struct Settings {
     /// Data files are closed at about this size.
     #[serde(default)]
     pub target_file_size: ByteSize,
+}
+
+/// How records get into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Each is a row.
+    #[default]
+    Append,
+    /// Each replaces the row of its key: refused.
+    Upsert,
+}
+
+/// Tables of one task, unless it is said: each costs a few megabytes while rows gather.
+const TABLES_DEFAULT: u32 = 64;
+/// More than that many tables in one commit interval take more commits than it has time for.
+const TABLES_LIMIT: u32 = 1000;
+
+fn tables_max() -> u32 {
+    TABLES_DEFAULT
 }
 
 fn yes() -> bool {
@@ -112,11 +149,26 @@ impl Settings {
     /// What is wrong with them, as far as that can be told without the table.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        if let Err(why) = table_parts(&self.table) {
+        if let Err(why) = Route::parse(&self.table) {
             found.push(Finding::error(
                 "table",
                 why,
-                "write namespace and table: `market.trades`",
+                "write namespace and table: `market.trades`, or `market.{symbol}`",
+            ));
+        }
+        if !(1..=TABLES_LIMIT).contains(&self.tables_max) {
+            found.push(Finding::error(
+                "tables-max",
+                format!("{} is out of range", self.tables_max),
+                format!("write 1 to {TABLES_LIMIT}"),
+            ));
+        }
+        if self.mode == Mode::Upsert {
+            found.push(Finding::error(
+                "mode",
+                "upserts need delete files in the same commit as the rows, and the Iceberg library \
+                 has no such commit yet: without it readers would see both rows of a key",
+                "write `append`, and keep the newest row of each key when reading",
             ));
         }
         if let Err((at, why)) = self.partitioning() {

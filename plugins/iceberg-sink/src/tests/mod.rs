@@ -2,10 +2,12 @@
 
 mod bad_records;
 mod commits;
+mod evolution;
 mod exactly_once;
 mod format;
 mod partitions;
 mod round_trip;
+mod routing;
 mod tables;
 mod values;
 
