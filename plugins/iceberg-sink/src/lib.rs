@@ -14,6 +14,7 @@ mod evolve;
 mod files;
 mod grouping;
 mod location;
+mod maintain;
 mod metrics;
 mod offsets;
 mod parquet_properties;
@@ -31,7 +32,7 @@ mod task;
 mod tests;
 
 pub use evolve::Evolve;
-pub use settings::{ByteSize, Settings};
+pub use settings::{Age, ByteSize, Maintain, Mode, Settings};
 pub use sink::IcebergSink;
 
 jackfield_sdk::export_sink!(IcebergSink);

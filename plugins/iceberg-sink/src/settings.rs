@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use jackfield_sdk::Finding;
 use schemars::JsonSchema;
@@ -57,6 +58,9 @@ pub struct Settings {
     /// that exists has its own.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// What is done for the table now and then, after a commit: nothing, if left out.
+    #[serde(default)]
+    pub maintain: Maintain,
     /// zstd's level for data files, 1 to 22. Left out: what the table says, or else 1.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: Option<i32>,
@@ -64,6 +68,53 @@ pub struct Settings {
     #[serde(default)]
     pub target_file_size: ByteSize,
 }
+
+/// Upkeep of a table. It changes no row, and positions are kept whatever it removes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Maintain {
+    /// Snapshots older than this are forgotten, each 50th commit: `7d`, `12h`. Their files go
+    /// with `orphans`.
+    pub expire: Option<Age>,
+    /// Whether 100 small manifests are made one, each 50th commit.
+    #[serde(default)]
+    pub merge_manifests: bool,
+    /// Files in the table's folders that nothing refers to, and that are older than this, are
+    /// deleted, each 500th commit: at least `1d`, since any writer's files are unreferenced until
+    /// it commits.
+    pub orphans: Option<Age>,
+}
+
+/// A time: a whole number and `m`, `h` or `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Age(pub Duration);
+
+impl TryFrom<String> for Age {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "m" => 60,
+            "h" => 3600,
+            "d" => 24 * 3600,
+            other => return Err(format!("`{other}` is not a unit: m, h or d")),
+        };
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|count| count.checked_mul(unit))
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or_else(|| format!("`{text}` is not a time such as 7d"))
+    }
+}
+
+/// A reader that began with a snapshot has at least so long to end.
+const EXPIRE_MIN: Duration = Duration::from_secs(3600);
+/// What is staged is committed, or given up, long before.
+const ORPHANS_MIN: Duration = Duration::from_secs(24 * 3600);
 
 /// How records get into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -162,6 +213,19 @@ impl Settings {
                 format!("{} is out of range", self.tables_max),
                 format!("write 1 to {TABLES_LIMIT}"),
             ));
+        }
+        for (key, age, least) in [
+            ("expire", self.maintain.expire, EXPIRE_MIN),
+            ("orphans", self.maintain.orphans, ORPHANS_MIN),
+        ] {
+            if age.is_some_and(|it| it.0 < least) {
+                let hours = least.as_secs() / 3600;
+                found.push(Finding::error(
+                    format!("maintain.{key}"),
+                    "too short: what somebody needs could be gone",
+                    format!("write at least `{hours}h`"),
+                ));
+            }
         }
         if self.mode == Mode::Upsert {
             found.push(Finding::error(

@@ -117,9 +117,13 @@ impl Sink for IcebergSink {
                 tables,
                 storage,
             ))),
-            Role::Committer => {
-                Work::Committer(Box::new(Committer::new(context.connector, tables, storage)))
-            }
+            Role::Committer => Work::Committer(Box::new(Committer::new(
+                context.connector,
+                settings.maintain.clone(),
+                ports,
+                tables,
+                storage,
+            ))),
         };
         Ok(Self {
             table,

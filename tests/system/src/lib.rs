@@ -16,8 +16,8 @@ pub use artifacts::{Artifacts, repository};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use process::{Jackfield, output};
 pub use readers::{
-    About, CountedFile, DataFile, Field, Files, Partition, Snapshot, Table, read_duckdb,
-    read_pyiceberg,
+    About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
+    read_java, read_pyiceberg, read_pyiceberg_at,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 

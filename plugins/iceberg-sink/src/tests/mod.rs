@@ -9,6 +9,7 @@ mod partitions;
 mod round_trip;
 mod routing;
 mod tables;
+mod upkeep;
 mod values;
 
 use std::collections::BTreeMap;

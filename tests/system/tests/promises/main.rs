@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod example;
 mod faults;
+mod lakes;
 mod neighbours;
 mod operation;
 
