@@ -186,7 +186,8 @@ impl Committer {
     fn maintain(&mut self, runtime: &Runtime, target: &str) {
         let count = self.commits.entry(target.to_owned()).or_default();
         *count += 1;
-        let (tidy, sweep) = (*count % TIDY_EACH == 0, *count % SWEEP_EACH == 0);
+        let tidy = count.is_multiple_of(TIDY_EACH);
+        let sweep = count.is_multiple_of(SWEEP_EACH);
         let now = SystemTime::now();
         if tidy && self.upkeep.merge_manifests {
             let done = self.merge(runtime, target, now);
