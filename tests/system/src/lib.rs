@@ -17,7 +17,7 @@ pub use compare::{Difference, Key, Row, compare, rows};
 pub use process::{Jackfield, output};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
-    read_java, read_pyiceberg, read_pyiceberg_at,
+    read_java, read_java_below, read_pyiceberg, read_pyiceberg_at,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 

@@ -175,6 +175,19 @@ pub async fn read_java(url: &str, table: &str) -> Table<Value> {
     run("iceberg-java", command, table).await
 }
 
+/// The same for the lake `local` under `data`.
+pub async fn read_java_below(data: &Path, table: &str) -> Table<Value> {
+    let (catalog, warehouse) = (data.join("catalog.db"), data.join("warehouse"));
+    let mut command = Command::new(repository().join("scripts/iceberg-java"));
+    command
+        .arg(table)
+        .arg("type=jdbc")
+        .arg("jdbc.schema-version=V1")
+        .arg(format!("uri=jdbc:sqlite:{}", catalog.display()))
+        .arg(format!("warehouse=file://{}", warehouse.display()));
+    run("iceberg-java", command, table).await
+}
+
 async fn read<A: for<'a> Deserialize<'a>>(script: &str, place: &Place, table: &str) -> Table<A> {
     let root = repository();
     let mut command = Command::new(root.join("scripts/python"));

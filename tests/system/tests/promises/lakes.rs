@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Jackfield, Place, Site, compare, read_java, read_pyiceberg_at, repository, trades_sink,
+    Jackfield, Place, Site, compare, read_duckdb, read_java, read_java_below, read_pyiceberg_at,
+    repository, trades_sink,
 };
 use jackfield_test_lakes::{Fault, Front, RestServer, S3Server};
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use crate::{exchange, run_until_idle};
+use crate::{assert_landed, exchange, run_until_idle};
 
 const TABLE: &str = "market.trades";
 
@@ -154,4 +155,32 @@ async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
     // Iceberg's own library reads the same, value by value.
     let java = read_java(&server.url(), TABLE).await;
     assert_eq!(counted(&java.rows), all);
+}
+
+/// Manifests that this sink merged by hand are manifests to everyone, also in a sorted table.
+#[tokio::test(flavor = "multi_thread")]
+async fn merged_manifests_and_sorted_files_are_read_by_all() {
+    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let mut sink = trades_sink();
+    sink["commit"] = json!({ "every": "500ms", "rows": 80 });
+    sink["settings"]["sort-by"] = json!(["trade_id desc"]);
+    sink["settings"]["properties"] = json!({
+        "write.parquet.compression-codec": "gzip",
+        "write.parquet.bloom-filter-enabled.column.symbol": "true"
+    });
+    sink["settings"]["maintain"] = json!({ "merge-manifests": true, "expire": "1h" });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    run_until_idle(&site, "4s").await;
+    exchange.finished().await;
+    let data = site.path().join("data");
+    let table = assert_landed(&data, &exchange.trades()).await;
+    let merges = table.about.snapshots.iter();
+    let merges = merges.filter(|it| it.operation == "replace").count();
+    println!("{} snapshots, {merges} merges", table.about.snapshots.len());
+    assert!(merges > 0, "{} commits", table.about.snapshots.len());
+    let java = read_java_below(&data, TABLE).await;
+    assert_eq!(counted(&java.rows), counted(&table.rows));
+    let duckdb = read_duckdb(&data, TABLE).await;
+    assert_eq!(counted(&duckdb.rows), counted(&table.rows));
 }
