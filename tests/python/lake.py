@@ -5,6 +5,7 @@ import datetime
 import decimal
 import os
 
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -13,10 +14,11 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 
 def arguments(description):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--catalog", required=True, help="the SQLite file, or any SQLAlchemy URI")
+    parser.add_argument("--catalog", required=True, help="the SQLite file, any SQLAlchemy URI, or a REST catalog's URL")
     parser.add_argument("--warehouse", required=True, help="a folder, or a URI")
     parser.add_argument("--name", default="local", help="the catalog's name: the lake's in the YAML file")
     parser.add_argument("--table", default="market.trades")
+    parser.add_argument("--property", action="append", default=[], help="key=value, of the catalog: s3.endpoint and so on")
     return parser
 
 
@@ -25,10 +27,14 @@ def uri(path, scheme):
 
 
 def open_table(args):
+    properties = dict(pair.split("=", 1) for pair in args.property)
+    if args.catalog.startswith("http"):
+        return RestCatalog(args.name, uri=args.catalog, **properties).load_table(args.table)
     catalog = SqlCatalog(
         args.name,
         uri=uri(args.catalog, "sqlite:///"),
         warehouse=uri(args.warehouse, "file://"),
+        **properties,
     )
     return catalog.load_table(args.table)
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use iceberg::spec::DataFile;
@@ -14,26 +15,39 @@ use iceberg::{
 };
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::{
-    Catalog as Port, CatalogError, CatalogTable, Committed, Holding, Piece, Span,
+    Catalog as Port, CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, Span,
 };
 use tokio::runtime::Runtime;
 
 use crate::errors;
+use crate::evolve::{self, Change, Settled};
+use crate::maintain::{self, Upkeep};
 use crate::offsets::{
     Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
 };
 use crate::piece;
+use crate::settings::Maintain;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
 
 /// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
 const ATTEMPTS_MAX: u32 = 5;
 
+/// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
+/// so there is little to do more often.
+const TIDY_EACH: u64 = 50;
+/// Commits between two clean-ups, which list all the table's files.
+const SWEEP_EACH: u64 = 500;
+
 /// Commits for one connector.
 pub(crate) struct Committer {
     connector: String,
+    upkeep: Maintain,
+    ports: Ports,
     tables: Tables,
     storage: HostStorage,
+    /// Commits of each table since this was opened.
+    commits: BTreeMap<String, u64>,
     /// As of the last call, so that a catalog need not send what it has sent.
     known: BTreeMap<String, Table>,
 }
@@ -46,9 +60,18 @@ enum Attempt {
 }
 
 impl Committer {
-    pub(crate) fn new(connector: String, tables: Tables, storage: HostStorage) -> Self {
+    pub(crate) fn new(
+        connector: String,
+        upkeep: Maintain,
+        ports: Ports,
+        tables: Tables,
+        storage: HostStorage,
+    ) -> Self {
         Self {
             connector,
+            upkeep,
+            ports,
+            commits: BTreeMap::new(),
             tables,
             storage,
             known: BTreeMap::new(),
@@ -100,11 +123,13 @@ impl Committer {
                 Ok(Step::Commit(progress)) => progress,
                 Err(why) => return Err(refused(target, &why)),
             };
+            let evolution = self.evolution(target, &table, pieces)?;
             let staged = piece::decode(target, &table, pieces)?;
-            match self.attempt(runtime, target, &table, staged.files, &progress, id)? {
+            match self.attempt(runtime, target, evolution, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
                     let now = self.tables.table(target, now)?;
                     self.known.insert(target.to_owned(), now);
+                    self.maintain(runtime, target);
                     return Ok(committed);
                 }
                 Attempt::Again(why) => last = why,
@@ -113,6 +138,165 @@ impl Committer {
         Err(errors::retry(format!(
             "committing to {target}: {ATTEMPTS_MAX} attempts: {last}"
         )))
+    }
+
+    /// What the rows need of the table's schema. Where two tasks gave one new field id to different
+    /// columns, one schema is committed alone, and both write their rows again.
+    fn evolution(&self, target: &str, table: &Table, pieces: &[Piece]) -> Result<Change, Failure> {
+        let unfit = |e: iceberg::Error| {
+            Failure::Misconfigured(format!("{target}: its schema can't be changed so: {e}"))
+        };
+        let wanted = piece::schemas(target, pieces)?;
+        let alone = match evolve::settle(table.metadata(), wanted) {
+            Settled::Fits => {
+                return Ok(Change {
+                    table: table.clone(),
+                    requirements: Vec::new(),
+                    updates: Vec::new(),
+                });
+            }
+            Settled::Needs(schema) => {
+                return evolve::change(&self.tables, table, *schema).map_err(unfit);
+            }
+            Settled::Clash(alone) => alone,
+        };
+        if let Some(schema) = alone {
+            let change = evolve::change(&self.tables, table, *schema).map_err(unfit)?;
+            let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
+            let committed = self.tables.catalog().commit(
+                target,
+                table.metadata_location().unwrap_or_default(),
+                &serde_json::to_string(&change.requirements).map_err(json)?,
+                &serde_json::to_string(&change.updates).map_err(json)?,
+            );
+            match committed {
+                // If nobody knows, the tasks find out when they look at the table.
+                Ok(_) | Err(CatalogError::Conflict(_) | CatalogError::Unknown(_)) => {}
+                Err(error) => {
+                    return Err(errors::catalog(&format!("evolving {target}"), error));
+                }
+            }
+        }
+        Err(Failure::Rewind(format!(
+            "{target}: the schemas of its tasks' files do not go together: they are written again"
+        )))
+    }
+
+    /// After a commit. It has happened, so what goes wrong here is said and left for later.
+    fn maintain(&mut self, runtime: &Runtime, target: &str) {
+        let count = self.commits.entry(target.to_owned()).or_default();
+        *count += 1;
+        let tidy = count.is_multiple_of(TIDY_EACH);
+        let sweep = count.is_multiple_of(SWEEP_EACH);
+        let now = SystemTime::now();
+        if tidy && self.upkeep.merge_manifests {
+            let done = self.merge(runtime, target, now);
+            self.said(target, "merging manifests", done);
+        }
+        if tidy && let Some(age) = self.upkeep.expire {
+            let done = self.expire(target, now, age.0);
+            self.said(target, "expiring snapshots", done);
+        }
+        if sweep && let Some(age) = self.upkeep.orphans {
+            let done = self.sweep(runtime, target, now, age.0);
+            self.said(target, "cleaning up", done);
+        }
+    }
+
+    fn said(&self, target: &str, what: &str, done: Result<Option<String>, Failure>) {
+        match done {
+            Ok(None) => {}
+            Ok(Some(done)) => self
+                .ports
+                .log
+                .write(LogLevel::Info, &format!("{target}: {done}")),
+            Err(why) => {
+                let line = format!("{target}: {what} is left for later: {why}");
+                self.ports.log.write(LogLevel::Warn, &line);
+            }
+        }
+    }
+
+    fn merge(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        now: SystemTime,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        let merged = runtime.block_on(maintain::merge_manifests(&table, maintain::millis(now)));
+        match merged.map_err(|e| errors::retry(e.to_string()))? {
+            None => Ok(None),
+            Some(upkeep) => {
+                self.keep_up(target, &table, &upkeep)?;
+                Ok(Some("manifests were merged".to_owned()))
+            }
+        }
+    }
+
+    fn expire(
+        &mut self,
+        target: &str,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        match maintain::expire(table.metadata(), now, age) {
+            None => Ok(None),
+            Some(upkeep) => {
+                self.keep_up(target, &table, &upkeep)?;
+                Ok(Some("old snapshots were expired".to_owned()))
+            }
+        }
+    }
+
+    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<(), Failure> {
+        let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
+        self.tables
+            .catalog()
+            .commit(
+                target,
+                table.metadata_location().unwrap_or_default(),
+                &serde_json::to_string(&upkeep.requirements).map_err(json)?,
+                &serde_json::to_string(&upkeep.updates).map_err(json)?,
+            )
+            .map(drop)
+            .map_err(|error| errors::catalog("upkeep", error))
+    }
+
+    fn sweep(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        let store = self.ports.store.as_ref();
+        let old = maintain::old_files(store, table.metadata(), now, age)
+            .map_err(|error| errors::store("listing", &error))?;
+        if old.is_empty() {
+            return Ok(None);
+        }
+        // Only now: a file that was committed since it was listed is found here.
+        let Some(table) = self.tables.load(target, None)? else {
+            return Ok(None);
+        };
+        let orphans = runtime
+            .block_on(maintain::unreferenced(&table, old))
+            .map_err(|e| errors::retry(e.to_string()))?;
+        for orphan in &orphans {
+            let deleted = self.ports.store.delete(orphan);
+            deleted.map_err(|error| errors::store("deleting", &error))?;
+        }
+        let count = orphans.len();
+        Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
 
     fn load(&mut self, target: &str) -> Result<Option<Table>, Failure> {
@@ -128,14 +312,16 @@ impl Committer {
         &self,
         runtime: &Runtime,
         target: &str,
-        table: &Table,
+        evolution: Change,
         files: Vec<DataFile>,
         progress: &Progress,
         id: &str,
     ) -> Result<Attempt, Failure> {
         let pinned = Pinned {
             ident: target.to_owned(),
-            table: table.clone(),
+            table: evolution.table,
+            requirements: evolution.requirements,
+            updates: evolution.updates,
             catalog: Arc::clone(self.tables.catalog()),
             outcome: Mutex::new(None),
         };
@@ -221,6 +407,9 @@ async fn transact(
 struct Pinned {
     ident: String,
     table: Table,
+    /// Of the table's schema, which goes first.
+    requirements: Vec<TableRequirement>,
+    updates: Vec<TableUpdate>,
     catalog: Arc<dyn Port>,
     outcome: Mutex<Option<Result<CatalogTable, CatalogError>>>,
 }
@@ -235,11 +424,13 @@ impl fmt::Debug for Pinned {
 
 impl Pinned {
     fn send(&self, mut commit: TableCommit) -> iceberg::Result<Result<CatalogTable, CatalogError>> {
-        let mut requirements = commit.take_requirements();
+        let mut requirements = self.requirements.clone();
+        requirements.extend(commit.take_requirements());
         requirements.push(TableRequirement::DefaultSpecIdMatch {
             default_spec_id: self.table.metadata().default_partition_spec_id(),
         });
-        let mut updates = commit.take_updates();
+        let mut updates = self.updates.clone();
+        updates.extend(commit.take_updates());
         updates.retain(
             |it| !matches!(it, TableUpdate::RemoveProperties { removals } if removals.is_empty()),
         );

@@ -33,12 +33,21 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(held: Option<i64>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            held: held.unwrap_or(i64::MIN),
+            held: i64::MIN,
             counts: Counts::default(),
             rejected: Vec::new(),
         }
+    }
+
+    /// From now on records are for a table that holds everything below that.
+    pub(crate) fn held(&mut self, held: Option<i64>) {
+        self.held = held.unwrap_or(i64::MIN);
+    }
+
+    pub(crate) fn reject_one(&mut self, index: u32, reason: String) {
+        self.rejected.push(Rejection { index, reason });
     }
 
     /// Whether the table has it; counted if so.

@@ -71,6 +71,9 @@ pub(crate) struct Files {
     partitions: HashMap<Vec<u8>, Partition>,
     closed: Vec<DataFile>,
     open: usize,
+    /// Of what all tables of a task may have together, this one's.
+    open_max: usize,
+    waiting_bytes_max: usize,
     waiting_bytes: usize,
     writes: u64,
     piece_bytes_per_file: usize,
@@ -103,11 +106,20 @@ impl Files {
             partitions: HashMap::new(),
             closed: Vec::new(),
             open: 0,
+            open_max: OPEN_FILES_MAX,
+            waiting_bytes_max: WAITING_BYTES_MAX,
             waiting_bytes: 0,
             writes: 0,
             piece_bytes_per_file: PIECE_BYTES_PER_FILE
                 + PIECE_BYTES_PER_COLUMN * schema.field_id_to_fields().len(),
         })
+    }
+
+    /// From now on one of so many tables that share what a task may hold. With none open at a time
+    /// each file is closed as soon as its rows are written.
+    pub(crate) fn share(&mut self, tables: usize) {
+        self.open_max = OPEN_FILES_MAX / tables.max(1);
+        self.waiting_bytes_max = WAITING_BYTES_MAX / tables.max(1);
     }
 
     /// How large a piece staging will make, about: of the files closed, and one more for each
@@ -136,7 +148,7 @@ impl Files {
                 self.encode(&key).await?;
             }
         }
-        if self.waiting_bytes > WAITING_BYTES_MAX {
+        if self.waiting_bytes > self.waiting_bytes_max {
             self.relieve().await?;
         }
         Ok(())
@@ -172,7 +184,7 @@ impl Files {
             .collect();
         fullest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, key) in fullest {
-            if self.waiting_bytes <= WAITING_BYTES_MAX / 2 {
+            if self.waiting_bytes <= self.waiting_bytes_max / 2 {
                 break;
             }
             self.encode(&key).await?;
@@ -186,7 +198,7 @@ impl Files {
             .partitions
             .get(key)
             .is_some_and(|it| it.writer.is_some());
-        if !has_file && self.open >= OPEN_FILES_MAX {
+        if !has_file && self.open >= self.open_max {
             self.close_oldest().await?;
         }
         let Some(partition) = self.partitions.get_mut(key) else {
@@ -219,7 +231,7 @@ impl Files {
         self.writes += 1;
         partition.written_at = self.writes;
         partition.writer = Some(writer);
-        if self.sorting.is_some() {
+        if self.sorting.is_some() || self.open > self.open_max {
             self.close(key).await?;
         }
         Ok(())

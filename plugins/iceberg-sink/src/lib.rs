@@ -10,14 +10,17 @@ mod avro;
 mod commit;
 mod decoder;
 mod errors;
+mod evolve;
 mod files;
 mod grouping;
 mod location;
+mod maintain;
 mod metrics;
 mod offsets;
 mod parquet_properties;
 mod partition_by;
 mod piece;
+mod routing;
 mod schema;
 mod settings;
 mod sink;
@@ -28,7 +31,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{ByteSize, Settings};
+pub use evolve::Evolve;
+pub use settings::{Age, ByteSize, Maintain, Mode, Settings};
 pub use sink::IcebergSink;
 
 jackfield_sdk::export_sink!(IcebergSink);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use iceberg::spec::{DataFile, deserialize_data_file_from_json, serialize_data_file_to_json};
+use iceberg::spec::{
+    DataFile, Schema, deserialize_data_file_from_json, serialize_data_file_to_json,
+};
 use iceberg::table::Table;
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::Piece;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use crate::metrics::{self, Metrics};
 
 /// The version of a piece's bytes, and the oldest that is read.
-pub(crate) const STAGED_VERSION: u32 = 1;
+pub(crate) const STAGED_VERSION: u32 = 2;
 pub(crate) const STAGED_VERSION_MIN: u32 = 1;
 
 /// A piece's bytes, as JSON: small (a kilobyte or two a file), and readable in a debugger.
@@ -24,8 +26,11 @@ struct Staged {
     /// Of the table itself: one dropped and created again is another.
     table_uuid: Uuid,
     spec_id: i32,
-    /// The schema that the files were written with.
+    /// The schema that the files were written with, or that it was made from.
     schema_id: i32,
+    /// The schema that they were written with, where the table did not have it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evolved: Option<Schema>,
     rows: u64,
     bytes: u64,
     /// As Iceberg's own JSON of a data file.
@@ -64,6 +69,7 @@ impl From<Unfit> for Failure {
 pub(crate) fn encode(
     target: &str,
     table: &Table,
+    base_schema_id: i32,
     files: Vec<DataFile>,
     metrics: &Metrics,
     sort_order: Option<i64>,
@@ -84,7 +90,9 @@ pub(crate) fn encode(
     let staged = Staged {
         table_uuid: metadata.uuid(),
         spec_id: metadata.default_partition_spec_id(),
-        schema_id: metadata.current_schema_id(),
+        schema_id: base_schema_id,
+        evolved: (base_schema_id != metadata.current_schema_id())
+            .then(|| metadata.current_schema().as_ref().clone()),
         rows,
         bytes,
         files: raw,
@@ -131,7 +139,8 @@ pub(crate) fn decode(target: &str, table: &Table, pieces: &[Piece]) -> Result<St
                 "{target} is partitioned otherwise since the files were written"
             )));
         }
-        let schema = metadata.schema_by_id(staged.schema_id).ok_or_else(|| {
+        let known = metadata.schema_by_id(staged.schema_id).map(AsRef::as_ref);
+        let schema = staged.evolved.as_ref().or(known).ok_or_else(|| {
             Unfit::Outdated(format!(
                 "{target} has lost the schema of the files: {}",
                 staged.schema_id
@@ -151,6 +160,25 @@ pub(crate) fn decode(target: &str, table: &Table, pieces: &[Piece]) -> Result<St
         all.bytes += staged.bytes;
     }
     Ok(all)
+}
+
+/// The schemas that pieces were written with and that a table need not have, each with the id of
+/// the one it was made from.
+pub(crate) fn schemas(target: &str, pieces: &[Piece]) -> Result<Vec<(i32, Schema)>, Unfit> {
+    let mut schemas: Vec<(i32, Schema)> = Vec::new();
+    for piece in pieces {
+        let staged = parse(target, piece)?;
+        if let Some(schema) = staged.evolved
+            && !schemas
+                .iter()
+                .any(|(_, it)| it.as_struct() == schema.as_struct())
+        {
+            schemas.push((staged.schema_id, schema));
+        }
+    }
+    // What one task made on top of another's comes after it.
+    schemas.sort_by_key(|(_, it)| it.highest_field_id());
+    Ok(schemas)
 }
 
 /// Rows, files and bytes of pieces, as they say themselves.

@@ -1,6 +1,5 @@
 //! A topic's Avro schema → the schema of a new table, and how it is read into a table that exists.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -8,6 +7,7 @@ use iceberg::spec::{
 };
 
 use crate::avro::{AvroField, AvroType, Plan, Read};
+use crate::evolve::matched;
 
 /// The schema of a new table: every field with its doc, nullable where its union has a null.
 pub(crate) fn for_new_table(fields: &[AvroField]) -> Result<Schema, String> {
@@ -20,10 +20,14 @@ pub(crate) fn for_new_table(fields: &[AvroField]) -> Result<Schema, String> {
 }
 
 /// Gives out field ids: those of one level before those inside of them, as Iceberg does.
-struct Ids(i32);
+pub(crate) struct Ids(i32);
 
 impl Ids {
-    fn next(&mut self) -> i32 {
+    pub(crate) fn after(last: i32) -> Self {
+        Self(last)
+    }
+
+    pub(crate) fn next(&mut self) -> i32 {
         self.0 += 1;
         self.0
     }
@@ -37,7 +41,7 @@ impl Ids {
             .collect()
     }
 
-    fn field(&mut self, id: i32, field: &AvroField) -> NestedField {
+    pub(crate) fn field(&mut self, id: i32, field: &AvroField) -> NestedField {
         let mut made = NestedField::new(
             id,
             &field.name,
@@ -70,6 +74,14 @@ impl Ids {
     }
 }
 
+/// The plain type that a column of it has; none for nested ones.
+pub(crate) fn type_of(ty: &AvroType) -> Option<PrimitiveType> {
+    match ty {
+        AvroType::Record(_) | AvroType::Array(_) | AvroType::Map(_) => None,
+        plain => Some(primitive_of(plain)),
+    }
+}
+
 fn primitive_of(ty: &AvroType) -> PrimitiveType {
     match ty {
         AvroType::Boolean => PrimitiveType::Boolean,
@@ -87,8 +99,12 @@ fn primitive_of(ty: &AvroType) -> PrimitiveType {
         },
         AvroType::Date => PrimitiveType::Date,
         AvroType::TimeMillis | AvroType::TimeMicros => PrimitiveType::Time,
-        AvroType::TimestampMillis | AvroType::TimestampMicros => PrimitiveType::Timestamptz,
-        AvroType::LocalTimestampMillis | AvroType::LocalTimestampMicros => PrimitiveType::Timestamp,
+        AvroType::TimestampMillis | AvroType::TimestampMicros | AvroType::TimestampNanos => {
+            PrimitiveType::Timestamptz
+        }
+        AvroType::LocalTimestampMillis
+        | AvroType::LocalTimestampMicros
+        | AvroType::LocalTimestampNanos => PrimitiveType::Timestamp,
         AvroType::Uuid => PrimitiveType::Uuid,
         AvroType::Bytes | AvroType::Record(_) | AvroType::Array(_) | AvroType::Map(_) => {
             PrimitiveType::Binary
@@ -97,15 +113,58 @@ fn primitive_of(ty: &AvroType) -> PrimitiveType {
 }
 
 /// How records of an Avro schema are read into a table: by name, columns that they lack being
-/// null. The error lists every difference.
+/// null, and by alias where there is no such name. The error lists every difference, and both
+/// schemas beside each other.
 pub(crate) fn plan(avro: &[AvroField], table: &Schema) -> Result<Plan, String> {
     let mut differences = Vec::new();
     let plan = record(avro, table.as_struct(), "", &mut differences);
     if differences.is_empty() {
         Ok(plan)
     } else {
-        Err(differences.join("; "))
+        Err(format!(
+            "{}\n{}",
+            differences.join("; "),
+            side_by_side(avro, table)
+        ))
     }
+}
+
+/// Columns that are shown: a person looks for one of a few.
+const SHOWN_MAX: usize = 200;
+
+fn side_by_side(avro: &[AvroField], table: &Schema) -> String {
+    let optional = |ty: String, optional: bool| match optional {
+        true => format!("{ty}?"),
+        false => ty,
+    };
+    let mut rows = vec![["field".to_owned(), "topic".to_owned(), "table".to_owned()]];
+    let matched = matched(avro, table.as_struct());
+    for (field, at) in avro.iter().zip(&matched) {
+        let column = at.map(|at| &table.as_struct().fields()[at]);
+        rows.push([
+            field.name.clone(),
+            optional(shown(&field.ty), field.null_branch.is_some()),
+            column.map_or("-".to_owned(), |it| {
+                optional(it.field_type.to_string(), !it.required)
+            }),
+        ]);
+    }
+    for (at, column) in table.as_struct().fields().iter().enumerate() {
+        if !matched.contains(&Some(at)) {
+            rows.push([
+                column.name.clone(),
+                "-".to_owned(),
+                optional(column.field_type.to_string(), !column.required),
+            ]);
+        }
+    }
+    rows.truncate(SHOWN_MAX);
+    let width = |at: usize| rows.iter().map(|it| it[at].chars().count()).max();
+    let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+    let lines = rows
+        .iter()
+        .map(|[name, topic, table]| format!("  {name:first$}  {topic:second$}  {table}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn record(
@@ -114,27 +173,24 @@ fn record(
     path: &str,
     differences: &mut Vec<String>,
 ) -> Plan {
-    let mut columns: BTreeMap<&str, usize> = table
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(at, it)| (it.name.as_str(), at))
-        .collect();
+    let matched = matched(avro, table);
     let mut fields = Vec::with_capacity(avro.len());
-    for field in avro {
+    for (field, at) in avro.iter().zip(&matched) {
         let path = format!("{path}{}", field.name);
-        match columns.remove(field.name.as_str()) {
+        match at {
             None => differences.push(format!(
                 "the topic's `{path}` ({}) has no column in the table",
                 shown(&field.ty)
             )),
             Some(at) => {
-                let read = nullable(field, &table.fields()[at], &path, differences);
-                fields.push((field.name.clone(), at, read));
+                let read = nullable(field, &table.fields()[*at], &path, differences);
+                fields.push((field.name.clone(), *at, read));
             }
         }
     }
-    let missing: Vec<usize> = columns.into_values().collect();
+    let missing: Vec<usize> = (0..table.fields().len())
+        .filter(|at| !matched.contains(&Some(*at)))
+        .collect();
     for at in &missing {
         let column = &table.fields()[*at];
         if column.required {
@@ -198,12 +254,14 @@ fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String
             (AvroType::Boolean, P::Boolean) => Read::Boolean,
             (AvroType::Int, P::Int | P::Long) | (AvroType::Date, P::Date) => Read::Int,
             (AvroType::Long, P::Long)
-            | (AvroType::TimeMicros, P::Time)
             | (AvroType::TimestampMicros, P::Timestamptz)
             | (AvroType::LocalTimestampMicros, P::Timestamp) => Read::Long,
             (AvroType::TimeMillis, P::Time) => Read::TimeMillis,
+            (AvroType::TimeMicros, P::Time) => Read::TimeMicros,
             (AvroType::TimestampMillis, P::Timestamptz)
             | (AvroType::LocalTimestampMillis, P::Timestamp) => Read::Millis,
+            (AvroType::TimestampNanos, P::Timestamptz)
+            | (AvroType::LocalTimestampNanos, P::Timestamp) => Read::Nanos,
             (AvroType::Float, P::Float | P::Double) => Read::Float,
             (AvroType::Double, P::Double) => Read::Double,
             (AvroType::Bytes, P::Binary) => Read::Bytes,

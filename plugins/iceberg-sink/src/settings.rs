@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use jackfield_sdk::Finding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::evolve::Evolve;
 use crate::partition_by::PartitionBy;
+use crate::routing::Route;
 use crate::sorting::SortBy;
 
 /// zstd's own range; beyond 3 the CPU time spent buys next to nothing on market data.
@@ -24,8 +27,23 @@ const TARGET_FILE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// The table, with its namespace: `market.trades`.
+    /// The table, with its namespace: `market.trades`. `{topic}` stands for the topic's name, whose
+    /// dots part namespaces, and `{field}` for the value of a top-level field, which must be plain
+    /// (letters, digits, `_`, `-`): `market.{symbol}` makes a table of each symbol.
     pub table: String,
+    /// Most tables that one task writes to, where `table` names more than one. Each holds files
+    /// open and rows in memory.
+    #[serde(default = "tables_max")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub tables_max: u32,
+    /// What may become of a table's schema when the topic's has changed: `off`, `add` (new fields
+    /// become optional columns) or `full` (also wider types, columns that can be null from now on,
+    /// and new names by alias).
+    #[serde(default)]
+    pub evolve: Evolve,
+    /// How records get into the table. `upsert` is not possible yet: see docs.
+    #[serde(default)]
+    pub mode: Mode,
     /// How the table is partitioned: columns, or `year(column)`, `month(column)`, `day(column)`,
     /// `hour(column)`, `bucket(16, column)`, `truncate(4, column)`. A table that exists has to be
     /// partitioned like this. Left out: as the table is, and a new one is not partitioned.
@@ -40,12 +58,82 @@ pub struct Settings {
     /// that exists has its own.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// What is done for the table now and then, after a commit: nothing, if left out.
+    #[serde(default)]
+    pub maintain: Maintain,
     /// zstd's level for data files, 1 to 22. Left out: what the table says, or else 1.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: Option<i32>,
     /// Data files are closed at about this size.
     #[serde(default)]
     pub target_file_size: ByteSize,
+}
+
+/// Upkeep of a table. It changes no row, and positions are kept whatever it removes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Maintain {
+    /// Snapshots older than this are forgotten, each 50th commit: `7d`, `12h`. Their files go
+    /// with `orphans`.
+    pub expire: Option<Age>,
+    /// Whether 100 small manifests are made one, each 50th commit.
+    #[serde(default)]
+    pub merge_manifests: bool,
+    /// Files in the table's folders that nothing refers to, and that are older than this, are
+    /// deleted, each 500th commit: at least `1d`, since any writer's files are unreferenced until
+    /// it commits.
+    pub orphans: Option<Age>,
+}
+
+/// A time: a whole number and `m`, `h` or `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Age(pub Duration);
+
+impl TryFrom<String> for Age {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "m" => 60,
+            "h" => 3600,
+            "d" => 24 * 3600,
+            other => return Err(format!("`{other}` is not a unit: m, h or d")),
+        };
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|count| count.checked_mul(unit))
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or_else(|| format!("`{text}` is not a time such as 7d"))
+    }
+}
+
+/// A reader that began with a snapshot has at least so long to end.
+const EXPIRE_MIN: Duration = Duration::from_secs(3600);
+/// What is staged is committed, or given up, long before.
+const ORPHANS_MIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How records get into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Each is a row.
+    #[default]
+    Append,
+    /// Each replaces the row of its key: refused.
+    Upsert,
+}
+
+/// Tables of one task, unless it is said: each costs a few megabytes while rows gather.
+const TABLES_DEFAULT: u32 = 64;
+/// More than that many tables in one commit interval take more commits than it has time for.
+const TABLES_LIMIT: u32 = 1000;
+
+fn tables_max() -> u32 {
+    TABLES_DEFAULT
 }
 
 fn yes() -> bool {
@@ -112,11 +200,39 @@ impl Settings {
     /// What is wrong with them, as far as that can be told without the table.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        if let Err(why) = table_parts(&self.table) {
+        if let Err(why) = Route::parse(&self.table) {
             found.push(Finding::error(
                 "table",
                 why,
-                "write namespace and table: `market.trades`",
+                "write namespace and table: `market.trades`, or `market.{symbol}`",
+            ));
+        }
+        if !(1..=TABLES_LIMIT).contains(&self.tables_max) {
+            found.push(Finding::error(
+                "tables-max",
+                format!("{} is out of range", self.tables_max),
+                format!("write 1 to {TABLES_LIMIT}"),
+            ));
+        }
+        for (key, age, least) in [
+            ("expire", self.maintain.expire, EXPIRE_MIN),
+            ("orphans", self.maintain.orphans, ORPHANS_MIN),
+        ] {
+            if age.is_some_and(|it| it.0 < least) {
+                let hours = least.as_secs() / 3600;
+                found.push(Finding::error(
+                    format!("maintain.{key}"),
+                    "too short: what somebody needs could be gone",
+                    format!("write at least `{hours}h`"),
+                ));
+            }
+        }
+        if self.mode == Mode::Upsert {
+            found.push(Finding::error(
+                "mode",
+                "upserts need delete files in the same commit as the rows, and the Iceberg library \
+                 has no such commit yet: without it readers would see both rows of a key",
+                "write `append`, and keep the newest row of each key when reading",
             ));
         }
         if let Err((at, why)) = self.partitioning() {

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::commit::Committer;
 use crate::piece::{STAGED_VERSION, STAGED_VERSION_MIN};
+use crate::routing::Route;
 use crate::settings::Settings;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
@@ -25,6 +26,7 @@ enum Work {
 /// The Iceberg sink.
 pub struct IcebergSink {
     table: String,
+    route: Route,
     work: Work,
     /// The library wants one. Every wait in it is a call to the host, which returns when it is
     /// done: nothing else ever runs here.
@@ -104,20 +106,28 @@ impl Sink for IcebergSink {
             iceberg::Runtime::new(&runtime),
         );
         let table = settings.table.clone();
+        let route = Route::parse(&settings.table)
+            .map_err(|why| Failure::Misconfigured(format!("table: {why}")))?;
         let work = match context.role {
             Role::Task(_) => Work::Task(Box::new(Task::new(
                 settings,
+                route.clone(),
                 partition_by,
                 ports,
                 tables,
                 storage,
             ))),
-            Role::Committer => {
-                Work::Committer(Box::new(Committer::new(context.connector, tables, storage)))
-            }
+            Role::Committer => Work::Committer(Box::new(Committer::new(
+                context.connector,
+                settings.maintain.clone(),
+                ports,
+                tables,
+                storage,
+            ))),
         };
         Ok(Self {
             table,
+            route,
             work,
             runtime,
         })
@@ -146,8 +156,10 @@ impl Sink for IcebergSink {
     fn stored(&mut self, known: &[String]) -> Result<Vec<Holding>, Failure> {
         let mut targets = known.to_vec();
         // The host's list may have been lost; the settings still say where to look.
-        if !targets.contains(&self.table) {
-            targets.push(self.table.clone());
+        if let Some(only) = self.route.only()
+            && !targets.iter().any(|it| it == only)
+        {
+            targets.push(only.to_owned());
         }
         self.committer()?.0.stored(&targets)
     }

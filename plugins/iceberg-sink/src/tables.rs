@@ -96,6 +96,24 @@ impl Tables {
         }
     }
 
+    /// The same table with other metadata, which no catalog knows yet.
+    pub(crate) fn with_metadata(
+        &self,
+        table: &Table,
+        metadata: TableMetadata,
+    ) -> iceberg::Result<Table> {
+        let mut builder = Table::builder()
+            .identifier(table.identifier().clone())
+            .metadata(metadata)
+            .file_io(self.io.clone())
+            .runtime(self.runtime.clone())
+            .disable_cache();
+        if let Some(at) = table.metadata_location() {
+            builder = builder.metadata_location(at.to_owned());
+        }
+        builder.build()
+    }
+
     pub(crate) fn table(&self, ident: &str, loaded: CatalogTable) -> Result<Table, Failure> {
         let unread = |e: &dyn std::fmt::Display| {
             Failure::Misconfigured(format!("{ident}: its metadata can't be read: {e}"))

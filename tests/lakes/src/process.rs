@@ -52,7 +52,7 @@ impl Process {
                 program.display(),
                 process.said()
             );
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::park_timeout(LOOK_EVERY);
         }
         process
     }

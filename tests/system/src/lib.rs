@@ -19,8 +19,8 @@ pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
 pub use process::{Jackfield, output};
 pub use readers::{
-    About, CountedFile, DataFile, Field, Files, Partition, Snapshot, Table, read_duckdb,
-    read_pyiceberg,
+    About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
+    read_java, read_java_below, read_pyiceberg, read_pyiceberg_at,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 pub use topics::{TopicRecord, python, read_topic, read_topic_by_java, values, write_topic};

@@ -104,29 +104,111 @@ pub struct CountedFile {
     pub symbols: Vec<String>,
 }
 
+/// Where a lake is, for its readers.
+#[derive(Debug, Clone)]
+pub struct Place {
+    catalog: String,
+    warehouse: String,
+    properties: Vec<(String, String)>,
+}
+
+impl Place {
+    /// The lake `local` under a folder.
+    pub fn below(data: &Path) -> Self {
+        Self {
+            catalog: data.join("catalog.db").display().to_string(),
+            warehouse: data.join("warehouse").display().to_string(),
+            properties: Vec::new(),
+        }
+    }
+
+    /// The same catalog, its files in a bucket.
+    pub fn in_s3(data: &Path, warehouse: &str, endpoint: &str) -> Self {
+        let properties = [
+            ("s3.endpoint", endpoint),
+            ("s3.access-key-id", "key"),
+            ("s3.secret-access-key", "secret"),
+            ("s3.region", "us-east-1"),
+        ];
+        Self {
+            warehouse: warehouse.to_owned(),
+            properties: properties
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Self::below(data)
+        }
+    }
+
+    /// Behind a REST catalog.
+    pub fn behind(url: &str) -> Self {
+        Self {
+            catalog: url.to_owned(),
+            warehouse: String::new(),
+            properties: Vec::new(),
+        }
+    }
+}
+
 /// Reads a table of the lake `local` under `data` with PyIceberg.
 pub async fn read_pyiceberg(data: &Path, table: &str) -> Table<About> {
-    read("read_table.py", data, table).await
+    read("read_table.py", &Place::below(data), table).await
 }
 
 /// Reads the same with DuckDB.
 pub async fn read_duckdb(data: &Path, table: &str) -> Table<Files> {
-    read("read_duckdb.py", data, table).await
+    read("read_duckdb.py", &Place::below(data), table).await
 }
 
-async fn read<A: for<'a> Deserialize<'a>>(script: &str, data: &Path, table: &str) -> Table<A> {
+/// Reads a table of any lake with PyIceberg.
+pub async fn read_pyiceberg_at(place: &Place, table: &str) -> Table<About> {
+    read("read_table.py", place, table).await
+}
+
+/// Reads a table behind a REST catalog with Iceberg's own library.
+pub async fn read_java(url: &str, table: &str) -> Table<Value> {
+    let mut command = Command::new(repository().join("scripts/iceberg-java"));
+    command
+        .arg(table)
+        .arg("type=rest")
+        .arg(format!("uri={url}"))
+        .arg("io-impl=org.apache.iceberg.hadoop.HadoopFileIO");
+    run("iceberg-java", command, table).await
+}
+
+/// The same for the lake `local` under `data`.
+pub async fn read_java_below(data: &Path, table: &str) -> Table<Value> {
+    let (catalog, warehouse) = (data.join("catalog.db"), data.join("warehouse"));
+    let mut command = Command::new(repository().join("scripts/iceberg-java"));
+    command
+        .arg(table)
+        .arg("type=jdbc")
+        .arg("jdbc.schema-version=V1")
+        .arg(format!("uri=jdbc:sqlite:{}", catalog.display()))
+        .arg(format!("warehouse=file://{}", warehouse.display()));
+    run("iceberg-java", command, table).await
+}
+
+async fn read<A: for<'a> Deserialize<'a>>(script: &str, place: &Place, table: &str) -> Table<A> {
     let root = repository();
-    let output = Command::new(root.join("scripts/python"))
+    let mut command = Command::new(root.join("scripts/python"));
+    command
         .arg(root.join("tests/python").join(script))
-        .arg("--catalog")
-        .arg(data.join("catalog.db"))
-        .arg("--warehouse")
-        .arg(data.join("warehouse"))
-        .args(["--name", "local", "--table", table])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .expect("scripts/python is there");
+        .args(["--catalog", &place.catalog])
+        .args(["--warehouse", &place.warehouse])
+        .args(["--name", "local", "--table", table]);
+    for (key, value) in &place.properties {
+        command.arg("--property").arg(format!("{key}={value}"));
+    }
+    run(script, command, table).await
+}
+
+async fn run<A: for<'a> Deserialize<'a>>(
+    script: &str,
+    mut command: Command,
+    table: &str,
+) -> Table<A> {
+    let output = command.kill_on_drop(true).output().await;
+    let output = output.expect("the script is there");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script} {table}: {errors}");
     let text = String::from_utf8(output.stdout).unwrap();

@@ -23,6 +23,8 @@ pub(crate) enum Malformed {
     Digits { precision: u32, scale: u32 },
     #[error("a time out of range")]
     Time,
+    #[error("{0} ns is no whole number of microseconds, which is what the table holds")]
+    Nanoseconds(i64),
     #[error("`{0}` is not a UUID")]
     NotUuid(String),
     #[error("more than {0} items in one record")]

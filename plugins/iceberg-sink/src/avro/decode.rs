@@ -23,8 +23,11 @@ pub(crate) enum Read {
     },
     /// Milliseconds of 32 bits, into microseconds.
     TimeMillis,
+    TimeMicros,
     /// Milliseconds of 64 bits, into microseconds.
     Millis,
+    /// Nanoseconds, into microseconds: only whole ones fit.
+    Nanos,
     Uuid,
     Record(Plan),
     Array(Box<Read>),
@@ -66,6 +69,16 @@ impl Plan {
     }
 }
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A time of day.
+fn of_day(micros: i64) -> Result<i64, Malformed> {
+    (0..DAY_MICROS)
+        .contains(&micros)
+        .then_some(micros)
+        .ok_or(Malformed::Time)
+}
+
 impl Read {
     fn next(&self, cursor: &mut Cursor<'_>, column: &mut Column) -> Result<(), Malformed> {
         if let Self::Nullable { null_branch, read } = self {
@@ -90,9 +103,19 @@ impl Read {
             (Self::Int, Values::I32(to)) => to.push(cursor.int()?),
             (Self::Int, Values::I64(to)) => to.push(i64::from(cursor.int()?)),
             (Self::Long, Values::I64(to)) => to.push(cursor.long()?),
-            (Self::TimeMillis, Values::I64(to)) => to.push(i64::from(cursor.int()?) * 1000),
+            (Self::TimeMillis, Values::I64(to)) => {
+                to.push(of_day(i64::from(cursor.int()?) * 1000)?);
+            }
+            (Self::TimeMicros, Values::I64(to)) => to.push(of_day(cursor.long()?)?),
             (Self::Millis, Values::I64(to)) => {
                 to.push(cursor.long()?.checked_mul(1000).ok_or(Malformed::Time)?);
+            }
+            (Self::Nanos, Values::I64(to)) => {
+                let nanos = cursor.long()?;
+                if nanos % 1000 != 0 {
+                    return Err(Malformed::Nanoseconds(nanos));
+                }
+                to.push(nanos / 1000);
             }
             (Self::Float, Values::F32(to)) => to.push(cursor.float()?),
             (Self::Float, Values::F64(to)) => to.push(f64::from(cursor.float()?)),

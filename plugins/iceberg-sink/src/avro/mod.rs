@@ -7,7 +7,9 @@ mod columns;
 mod cursor;
 mod decode;
 mod schema;
+mod skip;
 
 pub(crate) use columns::Columns;
+pub(crate) use cursor::Cursor;
 pub(crate) use decode::{Plan, Read};
 pub(crate) use schema::{AvroField, AvroType, parse};

@@ -10,6 +10,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AvroField {
     pub(crate) name: String,
+    /// Names that it had before.
+    pub(crate) aliases: Vec<String>,
     pub(crate) doc: Option<String>,
     pub(crate) ty: AvroType,
     /// Where the null is in `[null, x]` or `[x, null]`; none: it can't be null.
@@ -39,8 +41,10 @@ pub(crate) enum AvroType {
     TimeMicros,
     TimestampMillis,
     TimestampMicros,
+    TimestampNanos,
     LocalTimestampMillis,
     LocalTimestampMicros,
+    LocalTimestampNanos,
     /// As text.
     Uuid,
     Record(Vec<AvroField>),
@@ -104,6 +108,7 @@ impl<'a> Reader<'a> {
                     .nullable(&field.name, &field.schema)
                     .map_err(|why| format!("`{}`: {why}", field.name))?;
                 read.doc.clone_from(&field.doc);
+                read.aliases = field.aliases.clone().unwrap_or_default();
                 Ok(read)
             })
             .collect();
@@ -118,6 +123,7 @@ impl<'a> Reader<'a> {
         };
         Ok(AvroField {
             name: name.to_owned(),
+            aliases: Vec::new(),
             doc: None,
             ty,
             null_branch,
@@ -182,9 +188,8 @@ impl<'a> Reader<'a> {
             Schema::Null => return Err("the type null alone".to_owned()),
             Schema::Duration => return Err("the type duration".to_owned()),
             Schema::BigDecimal => return Err("the type big-decimal, which has no scale".to_owned()),
-            Schema::TimestampNanos | Schema::LocalTimestampNanos => {
-                return Err("nanoseconds, which this version of tables would cut off".to_owned());
-            }
+            Schema::TimestampNanos => AvroType::TimestampNanos,
+            Schema::LocalTimestampNanos => AvroType::LocalTimestampNanos,
         };
         Ok(ty)
     }
@@ -243,8 +248,8 @@ mod tests {
             (r#"["null","long","string"]"#, "union"),
             (r#""null""#, "null alone"),
             (
-                r#"{"type":"long","logicalType":"timestamp-nanos"}"#,
-                "nanoseconds",
+                r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#,
+                "duration",
             ),
             (
                 r#"{"type":"bytes","logicalType":"decimal","precision":50,"scale":8}"#,

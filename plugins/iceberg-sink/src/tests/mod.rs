@@ -2,11 +2,14 @@
 
 mod bad_records;
 mod commits;
+mod evolution;
 mod exactly_once;
 mod format;
 mod partitions;
 mod round_trip;
+mod routing;
 mod tables;
+mod upkeep;
 mod values;
 
 use std::collections::BTreeMap;

@@ -268,3 +268,42 @@ proptest! {
         compare(rows.last().unwrap(), rows.last().unwrap().num_rows() - 1, &all);
     }
 }
+
+#[test]
+fn a_time_of_another_day_is_a_bad_record() {
+    for (logical, day) in [
+        ("time-millis", 86_400_000_i64),
+        ("time-micros", 86_400_000_000),
+    ] {
+        let ty = if logical == "time-millis" {
+            "int"
+        } else {
+            "long"
+        };
+        let text = format!(
+            r#"{{"type":"record","name":"T","fields":[
+                {{"name":"at","type":{{"type":"{ty}","logicalType":"{logical}"}}}}]}}"#
+        );
+        let world = World::new(settings(r#"{"table":"market.trades"}"#));
+        let schema = world.lake.schemas.avro(&text);
+        let records: Vec<_> = [0, -1, day, day - 1]
+            .into_iter()
+            .zip(0..)
+            .map(|(at, offset)| {
+                let mut datum = Vec::new();
+                long(at, &mut datum);
+                (offset, Some(datum))
+            })
+            .collect();
+        let told = put(
+            &mut world.task(),
+            &span(0, 0, 4),
+            &batch_of(schema, &records),
+        );
+        let Err(Failure::Rejected(those)) = told else {
+            panic!("{told:?}")
+        };
+        let indices: Vec<_> = those.iter().map(|it| it.index).collect();
+        assert_eq!(indices, [1, 2], "{logical}");
+    }
+}

@@ -85,7 +85,7 @@ fn grants(given: Given, running: &Version, to: &Version) -> Result<(), Refused> 
     ];
     for (import, grant, granted) in wanting {
         let reaches = |imports: &[String]| imports.iter().any(|it| it == import);
-        if reaches(&new) && !reaches(&old) && !granted {
+        if reaches(new) && !reaches(old) && !granted {
             return Err(Refused::Grant(grant));
         }
     }

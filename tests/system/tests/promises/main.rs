@@ -11,6 +11,7 @@ mod kafka_crash;
 mod kafka_faults;
 mod kafka_records;
 mod kafka_schemas;
+mod lakes;
 mod neighbours;
 mod operation;
 mod swap;

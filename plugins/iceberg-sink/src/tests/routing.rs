@@ -1,0 +1,152 @@
+//! Many tables of one connector.
+
+use super::*;
+
+fn world(table: &str, more: &str) -> World {
+    World::new(settings(&format!(r#"{{"table":"{table}"{more}}}"#)))
+}
+
+fn mixed(from: i64, to: i64, symbols: &[&str]) -> Vec<Trade> {
+    (from..to)
+        .map(|id| Trade::new(symbols[usize::try_from(id).unwrap() % symbols.len()], id))
+        .collect()
+}
+
+/// Commits what was staged, each target by itself.
+fn commit(world: &World, pieces: Vec<Piece>, spans: &[Span], id: &str) -> BTreeMap<String, u64> {
+    let mut targets: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+    for piece in pieces {
+        targets.entry(piece.target.clone()).or_default().push(piece);
+    }
+    let mut committer = world.committer();
+    targets
+        .into_iter()
+        .map(|(target, pieces)| {
+            let done = committer.commit(&target, &pieces, spans, id).unwrap();
+            (target, done.rows)
+        })
+        .collect()
+}
+
+#[test]
+fn each_value_of_a_field_has_a_table_of_its_own() {
+    let world = world("market.{symbol}", r#","partition-by":["day(trade_time)"]"#);
+    let mut task = world.task();
+    let symbols = ["BTCUSDT", "ETHUSDT", "A-1"];
+    let batch = trades(world.schema, &mixed(0, 30, &symbols));
+    let taken = put(&mut task, &span(0, 0, 30), &batch).unwrap();
+    assert_eq!(taken.counts.records, 30);
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 30)], "c1");
+    let expected = symbols.map(|it| (format!("market.{it}"), 10));
+    assert_eq!(rows, BTreeMap::from(expected));
+    let held = world
+        .committer()
+        .stored(&symbols.map(|it| format!("market.{it}")));
+    assert_eq!(held.unwrap().len(), 3, "each fences its own positions");
+}
+
+#[test]
+fn each_table_drops_what_it_holds() {
+    let world = world("market.{symbol}", "");
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 10, &["A", "B"]));
+    put(&mut task, &span(0, 0, 10), &batch).unwrap();
+    let pieces = task.stage().unwrap();
+    // Only one of the two gets there before the process dies.
+    let a: Vec<_> = pieces
+        .into_iter()
+        .filter(|it| it.target == "market.A")
+        .collect();
+    commit(&world, a, &[span(0, 0, 10)], "c1");
+    let held = world
+        .committer()
+        .stored(&["market.A".to_owned(), "market.B".to_owned()])
+        .unwrap();
+    let mut task = world.task();
+    task.assigned(held).unwrap();
+    let taken = put(&mut task, &span(0, 0, 10), &batch).unwrap();
+    assert_eq!((taken.counts.records, taken.counts.duplicates), (5, 5));
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 10)], "c2");
+    assert_eq!(rows, BTreeMap::from([("market.B".to_owned(), 5)]));
+}
+
+#[test]
+fn a_topic_can_name_its_table() {
+    let world = world("lake.{topic}", "");
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 3, &["A"]));
+    put(&mut task, &span(0, 0, 3), &batch).unwrap();
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 3)], "c1");
+    assert_eq!(rows, BTreeMap::from([(format!("lake.{TOPIC}"), 3)]));
+}
+
+#[test]
+fn a_value_that_names_no_table_is_a_bad_record() {
+    let world = world("market.{symbol}", "");
+    let mut task = world.task();
+    let batch = trades(
+        world.schema,
+        &[Trade::new("A", 0), Trade::new("a.b", 1), Trade::new("", 2)],
+    );
+    let told = put(&mut task, &span(0, 0, 3), &batch);
+    let Err(Failure::Rejected(those)) = told else {
+        panic!("{told:?}")
+    };
+    let indices: Vec<_> = those.iter().map(|it| it.index).collect();
+    assert_eq!(indices, [1, 2]);
+    let left = trades(world.schema, &[Trade::new("A", 0)]);
+    put(&mut task, &span(0, 0, 3), &left).unwrap();
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 3)], "c1");
+    assert_eq!(rows, BTreeMap::from([("market.A".to_owned(), 1)]));
+}
+
+#[test]
+fn more_tables_than_allowed_stop_and_say_which() {
+    let world = world("market.{symbol}", r#","tables-max":2"#);
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 3, &["A", "B", "C"]));
+    match put(&mut task, &span(0, 0, 3), &batch) {
+        Err(Failure::Misconfigured(why)) => {
+            assert!(
+                why.contains("market.C") && why.contains("tables-max"),
+                "{why}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn many_tables_share_what_one_may_hold() {
+    let symbols: Vec<_> = (0..40).map(|n| format!("S{n}")).collect();
+    let symbols: Vec<_> = symbols.iter().map(String::as_str).collect();
+    let world = world("market.{symbol}", "");
+    let mut task = world.task();
+    for round in 0..20_i64 {
+        let batch = trades(world.schema, &mixed(round * 30, round * 30 + 30, &symbols));
+        put(&mut task, &span(0, round * 30, round * 30 + 30), &batch).unwrap();
+    }
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 600)], "c1");
+    let most = world.lake.store.uploads_max();
+    assert!(
+        most <= crate::files::OPEN_FILES_MAX,
+        "{most} files were open"
+    );
+    assert_eq!(rows.len(), 40);
+    assert_eq!(rows.values().sum::<u64>(), 600);
+}
+
+#[test]
+fn a_field_that_can_not_name_a_table_is_for_a_person_to_mend() {
+    for field in ["venue", "price"] {
+        let world = world(&format!("market.{{{field}}}"), "");
+        let batch = trades(world.schema, &mixed(0, 1, &["A"]));
+        match put(&mut world.task(), &span(0, 0, 1), &batch) {
+            Err(Failure::Misconfigured(why)) => assert!(why.contains(field), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let upsert = settings(r#"{"table":"a.b","mode":"upsert"}"#);
+    let told = World::new(upsert).open(Role::Committer).unwrap_err();
+    assert!(told.to_string().contains("append"), "{told}");
+}
