@@ -8,6 +8,7 @@ mod kafka;
 mod operate;
 mod plugins;
 mod progress;
+mod published;
 mod run;
 mod schema;
 mod start_error;
