@@ -1,5 +1,6 @@
 //! A Kafka cluster as the log, from the configuration.
 
+use crate::published::Published;
 use crate::start_error::StartError;
 use crate::wiring::OpenLog;
 use crate::worker;
@@ -35,7 +36,9 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
         None => worker::name(&config.state_dir).map_err(StartError::Worker)?,
     };
     tracing::info!(%worker, cluster = %kafka.cluster, "a worker of a Kafka cluster");
-    settings.membership = Membership::Static { worker };
+    settings.membership = Membership::Static {
+        worker: worker.clone(),
+    };
     let log: Arc<dyn Log> = KafkaLog::open(settings)?;
     let registry: Arc<dyn Registry> = match &kafka.registry {
         Some(registry) => Arc::new(self::registry(registry).map_err(StartError::RegistrySettings)?),
@@ -58,6 +61,10 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
             Subjects::TopicRecord => SubjectNaming::TopicRecord,
         },
         assignments: Some(format!("{}-assignments", kafka.cluster)),
+        published: Some(Published {
+            topic: format!("{}-status", kafka.cluster),
+            worker,
+        }),
     })
 }
 

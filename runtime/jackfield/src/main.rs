@@ -9,6 +9,7 @@ mod lakes;
 mod operate;
 mod plugins;
 mod progress;
+mod published;
 mod run;
 mod schema;
 mod start_error;

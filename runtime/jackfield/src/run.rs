@@ -3,7 +3,7 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::exit::Exit;
 use crate::start_error::StartError;
-use crate::{check, operate, plugins, progress, wiring};
+use crate::{check, operate, plugins, progress, published, wiring};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
@@ -50,6 +50,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         telemetry: telemetry.clone(),
         clock,
     };
+    let log = Arc::clone(&host.log);
     let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
     let mut statuses = pipelines.statuses();
     // As records go: each pipeline's source before its sinks.
@@ -74,6 +75,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let told = move || states(&shown);
     let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
         .map_err(|e| StartError::Admin(e.to_string()))?;
+    let publishing = CancellationToken::new();
+    let publish = open.published.map(|published| {
+        let keeping = published::keep(log, published, statuses.clone(), publishing.clone());
+        tokio::spawn(keeping)
+    });
     let watching = CancellationToken::new();
     let watch = tokio::spawn(operate::watch::plugins(loader, watching.clone()));
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
@@ -83,6 +89,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     }
 
     let ending = until_stopped(&args, pipelines, &statuses, clock, live, &mut signals).await;
+    publishing.cancel();
+    if let Some(publish) = publish
+        && let Err(error) = publish.await
+    {
+        tracing::warn!(%error, "states were not published to the end");
+    }
     watching.cancel();
     if let Err(error) = watch.await {
         tracing::warn!(%error, "the plugins' files were not watched to the end");

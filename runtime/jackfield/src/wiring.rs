@@ -3,6 +3,7 @@
 use crate::check::Checked;
 use crate::lakes;
 use crate::plugins::{self, Loaded};
+use crate::published::Published;
 use crate::start_error::StartError;
 use jackfield_config::{
     BadRecord, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants, LogConfig,
@@ -35,6 +36,8 @@ pub(crate) struct OpenLog {
     pub(crate) subjects: SubjectNaming,
     /// Where workers agree who runs a connector, if several can have the log open.
     pub(crate) assignments: Option<String>,
+    /// Where connectors' states are published, if others can read them there.
+    pub(crate) published: Option<Published>,
 }
 
 /// Opens the log and its schema registry.
@@ -55,6 +58,7 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
                 log,
                 subjects: SubjectNaming::Topic,
                 assignments: None,
+                published: None,
             })
         }
         LogConfig::Kafka(kafka) => crate::kafka::open(kafka, config).await,

@@ -1,6 +1,9 @@
-//! Appends and reads back on a cluster, and says how fast: the figures of docs/KAFKA.md.
+//! Appends and reads back on a cluster, and says how fast, beside librdkafka alone in the same run:
+//! the figures of docs/BENCHMARKS.md.
 //!
-//! `cargo run --release -p jackfield-log-kafka --example throughput -- localhost:9092 [records]`
+//! `cargo run --release -p jackfield-log-kafka --example throughput -- [localhost:9092 [records]]`
+//!
+//! Without a cluster it starts a broker of its own.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use jackfield_batch::{BatchWriter, Record};
@@ -8,6 +11,11 @@ use jackfield_log::{
     Append, Identity, InboxMark, Log, Output, Position, ReaderEvent, ReaderSpec, Start, TopicSpec,
 };
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
+use jackfield_test_kafka::Broker;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
@@ -21,9 +29,22 @@ const IN_FLIGHT: usize = 32;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let servers = args.next().unwrap_or_else(|| "localhost:9092".into());
+    let own = args.next();
+    let broker = match &own {
+        None => Some(tokio::task::spawn_blocking(Broker::start).await.unwrap()),
+        Some(_) => None,
+    };
+    let servers = own.unwrap_or_else(|| broker.as_ref().unwrap().address());
     let records: usize = args.next().map_or(1_000_000, |n| n.parse().unwrap());
     let log = KafkaLog::open(KafkaConfig::new(&servers)).unwrap();
+    let alone = format!("alone-{}", Uuid::new_v4().simple());
+    log.create_topic(&TopicSpec::new(&alone, PARTITIONS))
+        .await
+        .unwrap();
+    let (to, topic) = (servers.clone(), alone.clone());
+    let ceiling = tokio::task::spawn_blocking(move || librdkafka_alone(&to, &topic, records));
+    ceiling.await.unwrap();
+    log.delete_topic(&alone).await.unwrap();
     for exactly_once in [true, false] {
         let delivery = if exactly_once {
             "exactly once"
@@ -113,6 +134,68 @@ async fn read(log: &KafkaLog, topic: &str, records: usize) {
     told("read", records, from.0.elapsed(), cpu_time() - from.1);
     println!("read: {} records a batch", records / batches);
     reader.close().await.unwrap();
+}
+
+/// What librdkafka does by itself: the same records, idempotent and compressed likewise, then read
+/// one by one.
+fn librdkafka_alone(servers: &str, topic: &str, records: usize) {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("enable.idempotence", "true")
+        .set("compression.codec", "zstd")
+        .set("linger.ms", "5")
+        .set("queue.buffering.max.messages", "1000000")
+        .create()
+        .unwrap();
+    let (cpu, from) = (cpu_time(), Instant::now());
+    let mut value = vec![b'x'; VALUE_BYTES];
+    for n in 0..records {
+        value[..8].copy_from_slice(&n.to_be_bytes());
+        let partition = i32::try_from(n / BATCH_RECORDS).unwrap() % PARTITIONS;
+        let mut record = BaseRecord::to(topic)
+            .partition(partition)
+            .key("BTCUSDT")
+            .payload(&value);
+        // It is full: what is on its way goes first.
+        while let Err((_, again)) = producer.send(record) {
+            record = again;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    told(
+        "librdkafka alone: produce",
+        records,
+        from.elapsed(),
+        cpu_time() - cpu,
+    );
+
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", topic)
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        all.add_partition_offset(topic, partition, Offset::Beginning)
+            .unwrap();
+    }
+    let (cpu, from) = (cpu_time(), Instant::now());
+    consumer.assign(&all).unwrap();
+    let mut read = 0;
+    while read < records {
+        if let Some(message) = consumer.poll(Duration::from_secs(60)) {
+            assert!(message.unwrap().payload().is_some());
+            read += 1;
+        }
+    }
+    told(
+        "librdkafka alone: consume",
+        records,
+        from.elapsed(),
+        cpu_time() - cpu,
+    );
 }
 
 fn append(topic: &str, n: usize, records: usize) -> Append {

@@ -75,6 +75,9 @@ async fn registers_and_reads(url: &str) {
         assert_eq!(other.get(id).await.unwrap(), schema.canonical().unwrap());
         assert_eq!(other.register(subject, schema).await, Ok(id));
     }
+    let newest = (next, second.canonical().unwrap());
+    assert_eq!(other.latest(subject).await, Ok(Some(newest)));
+    assert_eq!(other.latest("nobody-value").await, Ok(None));
     assert_eq!(other.get(999).await, Err(SchemaError::Missing(999)));
     let json = Schema {
         kind: SchemaKind::Json,
@@ -166,7 +169,8 @@ async fn outlives_an_outage(mut real: ApicurioRegistry) {
                 Err(
                     error @ (SchemaError::Missing(_)
                     | SchemaError::Incompatible { .. }
-                    | SchemaError::Invalid(_)),
+                    | SchemaError::Invalid(_)
+                    | SchemaError::Denied(_)),
                 ) => panic!("{error}"),
             }
         }

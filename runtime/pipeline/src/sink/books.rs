@@ -215,3 +215,56 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_log::Ends;
+
+    fn books(topic_id: Uuid, next_offset: i64) -> Books {
+        let position = LogPosition {
+            topic: "t".into(),
+            topic_id: topic_id.to_string(),
+            partition: 0,
+            next_offset,
+        };
+        Books::new(vec![Holding {
+            target: "table".into(),
+            positions: vec![position],
+        }])
+    }
+
+    fn assigned(topic_id: Uuid) -> Assignment {
+        Assignment {
+            at: TopicPartition::new("t", 0),
+            topic_id,
+            committed: Some(7),
+            ends: Ends { start: 5, end: 10 },
+        }
+    }
+
+    #[test]
+    fn a_stored_position_outside_the_log_stops_the_sink() {
+        let id = Uuid::new_v4();
+        for inside in [5, 8, 10] {
+            let from = books(id, inside).own(&assigned(id), Start::Earliest);
+            assert_eq!(
+                from.unwrap(),
+                inside,
+                "the group's offset counts for nothing"
+            );
+        }
+        for outside in [4, 11] {
+            let failed = books(id, outside).own(&assigned(id), Start::Earliest);
+            let failed = failed.unwrap_err();
+            assert_eq!(failed.consequence, jackfield_core::Consequence::Fail);
+            assert!(failed.reason.contains("outside the log"), "{failed}");
+        }
+    }
+
+    #[test]
+    fn a_topic_of_another_id_stops_the_sink() {
+        let failed = books(Uuid::new_v4(), 8).own(&assigned(Uuid::new_v4()), Start::Earliest);
+        assert!(failed.unwrap_err().reason.contains("created anew"));
+    }
+}

@@ -48,11 +48,28 @@ async fn the_example_on_kafka_lands_every_trade_once_in_topic_and_table() {
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
     topic_is_as_declared(&cluster, &site).await;
+    states_are_published(&cluster, &site).await;
     let by_java = read_topic_by_java(&cluster, &site.topic("trade")).await;
     let difference = compare(&sent, &values(&by_java));
     assert!(difference.is_none(), "{difference}");
     keys_stay_together_and_in_order(&by_java);
     positions_lie_as_connects(&cluster, &site, &sent).await;
+}
+
+/// In the form of Kafka Connect's status topic.
+async fn states_are_published(cluster: &Cluster, site: &Site) {
+    let topic = format!("{}-status", site.cluster());
+    let mut states: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in read_topic(cluster, &topic, "json").await {
+        assert_eq!(record.value["worker_id"], "one");
+        let state = record.value["state"].as_str().unwrap().to_owned();
+        states.entry(record.key.unwrap()).or_default().push(state);
+    }
+    for connector in ["trades-source", "trades-lake"] {
+        let states = &states[&format!("status-connector-{connector}")];
+        assert!(states.contains(&"RUNNING".to_owned()), "{states:?}");
+        assert_eq!(states.last().unwrap(), "STOPPED");
+    }
 }
 
 /// Whichever connector came first has created it.
