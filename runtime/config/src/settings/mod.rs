@@ -7,6 +7,7 @@ use crate::fields::{Fields, Place};
 use crate::finding::{Finding, Findings, Kind, Severity};
 use crate::leaf;
 use crate::tree::{Content, Node, Origin, Path};
+use crate::yaml;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -59,16 +60,20 @@ impl Settings {
         })
     }
 
-    /// Other settings in the place of these, given outside the file.
+    /// Other settings in the place of these, given outside the file. What is wrong with them is
+    /// found in their own text, as one line of JSON.
     pub fn replaced(&self, value: Value) -> Self {
+        const FILE: &str = "the new settings";
         let nothing = Node {
             at: self.located.node.at,
             content: Content::Map(Vec::new()),
         };
+        // JSON is YAML; what is too deep or too large for a file is only not pointed at.
+        let node = yaml::parse(&value.to_string(), &mut Findings::new(FILE));
         let located = Located {
-            file: "the new settings".to_owned(),
+            file: FILE.to_owned(),
             path: self.located.path.clone(),
-            node: nothing,
+            node: node.unwrap_or(nothing),
         };
         Self {
             value,

@@ -39,7 +39,10 @@ pub(crate) async fn prepare(given: Given, running: &Version, to: &Version) -> Re
         | (Delivery::AtLeastOnce, Delivery::AtLeastOnce) => {}
     }
     versions(running, to)?;
-    grants(given, running, to)?;
+    let imports = |version: &Version| version.plugged.plugin.imports().to_vec();
+    if let Some(grant) = lacks(given, &imports(running), &imports(to)) {
+        return Err(Refused::Grant(grant));
+    }
     settings(to).await
 }
 
@@ -69,13 +72,9 @@ fn readable(what: &'static str, written: u32, (from, to): (u32, u32)) -> Result<
     })
 }
 
-/// An import that is new must be granted: a capability that nothing was granted of would be denied
-/// in the middle of the work.
-fn grants(given: Given, running: &Version, to: &Version) -> Result<(), Refused> {
-    let (old, new) = (
-        running.plugged.plugin.imports(),
-        to.plugged.plugin.imports(),
-    );
+/// The grant that an import which is new needs and does not have: what nothing was granted of would
+/// be denied in the middle of the work.
+fn lacks(given: Given, old: &[String], new: &[String]) -> Option<&'static str> {
     let wanting = [
         ("websocket", "websocket", given.websocket),
         ("requests", "http", given.http),
@@ -83,13 +82,11 @@ fn grants(given: Given, running: &Version, to: &Version) -> Result<(), Refused> 
         ("store", "lake", given.lake),
         ("catalog", "lake", given.lake),
     ];
-    for (import, grant, granted) in wanting {
-        let reaches = |imports: &[String]| imports.iter().any(|it| it == import);
-        if reaches(new) && !reaches(old) && !granted {
-            return Err(Refused::Grant(grant));
-        }
-    }
-    Ok(())
+    let reaches = |imports: &[String], import: &str| imports.iter().any(|it| it == import);
+    let lacking = wanting
+        .into_iter()
+        .find(|(import, _, granted)| reaches(new, import) && !reaches(old, import) && !granted);
+    lacking.map(|(_, grant, _)| grant)
 }
 
 async fn settings(to: &Version) -> Result<(), Refused> {
@@ -115,5 +112,51 @@ fn word(world: World) -> &'static str {
         World::Source => "source",
         World::Sink => "sink",
         World::Transform => "transform",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(names: &[&str]) -> Vec<String> {
+        names.iter().map(|it| (*it).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_new_import_needs_a_grant() {
+        let given = Given {
+            world: World::Sink,
+            delivery: Delivery::ExactlyOnce,
+            websocket: false,
+            http: true,
+            lake: false,
+        };
+        let (old, new) = (
+            imports(&["log", "http"]),
+            imports(&["log", "http", "store"]),
+        );
+        assert_eq!(lacks(given, &old, &new), Some("lake"));
+        assert_eq!(lacks(given, &new, &new), None, "as the running one");
+        let granted = Given {
+            lake: true,
+            ..given
+        };
+        assert_eq!(lacks(granted, &old, &new), None);
+        assert_eq!(
+            lacks(given, &imports(&["log"]), &old),
+            None,
+            "http is granted"
+        );
+        let socket = imports(&["websocket"]);
+        assert_eq!(lacks(given, &old, &socket), Some("websocket"));
+    }
+
+    #[test]
+    fn what_was_written_must_be_readable() {
+        assert_eq!(readable("saved state", 2, (1, 3)), Ok(()));
+        let refused = readable("saved state", 2, (3, 4)).unwrap_err();
+        assert_eq!(refused.code(), "state-version");
+        assert!(readable("staged pieces", 2, (1, 1)).is_err());
     }
 }

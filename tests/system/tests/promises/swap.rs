@@ -27,7 +27,13 @@ async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
     std::fs::write(&path, bytes).unwrap();
     // Compiled before, so that no request has to wait for it.
     let state = Artifacts::get().state.to_str().unwrap();
-    let args = ["plugin", "compile", path.to_str().unwrap(), "--state", state];
+    let args = [
+        "plugin",
+        "compile",
+        path.to_str().unwrap(),
+        "--state",
+        state,
+    ];
     let compiled = output(&args).await;
     assert!(compiled.status.success(), "{compiled:?}");
     path
@@ -226,44 +232,12 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     assert_eq!(admin.jackfield.wait().await, 0);
 }
 
-/// A sink that posts, which the file grants no lake.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_needs_more_than_is_granted_is_refused() {
-    let exchange = busy_exchange().await;
-    let mut site = Site::new(&exchange).await;
-    let post = Artifacts::get().plugin("post-sink");
-    site.set("/plugins/post", json!(post));
-    site.set("/pipelines/trades/delivery", json!("at-least-once"));
-    let sink = json!({
-        "plugin": "post", "topics": ["trade"], "settings": { "url": "http://127.0.0.1:9/" },
-        "allow": { "http": ["http://127.0.0.1:9/"] }
-    });
-    site.set("/pipelines/trades/sinks/lake", sink);
-    let mut admin = Admin::run(&site, &["--grace", "5s"]).await;
-    admin
-        .until("it runs", "/connectors/trades-lake/status", |now| {
-            now["connector"]["state"] == "RUNNING"
-        })
-        .await;
-    let settings = site.path().join("settings.json");
-    std::fs::write(&settings, r#"{ "table": "a.b" }"#).unwrap();
-    let iceberg = Artifacts::get().plugin("iceberg-sink");
-    let args = [
-        "trades-lake",
-        iceberg.to_str().unwrap(),
-        "--settings",
-        settings.to_str().unwrap(),
-    ];
-    admin.expect(&site, &args, 25, "`lake`").await;
-    admin.jackfield.kill().await;
-}
-
 /// What a new version does wrong, where, and a word of why it is taken back.
 const DEEDS: [(&str, &str, &str); 7] = [
     ("poll", "panic", "as told"),
     ("poll", "loop", "did not return within"),
     ("poll", "eat", "memory"),
-    ("poll", "recurse", "stack"),
+    ("poll", "recurse", "trapped"),
     ("poll", "malformed", "malformed"),
     ("poll", "broken", "as told"),
     ("poll", "silent", "silent"),
