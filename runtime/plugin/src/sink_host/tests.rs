@@ -40,7 +40,8 @@ impl Registry for FakeRegistry {
             return Err(SchemaError::Transient("down".to_owned()));
         }
         match id {
-            ..=1000 => {}
+            ..1000 => {}
+            1000 => return Err(SchemaError::Missing(id)),
             1001 => return Err(SchemaError::Invalid("PROTOBUF".to_owned())),
             1002 => return Err(SchemaError::Denied("who are you".to_owned())),
             _ => return Err(SchemaError::Missing(id)),
