@@ -1,7 +1,7 @@
 //! Tasks and supervisors: joins the decisions of `jackfield-core`, a log, and plugins.
 //!
 //! A *connector* is one end of a pipeline. A source connector runs one task a slot
-//! ([`source`]), a sink connector N tasks and a committer ([`sink`]). Each connector is owned by
+//! (`source`), a sink connector N tasks and a committer (`sink`). Each connector is owned by
 //! one supervisor task that ends with a typed [`Exit`]; [`Pipelines`] owns the supervisors.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
