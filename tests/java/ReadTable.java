@@ -76,6 +76,12 @@ public final class ReadTable {
       }
       return all;
     }
+    if (value instanceof Map) {
+      List<Object> pairs = new ArrayList<>();
+      new TreeMap<Object, Object>((Map<?, ?>) value)
+          .forEach((key, it) -> pairs.add(List.of(plain(key), plain(it))));
+      return pairs;
+    }
     if (value instanceof ByteBuffer) {
       StringBuilder hex = new StringBuilder();
       ByteBuffer bytes = ((ByteBuffer) value).duplicate();
