@@ -3,13 +3,13 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::exit::Exit;
 use crate::start_error::StartError;
-use crate::{check, operate, plugins, progress, published, wiring};
+use crate::{check, observe, operate, plugins, progress, published, wiring};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Status};
 use jackfield_plugin::Network;
-use jackfield_telemetry::{Telemetry, logging};
+use jackfield_telemetry::logging;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let network = Network::new()?;
     let wired = wiring::wire(&config, &loaded, &settings, &network).await?;
 
-    let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let telemetry = observe::telemetry(&config)?;
     let clock = Clock::start();
     let host = Host {
         cluster: open.cluster,
@@ -64,6 +64,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
     };
     let state_dir = config.state_dir.clone();
+    let pushes = config.telemetry.otlp.is_some();
     let loader = operate::Loader::new(config, engine, pipelines.controls());
     let operator = operate::Running {
         loader: Arc::clone(&loader),
@@ -73,6 +74,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     };
     let shown = statuses.clone();
     let told = move || states(&shown);
+    let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
     let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
@@ -81,6 +83,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tokio::spawn(keeping)
     });
     let watching = CancellationToken::new();
+    let disk = open.embedded.map(|log| {
+        let watching = watching.clone();
+        tokio::spawn(observe::log_disk(log, disk_shown, watching))
+    });
     let watch = tokio::spawn(operate::watch::plugins(loader, watching.clone()));
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
     if let Some(lines) = &live {
@@ -99,7 +105,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     if let Err(error) = watch.await {
         tracing::warn!(%error, "the plugins' files were not watched to the end");
     }
+    if let Some(disk) = disk
+        && let Err(error) = disk.await
+    {
+        tracing::warn!(%error, "the log's disk was not watched to the end");
+    }
     admin.stop();
+    // What pushes may hang as long as the receiver does; it is not waited for.
+    if !closing.close(FLUSH_MAX) && pushes {
+        tracing::warn!("the last metrics may not have been pushed");
+    }
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);
     Ok(exit)

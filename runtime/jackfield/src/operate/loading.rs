@@ -49,7 +49,12 @@ impl Loader {
         wanted: Wanted<'_>,
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
-        let to = self.version(connector, wanted).await?;
+        let made = self.version(connector, wanted).await;
+        let to = made.inspect_err(|_| {
+            if !options.dry_run {
+                self.controls.refused(connector);
+            }
+        })?;
         self.controls.swap(connector, to, options).await
     }
 

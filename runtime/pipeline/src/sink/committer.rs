@@ -2,6 +2,7 @@
 
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
@@ -62,7 +63,7 @@ impl Committer {
             host: host.clone(),
             status: Arc::clone(status),
             instance: None,
-            usage: Arc::default(),
+            usage: meter::usage(status.metrics()),
             on_probation: false,
         }
     }
@@ -142,7 +143,6 @@ impl Committer {
 
     /// After a failure: returns when the call may be repeated.
     async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        self.status.metrics().error(failed.consequence);
         if self.on_probation && failed.component {
             return Err(failed.clone());
         }
@@ -151,6 +151,8 @@ impl Committer {
             Next::CallAgain => {}
             Next::CallAgainOnNewInstance => self.instance = None,
         }
+        // What ends the life is counted by its supervisor.
+        self.status.metrics().error(failed.consequence);
         let wait = retries.wait(failed)?;
         self.status.metrics().retries(1);
         tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
