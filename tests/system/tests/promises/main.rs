@@ -2,6 +2,7 @@
 //! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod alerts;
 mod crash;
 mod disk;
 mod example;
@@ -13,8 +14,10 @@ mod kafka_records;
 mod kafka_schemas;
 mod lakes;
 mod neighbours;
+mod observed;
 mod operation;
 mod swap;
+mod telemetry;
 
 use std::path::Path;
 

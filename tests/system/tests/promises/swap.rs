@@ -17,7 +17,7 @@ const SWAPS: usize = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A component that does the same and is another file: its last section is for nobody.
-async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
+pub(crate) async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
     let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
     let name = format!("changed-{word}");
     let section = [&[name.len() as u8][..], name.as_bytes()].concat();
@@ -40,15 +40,15 @@ async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
 }
 
 /// A running process and its admin API.
-struct Admin {
-    jackfield: Jackfield,
-    url: String,
+pub(crate) struct Admin {
+    pub(crate) jackfield: Jackfield,
+    pub(crate) url: String,
     token: String,
     http: reqwest::Client,
 }
 
 impl Admin {
-    async fn run(site: &Site, args: &[&str]) -> Admin {
+    pub(crate) async fn run(site: &Site, args: &[&str]) -> Admin {
         let mut jackfield = Jackfield::run(site, args);
         let url = jackfield.admin().await;
         let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
@@ -67,7 +67,7 @@ impl Admin {
     }
 
     /// Orders a swap, again and again while another one is being made.
-    async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
+    pub(crate) async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
         let url = format!(
             "{}/connectors/{connector}/swap?probation-ms={probation_ms}",
             self.url
@@ -112,7 +112,7 @@ impl Admin {
     }
 
     /// Runs it, and compares how it ends.
-    async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
+    pub(crate) async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
         let output = self.command(site, args).await;
         let text = [&output.stdout[..], &output.stderr[..]].concat();
         let text = String::from_utf8_lossy(&text);
