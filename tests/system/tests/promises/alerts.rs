@@ -299,7 +299,7 @@ async fn slow_receiver() -> (SocketAddr, watch::Sender<bool>) {
 /// The target takes nothing any more, while the exchange goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn lag_growing_fires_when_the_target_is_slow() {
-    let exchange = exchange(Speed::PerSecond(5000.0), |o| o.laps = 60).await;
+    let exchange = exchange(Speed::PerSecond(5000.0), |o| o.laps = 120).await;
     let (receiver, well) = slow_receiver().await;
     let url = format!("http://{receiver}/");
     let mut site = Site::new(&exchange).await;
@@ -408,16 +408,19 @@ async fn gaps_fires_when_the_origin_lost_records() {
     };
     let exchange = exchange(Speed::PerSecond(500.0), |o| {
         o.laps = 4;
+        o.hold = true;
         o.faults = vec![hole.now()];
     })
     .await;
     let watched = Watched::start(Site::new(&exchange).await).await;
-    watched.until_at_work("trades-source").await;
+    let counted = "jackfield_missing_records_total{connector=\"trades-source\"} == 0";
+    watched.prometheus.until_some(counted).await;
     watched.quiet("JackfieldGaps", None).await;
+    exchange.start();
     watched.fires("JackfieldGaps", Some("trades-source")).await;
     let lost = watched
         .prometheus
-        .query("jackfield_missing_records_total")
+        .query("jackfield_missing_records_total{connector=\"trades-source\"}")
         .await;
     assert_eq!(lost[0]["value"][1], "250");
     watched.over("JackfieldGaps", Some("trades-source")).await;
