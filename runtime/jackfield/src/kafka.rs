@@ -61,6 +61,7 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
             Subjects::TopicRecord => SubjectNaming::TopicRecord,
         },
         assignments: Some(format!("{}-assignments", kafka.cluster)),
+        embedded: None,
         published: Some(Published {
             topic: format!("{}-status", kafka.cluster),
             worker,

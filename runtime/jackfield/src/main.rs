@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod kafka;
 mod lakes;
+mod observe;
 mod operate;
 mod plugins;
 mod progress;

@@ -6,12 +6,12 @@ use crate::exit::Exit;
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
-use crate::{check, operate, plugins, progress, published};
+use crate::{check, observe, operate, plugins, progress, published};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
-use jackfield_telemetry::{Telemetry, logging};
+use jackfield_telemetry::logging;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let specs = workshop.build(file, &connectors).await?;
     let open = wiring::open_log(&config).await?;
 
-    let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let telemetry = observe::telemetry(&config)?;
     let clock = Clock::start();
     let host = Host {
         cluster: open.cluster,
@@ -60,6 +60,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
     };
     let state_dir = config.state_dir.clone();
+    let pushes = config.telemetry.otlp.is_some();
     let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
     start(&loader, specs)?;
     let operator = operate::Running {
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     };
     let shown = pipelines.clone();
     let told = move || states(&shown);
+    let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
     let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
@@ -81,6 +83,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
     let watch = tokio::spawn(watch);
+    let disk = open.embedded.map(|log| {
+        let watching = watching.clone();
+        tokio::spawn(observe::log_disk(log, disk_shown, watching))
+    });
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
     if let Some(lines) = &live {
         // A line that can't be written is no reason to stop.
@@ -103,7 +109,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     {
         tracing::warn!(%error, "states were not published to the end");
     }
+    if let Some(disk) = disk
+        && let Err(error) = disk.await
+    {
+        tracing::warn!(%error, "the log's disk was not watched to the end");
+    }
     admin.stop();
+    // What pushes may hang as long as the receiver does; it is not waited for.
+    if !closing.close(FLUSH_MAX) && pushes {
+        tracing::warn!("the last metrics may not have been pushed");
+    }
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);
     Ok(exit)

@@ -36,6 +36,8 @@ pub(crate) struct OpenLog {
     pub(crate) assignments: Option<String>,
     /// Where connectors' states are published, if others can read them there.
     pub(crate) published: Option<Published>,
+    /// The log whose disk is watched, if it is on one of this machine's.
+    pub(crate) embedded: Option<Arc<EmbeddedLog>>,
 }
 
 /// Opens the log and its schema registry.
@@ -49,7 +51,8 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
             let mut embedded = EmbeddedConfig::new(dir.clone());
             embedded.retention = *retention;
             embedded.retention_bytes = *retention_bytes;
-            let log: Arc<dyn Log> = EmbeddedLog::open(embedded)?;
+            let embedded = EmbeddedLog::open(embedded)?;
+            let log: Arc<dyn Log> = Arc::clone(&embedded) as Arc<dyn Log>;
             Ok(OpenLog {
                 cluster: CLUSTER.to_owned(),
                 registry: Arc::new(EmbeddedRegistry::open(Arc::clone(&log)).await?),
@@ -57,6 +60,7 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
                 subjects: SubjectNaming::Topic,
                 assignments: None,
                 published: None,
+                embedded: Some(embedded),
             })
         }
         LogConfig::Kafka(kafka) => crate::kafka::open(kafka, config).await,

@@ -47,3 +47,4 @@ mod writer;
 
 pub use config::EmbeddedConfig;
 pub use log::EmbeddedLog;
+pub use space::Disk;

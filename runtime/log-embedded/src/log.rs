@@ -11,6 +11,7 @@ use crate::keys;
 use crate::prepare::read_mark;
 use crate::reader::EmbeddedReader;
 use crate::retention;
+use crate::space::Disk;
 use crate::topics::{Topics, read_offset, validated};
 use crate::writer::{EmbeddedWriter, IN_FLIGHT_BYTES_MAX};
 use async_trait::async_trait;
@@ -168,6 +169,15 @@ impl EmbeddedLog {
             members: AtomicU64::new(0),
             _lock: lock,
         }))))
+    }
+
+    /// What the log takes of its disk. Blocks as long as the file system does.
+    ///
+    /// # Errors
+    /// [`LogError::Retriable`]: the file system did not say.
+    pub fn disk(&self) -> Result<Disk, LogError> {
+        let engine = &self.0.shared.engine;
+        Disk::of(engine.dir(), engine.disk_bytes()?)
     }
 }
 

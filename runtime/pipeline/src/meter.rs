@@ -1,12 +1,42 @@
 //! What instances use, carried over from the plugin host to the metrics.
 
-use jackfield_plugin::Usage;
-use jackfield_telemetry::{ConnectorMetrics, Used};
+use jackfield_plugin::{Call, Usage};
+use jackfield_telemetry::{Call as Labelled, ConnectorMetrics, Used};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often usage is carried over: well within a scrape's interval.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// Counters of one slot or task, whose calls are timed for the connector.
+pub(crate) fn usage(metrics: &ConnectorMetrics) -> Arc<Usage> {
+    let metrics = metrics.clone();
+    Arc::new(Usage::observed(move |call, took| {
+        if let Some(call) = labelled(call) {
+            metrics.call(call, took);
+        }
+    }))
+}
+
+fn labelled(call: Call) -> Option<Labelled> {
+    Some(match call {
+        Call::Instantiate => Labelled::Instantiate,
+        Call::Plan => Labelled::Plan,
+        Call::Open => Labelled::Open,
+        Call::Poll => Labelled::Poll,
+        Call::Settled => Labelled::Settled,
+        Call::Save => Labelled::Save,
+        Call::Assigned => Labelled::Assigned,
+        Call::Put => Labelled::Put,
+        Call::Stage => Labelled::Stage,
+        Call::Discard => Labelled::Discard,
+        Call::Stored => Labelled::Stored,
+        Call::Commit => Labelled::Commit,
+        Call::Close => Labelled::Close,
+        // These are asked of a plugin, on an instance that is no connector's.
+        Call::Describe | Call::Check => return None,
+    })
+}
 
 /// Carries one slot's or task's usage over. Dropping it carries over the rest.
 pub(crate) struct Meter {

@@ -256,6 +256,9 @@ impl Status {
 
     pub(crate) fn set_open(&self, open: u64) {
         self.open.store(open, Ordering::Release);
+        if !self.source {
+            self.metrics.uncommitted_rows(open);
+        }
     }
 
     /// Publishes what a slot of a source has open; none when the slot is no more.

@@ -48,7 +48,7 @@ pub use http_client::HttpError;
 pub use inbox::Inbox;
 pub use interrupt::Interrupt;
 pub use lake::Lake;
-pub use limits::{COMMIT_BYTES_MAX, CallLimits, Deadlines};
+pub use limits::{COMMIT_BYTES_MAX, Call, CallLimits, Deadlines};
 pub use linkers::World;
 pub use network::{Network, NetworkError};
 pub use plugin::Plugin;

@@ -208,28 +208,44 @@ impl Deadlines {
     }
 }
 
-/// The functions that are called.
+/// The functions of a component that are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
+    /// Making an instance.
     Instantiate,
+    /// `describe`
     Describe,
+    /// `check`
     Check,
+    /// `plan`
     Plan,
+    /// `open`
     Open,
+    /// `poll`
     Poll,
+    /// `settled`
     Settled,
+    /// `save`
     Save,
+    /// `assigned`
     Assigned,
+    /// `put`
     Put,
+    /// `stage`
     Stage,
+    /// `discard`
     Discard,
+    /// `stored`
     Stored,
+    /// `commit`
     Commit,
+    /// `close`
     Close,
 }
 
 impl Call {
-    pub(crate) fn name(self) -> &'static str {
+    /// As the contract names it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Instantiate => "instantiate",
             Self::Describe => "describe",

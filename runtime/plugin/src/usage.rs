@@ -1,5 +1,7 @@
 //! What a connector's instances used, counted by the host.
 
+use crate::limits::Call;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,6 +20,17 @@ pub struct Usage {
     cpu_ns: AtomicU64,
     log_lines_dropped: AtomicU64,
     deaths: AtomicU64,
+    observer: Observer,
+}
+
+/// Told of each call, if anyone is.
+#[derive(Default)]
+struct Observer(Option<Box<dyn Fn(Call, Duration) + Send + Sync>>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some" } else { "None" })
+    }
 }
 
 /// The counters at one moment.
@@ -50,6 +63,15 @@ pub struct UsageSnapshot {
 }
 
 impl Usage {
+    /// Counters that also tell of each call that ended, well or not, and how long it took, waits
+    /// inside it included. The observer is called between a call and its caller: it must not block.
+    pub fn observed(observer: impl Fn(Call, Duration) + Send + Sync + 'static) -> Self {
+        Self {
+            observer: Observer(Some(Box::new(observer))),
+            ..Self::default()
+        }
+    }
+
     /// Reads every counter.
     pub fn snapshot(&self) -> UsageSnapshot {
         UsageSnapshot {
@@ -65,6 +87,12 @@ impl Usage {
             cpu: Duration::from_nanos(self.cpu_ns.load(Relaxed)),
             log_lines_dropped: self.log_lines_dropped.load(Relaxed),
             deaths: self.deaths.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn called(&self, call: Call, took: Duration) {
+        if let Some(observer) = &self.observer.0 {
+            observer(call, took);
         }
     }
 

@@ -10,6 +10,7 @@ mod artifacts;
 mod compare;
 mod kafka;
 mod process;
+mod prometheus;
 mod readers;
 mod site;
 mod topics;
@@ -18,6 +19,7 @@ pub use artifacts::{Artifacts, repository};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
 pub use process::{Jackfield, output};
+pub use prometheus::{Prometheus, faster_expr, rules};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
     read_duckdb_by_id, read_java, read_java_below, read_pyiceberg, read_pyiceberg_at, spoil_table,

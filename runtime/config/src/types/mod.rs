@@ -18,8 +18,10 @@ use crate::finding::Findings;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// A whole file, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +85,34 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// Least important level that is written.
     pub level: LogLevel,
+    /// Where metrics and traces are pushed to, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+}
+
+/// A receiver of OpenTelemetry's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// The receiver's origin, and a path if it has one.
+    pub endpoint: Url,
+    /// How it is said on the wire.
+    pub protocol: OtlpProtocol,
+    /// Headers of each request; names in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Between two pushes.
+    pub interval: Duration,
+    /// One record in so many is traced. `None`: none is.
+    pub sample: Option<NonZeroU32>,
+}
+
+/// How OTLP is said on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// Protocol buffers over HTTP.
+    Http,
+    /// JSON over HTTP.
+    HttpJson,
+    /// gRPC.
+    Grpc,
 }
 
 /// Shape of the log lines.

@@ -82,7 +82,12 @@ impl Loader {
     ) -> Result<SwapReport, Refused> {
         let declared = self.applied().get(connector).cloned();
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
-        let to = self.version(&declared, wanted).await?;
+        let made = self.version(&declared, wanted).await;
+        let to = made.inspect_err(|_| {
+            if !options.dry_run {
+                self.controls.refused(connector);
+            }
+        })?;
         self.controls.swap(connector, to, options).await
     }
 

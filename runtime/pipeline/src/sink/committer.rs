@@ -2,6 +2,7 @@
 
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
@@ -63,7 +64,7 @@ impl Committer {
             host: host.clone(),
             status: Arc::clone(status),
             instance: None,
-            usage: Arc::default(),
+            usage: meter::usage(status.metrics()),
             on_probation: false,
         }
     }
@@ -128,11 +129,14 @@ impl Committer {
 
     /// What to do after a failed call.
     pub(crate) fn after(&mut self, failed: &Failed) -> Next {
-        self.status.metrics().error(failed.consequence);
         if self.on_probation && failed.component {
             return Next::Reopen;
         }
         let next = after::committer(failed.consequence);
+        // What ends the life is counted by its supervisor.
+        if next != Next::Reopen {
+            self.status.metrics().error(failed.consequence);
+        }
         if next == Next::CallAgainOnNewInstance {
             self.instance = None;
         }

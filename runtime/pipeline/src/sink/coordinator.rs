@@ -8,9 +8,10 @@ use super::known_targets::KnownTargets;
 use super::pending::Pending;
 use super::standing::Standing;
 use super::task::{self, Command, Given, HandOver, Request};
+use super::watch;
 use crate::failures::Failed;
 use crate::host::Host;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapReport, Version};
@@ -30,8 +31,8 @@ use tracing::Instrument;
 const COMMANDS_MAX: usize = 4;
 /// Requests that wait for the coordinator while it commits: one a task is enough.
 const REQUESTS_MAX: usize = 64;
-/// How often the lag is looked up: a stop waits for the next look.
-const LAG_EVERY: Duration = Duration::from_millis(250);
+/// How often a version on probation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a life achieved, for the decision how soon to try again.
 #[derive(Debug, Default)]
@@ -72,7 +73,6 @@ struct Coordinator<'a> {
     commands: Vec<mpsc::Sender<Command>>,
     /// Of the tasks, in their order.
     usages: Vec<Arc<Usage>>,
-    meters: Vec<Meter>,
 }
 
 /// One life of a sink connector: from what its targets hold to a drain or the first failure.
@@ -84,6 +84,7 @@ pub(crate) async fn run(
     life: &Life,
     standing: &mut Standing<'_>,
 ) -> Result<(), Failed> {
+    status.metrics().new_life();
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
     committer.on_probation(standing.on_probation());
@@ -100,7 +101,7 @@ pub(crate) async fn run(
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
         commands.push(sender);
         let span = tracing::info_span!("task", connector = %spec.connector, task = number);
-        let usage = Arc::new(Usage::default());
+        let usage = meter::usage(status.metrics());
         meters.push(Meter::new(&usage, status.metrics()));
         usages.push(Arc::clone(&usage));
         let given = Given {
@@ -129,20 +130,20 @@ pub(crate) async fn run(
         life,
         known,
         committer,
-        books,
+        books: Arc::clone(&books),
         pending,
         commands,
         usages,
-        meters,
     };
-    let ended = coordinator
-        .serve(&mut tasks, &mut asked, stop, standing)
-        .await;
+    let watch = watch::run(host, status, &books, &mut meters);
+    let ended = tokio::select! {
+        ended = coordinator.serve(&mut tasks, &mut asked, stop, standing) => ended,
+        never = watch => match never {},
+    };
     let failed_targets = coordinator.failed_targets();
     let Coordinator {
         committer,
         commands,
-        meters,
         ..
     } = coordinator;
     drop(commands);
@@ -177,8 +178,8 @@ impl Coordinator<'_> {
         stop: &CancellationToken,
         standing: &mut Standing<'_>,
     ) -> Result<(), Failed> {
-        let mut lag = tokio::time::interval(LAG_EVERY);
-        lag.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let pending = Arc::clone(&self.pending);
         loop {
             let due_in = pending.due_in(self.host.clock.now());
@@ -199,9 +200,7 @@ impl Coordinator<'_> {
                 Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
                 () = pending.bell.notified() => {}
                 () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
-                _ = lag.tick() => {
-                    self.meters.iter_mut().for_each(Meter::read);
-                    self.look_up_lag().await;
+                _ = look.tick() => {
                     self.judge(standing)?;
                 }
                 () = tokio::time::sleep(judged_in.unwrap_or_default()), if judged_in.is_some() => {
@@ -368,21 +367,6 @@ impl Coordinator<'_> {
         self.committer.change(&spec);
         standing.begin(&report, from, to, options.probation, self.status.work());
         Ok(report)
-    }
-
-    async fn look_up_lag(&mut self) {
-        let now = self.host.clock.now();
-        let mut lag = 0;
-        for (at, read) in self.books.reads() {
-            match self.host.log.ends(&at.topic, at.partition).await {
-                Ok(ends) => lag += (ends.end - read).max(0),
-                Err(error) => {
-                    tracing::debug!(connector = %self.spec.connector, %error, "the lag is not known");
-                    return;
-                }
-            }
-        }
-        self.status.set_lag(lag, now);
     }
 }
 

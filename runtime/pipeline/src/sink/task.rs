@@ -5,6 +5,7 @@ use super::books::Books;
 use super::committer;
 use super::pending::Pending;
 use crate::dead_letters::Reporter;
+use super::traced;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
@@ -19,6 +20,8 @@ use jackfield_log::{
 use jackfield_plugin::{
     CallError, Failure, Interrupt, Piece, Rejection, Role, SinkInstance, Taken, Usage,
 };
+use jackfield_telemetry::{CounterHandle, Step};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -83,6 +86,8 @@ struct Task {
     again: Option<(Fetched, Instant)>,
     /// Targets that get no more commits, of which the component was told.
     failed_targets_told: usize,
+    /// Count the records of each topic.
+    counted: BTreeMap<Arc<str>, CounterHandle>,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -135,6 +140,7 @@ impl Task {
             retries,
             again: None,
             failed_targets_told: 0,
+            counted: BTreeMap::new(),
         })
     }
 
@@ -142,6 +148,7 @@ impl Task {
         let stop = self.given.stop.clone();
         loop {
             let stopping = stop.is_cancelled();
+            let asked = Instant::now();
             let again_at = self.again.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 biased;
@@ -156,7 +163,11 @@ impl Task {
                     }
                 }
                 event = self.reader.next(), if again_at.is_none() && !stopping => {
-                    self.take(event.map_err(|e| Failed::log("read", e))?).await?;
+                    let event = event.map_err(|e| Failed::log("read", e))?;
+                    if let ReaderEvent::Batch(fetched) = &event {
+                        traced::read(&self.given.status, fetched, asked);
+                    }
+                    self.take(event).await?;
                 }
             }
         }
@@ -362,9 +373,8 @@ impl Task {
                 .len(),
         );
         let bytes = fetched.batch.len() as u64;
-        let started = Instant::now();
+        let began = Instant::now();
         let outcome = self.call_put(&span, fetched.batch.clone()).await;
-        self.given.status.metrics().put_seconds(started.elapsed());
         let outcome = match outcome {
             Err(CallError::Failure(Failure::Rejected(rejections))) => {
                 self.put_rest(&span, &fetched, &rejections).await?
@@ -376,6 +386,7 @@ impl Task {
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
+                        traced::put(&self.given.status, &fetched, began);
                         self.given.status.metrics().counts(
                             taken.counts.duplicates,
                             taken.counts.missing,
@@ -395,7 +406,7 @@ impl Task {
                     return Err(failed);
                 }
                 let wait = self.retries.wait(&failed)?;
-                self.given.status.metrics().retries(1);
+                self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
                 self.again = Some((fetched, Instant::now() + wait));
                 Ok(())
@@ -486,31 +497,36 @@ impl Task {
         Ok(())
     }
 
-    fn account(&self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
+    fn account(&mut self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
         let now = self.given.host.clock.now();
         self.given.books.read(&fetched.at, fetched.next_offset);
         self.given.pending.add(count, bytes, stage_now, now);
         let status = &self.given.status;
         status.took(count, now);
-        status.metrics().records(count);
-        status.metrics().bytes(bytes);
+        let metrics = status.metrics();
+        metrics.records(count);
+        metrics.bytes(bytes);
+        metrics.batches(1);
+        let counted = self.counted.entry(Arc::clone(&fetched.at.topic));
+        let counted = counted.or_insert_with_key(|topic| metrics.topic_records(topic));
+        counted.add(count);
         status.set_open(self.given.pending.rows());
     }
 
     async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
-        let started = Instant::now();
-        let staged = self.instance.stage().await;
-        self.given.status.metrics().stage_seconds(started.elapsed());
-        match staged {
+        let began = Instant::now();
+        match self.instance.stage().await {
             Ok(pieces) => {
                 let pieces = pieces
                     .into_iter()
                     .map(|piece| (piece.target.clone(), piece))
                     .collect();
-                Ok(Some(Staged {
-                    pieces,
-                    spans: self.frontier.staged(),
-                }))
+                let spans = self.frontier.staged();
+                if self.given.status.metrics().traces() {
+                    let told: Vec<_> = spans.iter().map(|it| self.given.books.span(it)).collect();
+                    traced::spans(&self.given.status, Step::Stage, &told, began);
+                }
+                Ok(Some(Staged { pieces, spans }))
             }
             Err(error) => {
                 let failed = Failed::call("stage", error);
@@ -518,11 +534,18 @@ impl Task {
                     return Err(failed);
                 }
                 let wait = self.retries.wait(&failed)?;
+                self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
                 tokio::time::sleep(wait).await;
                 Ok(None)
             }
         }
+    }
+
+    fn count_retry(&self, failed: &Failed) {
+        let metrics = self.given.status.metrics();
+        metrics.error(failed.consequence);
+        metrics.retries(1);
     }
 
     async fn mirror_offsets(&mut self) -> Result<(), Failed> {

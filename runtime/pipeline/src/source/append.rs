@@ -2,12 +2,15 @@
 
 use super::feeds::{Route, Routes};
 use crate::dead_letters::{self, Reporter};
+use super::way;
+use crate::dead_letters;
 use crate::failures::Failed;
 use crate::spec::OnBadRecord;
 use jackfield_batch::{Batch, Limits, stamp_schemas};
 use jackfield_core::Consequence;
 use jackfield_log::{Append, InboxMark, Output, Position};
 use jackfield_plugin::Polled;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a poll brought, counted.
@@ -15,11 +18,13 @@ use std::sync::Arc;
 pub(crate) struct Tally {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
+    pub(crate) batches: u64,
     pub(crate) rejected: u64,
     pub(crate) dead_letters: u64,
 }
 
 /// The transaction for what was polled; without outputs and positions there is nothing to append.
+/// Its batches are told to `way`, if anyone wants to know.
 pub(crate) fn of(
     polled: &mut Polled,
     routes: &mut Routes,
@@ -27,6 +32,7 @@ pub(crate) fn of(
     by: Reporter<'_>,
     mark: InboxMark,
     now_ms: i64,
+    mut way: Option<&mut VecDeque<way::Batch>>,
 ) -> Result<(Append, Tally), Failed> {
     let mut tally = Tally::default();
     let mut outputs = Vec::with_capacity(polled.outputs.len());
@@ -52,13 +58,26 @@ pub(crate) fn of(
             Route::Dropped => {}
             Route::To {
                 topic,
+                id,
                 ids,
                 partitioner,
+                counted,
             } => {
                 tally.records += u64::from(records);
                 tally.bytes += bytes.len() as u64;
+                tally.batches += 1;
+                counted.add(u64::from(records));
                 stamp_schemas(&mut bytes, *ids);
                 for (partition, batch) in partitioner.split(bytes)? {
+                    if let Some(way) = &mut way {
+                        let records = Batch::parse(&batch, &Limits::default());
+                        way.push_back(way::Batch {
+                            topic: Arc::clone(topic),
+                            topic_id: *id,
+                            partition,
+                            records: records.map_or(0, |records| records.len()),
+                        });
+                    }
                     outputs.push(Output {
                         topic: Arc::clone(topic),
                         partition,

@@ -276,7 +276,7 @@ impl Fleet<'_, '_> {
         };
         prepare(given, &from, &to).await?;
         let fails = |failed: Failed| Refused::Fails(failed.to_string());
-        let slots = plan(self.spec, &to).await.map_err(fails)?;
+        let slots = plan(self.spec, &to, self.status).await.map_err(fails)?;
         let mut instances = Vec::with_capacity(self.crews.len());
         let replanned = slots != self.slots;
         if !replanned {

@@ -5,17 +5,17 @@ use super::feeds::Routes;
 use super::slot::{Serving, Shared};
 use super::turn::{Command, Fallback, Go, Rested, Successor};
 use crate::dead_letters::Reporter;
+use super::way::{PollTimes, Way};
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::status::State;
 use crate::swap::Version;
-use futures::FutureExt;
 use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
-use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
+use jackfield_log::{Identity, InboxMark, LogError, Writer};
 use jackfield_plugin::{
     CallError, Context, Delivery, Feed, PollLimits, Polled, Position, Role, Saved, SourceInstance,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -76,7 +76,7 @@ pub(crate) struct Life<'a> {
     writer: Box<dyn Writer>,
     routes: Routes,
     task: SourceTask<Position>,
-    pendings: VecDeque<(Instant, Pending)>,
+    way: Way,
     durable: Durable,
     /// What the supervisor asked for while a call was under way.
     asked: Option<Command>,
@@ -140,8 +140,11 @@ impl<'a> Life<'a> {
             .await
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
-        routes.extend(feeds, &spec.topics, &shared.host).await?;
         let asked = serving.asked.take();
+        let metrics = shared.status.metrics();
+        routes
+            .extend(feeds, &spec.topics, &shared.host, metrics)
+            .await?;
         Ok(Life {
             shared,
             serving,
@@ -149,7 +152,7 @@ impl<'a> Life<'a> {
             writer,
             routes,
             task: SourceTask::new(contained),
-            pendings: VecDeque::new(),
+            way: Way::default(),
             durable: Durable {
                 all,
                 to_tell: BTreeMap::new(),
@@ -305,14 +308,23 @@ impl<'a> Life<'a> {
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         routes
-            .extend(feeds, &shared.spec.topics, &shared.host)
+            .extend(
+                feeds,
+                &shared.spec.topics,
+                &shared.host,
+                shared.status.metrics(),
+            )
             .await?;
         Ok((instance, routes))
     }
 
     async fn poll_once(&mut self, retries: &mut Retries) -> Result<Option<LifeEnd>, Failed> {
-        let polled = match self.poll_while_appending().await {
-            Ok(polled) => polled,
+        let began = Instant::now();
+        let (polled, poll) = match self.poll_while_appending().await {
+            Ok(polled) => {
+                let ended = Instant::now();
+                (polled, PollTimes { began, ended })
+            }
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
                 self.retry_wait(&failed, retries).await?;
                 return Ok(None);
@@ -322,18 +334,17 @@ impl<'a> Life<'a> {
         if self.log_failure.is_some() {
             return Ok(None);
         }
-        self.store(polled).await
+        self.store(polled, poll).await
     }
 
     /// One `poll`, with outcomes of earlier appends taken in the meantime. The call is never
     /// dropped half-way: when the log fails, waits inside it end early and it is seen through.
     async fn poll_while_appending(&mut self) -> Result<Polled, Failed> {
-        let started = Instant::now();
         let Life {
             shared,
             instance,
             task,
-            pendings,
+            way,
             durable,
             log_failure,
             progressed,
@@ -346,7 +357,7 @@ impl<'a> Life<'a> {
         let polled = loop {
             tokio::select! {
                 biased;
-                Some((since, outcome)) = oldest(pendings) => {
+                Some((since, outcome)) = way.oldest(shared.status.metrics()) => {
                     settle(shared, task, durable, log_failure, progressed, since, outcome);
                     if log_failure.is_some() {
                         shared.interrupt.raise();
@@ -366,15 +377,23 @@ impl<'a> Life<'a> {
         if !stopping && log_failure.is_none() {
             shared.interrupt.clear();
         }
-        shared.status.metrics().poll_seconds(started.elapsed());
         polled.map_err(|e| Failed::call("poll", e))
     }
 
-    async fn store(&mut self, mut polled: Polled) -> Result<Option<LifeEnd>, Failed> {
+    async fn store(
+        &mut self,
+        mut polled: Polled,
+        poll: PollTimes,
+    ) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
         let feeds = std::mem::take(&mut polled.feeds);
         self.routes
-            .extend(feeds, &shared.spec.topics, &shared.host)
+            .extend(
+                feeds,
+                &shared.spec.topics,
+                &shared.host,
+                shared.status.metrics(),
+            )
             .await?;
         let done_through = if polled.done_through == 0 {
             self.task.last_done()
@@ -391,6 +410,7 @@ impl<'a> Life<'a> {
             task: shared.number,
             component: (&description.name, &description.version),
         };
+        let traces = shared.status.metrics().traces();
         let (append, tally) = append::of(
             &mut polled,
             &mut self.routes,
@@ -398,6 +418,7 @@ impl<'a> Life<'a> {
             by,
             mark,
             now_ms(),
+            traces.then(|| self.way.next_batches()),
         )?;
         let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
         let positions = std::mem::take(&mut polled.positions);
@@ -420,18 +441,19 @@ impl<'a> Life<'a> {
         if tally.records > 0 {
             metrics.records(tally.records);
             metrics.bytes(tally.bytes);
+            metrics.batches(tally.batches);
             shared.status.took(tally.records, shared.host.clock.now());
         }
         if needs_append {
             match self.writer.append(append).await {
-                Ok(pending) => self.pendings.push_back((Instant::now(), pending)),
+                Ok(pending) => self.way.sent(poll, pending),
                 Err(error) => self.log_failure = Some(error),
             }
         } else if let Some(settled) = settled {
             self.take_settled(settled);
         }
         self.behind = polled.behind;
-        shared.count_open(self.pendings.len(), self.behind);
+        shared.count_open(self.way.len(), self.behind);
         Ok(match (polled.ended, polled.replan) {
             (true, _) => Some(LifeEnd::Ended),
             (false, true) => Some(LifeEnd::Replan),
@@ -448,14 +470,14 @@ impl<'a> Life<'a> {
         let Life {
             shared,
             task,
-            pendings,
+            way,
             durable,
             log_failure,
             behind,
             progressed,
             ..
         } = self;
-        if let Some((asked, outcome)) = oldest(pendings).await {
+        if let Some((asked, outcome)) = way.oldest(shared.status.metrics()).await {
             settle(
                 shared,
                 task,
@@ -466,7 +488,7 @@ impl<'a> Life<'a> {
                 outcome,
             );
         }
-        shared.count_open(pendings.len(), *behind);
+        shared.count_open(way.len(), *behind);
     }
 
     /// Tells the component what is durable, so that it may release what the origin keeps.
@@ -486,14 +508,21 @@ impl<'a> Life<'a> {
                 Ok(())
             }
             // It is told again after the next poll; nothing depends on it having heard.
-            Err(failed) if after::source(failed.consequence) == Next::CallAgain => Ok(()),
+            Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
+                let metrics = self.shared.status.metrics();
+                metrics.error(failed.consequence);
+                metrics.retries(1);
+                Ok(())
+            }
             Err(failed) => Err(failed),
         }
     }
 
     /// Waits as long as the component asked, unless a stop comes first.
     async fn retry_wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        self.shared.status.metrics().retries(1);
+        let metrics = self.shared.status.metrics();
+        metrics.error(failed.consequence);
+        metrics.retries(1);
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
         let wait = retries.wait(failed)?;
         tokio::select! {
@@ -530,17 +559,6 @@ async fn open_at(
     instance
         .open(context, settings, slot, positions, saved)
         .await
-}
-
-/// The outcome of the oldest append; stays pending while there is none.
-async fn oldest(
-    pendings: &mut VecDeque<(Instant, Pending)>,
-) -> Option<(Instant, Result<(), LogError>)> {
-    let (asked, pending) = pendings.front_mut()?;
-    let asked = *asked;
-    let outcome = pending.map(|outcome| outcome.map(|_| ())).await;
-    pendings.pop_front();
-    Some((asked, outcome))
 }
 
 fn settle(

@@ -4,7 +4,7 @@ use super::life::{Life, LifeEnd};
 use super::turn::{Command, Fallback};
 use crate::failures::Failed;
 use crate::host::Host;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Backlog, State, Status};
@@ -102,7 +102,7 @@ impl Shared {
         status: &Arc<Status>,
         stop: CancellationToken,
     ) -> Self {
-        let usage = Arc::new(Usage::default());
+        let usage = meter::usage(status.metrics());
         let inbox = Inbox::new(INBOX_BYTES_MAX);
         Self {
             connections: Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone()),
@@ -209,7 +209,10 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         }
         let wait = match retries.wait(&failed) {
             Ok(wait) => wait,
-            Err(failed) => return SlotEnd::Failed(failed),
+            Err(failed) => {
+                shared.status.metrics().error(failed.consequence);
+                return SlotEnd::Failed(failed);
+            }
         };
         tracing::warn!(connector = %shared.spec.connector, slot = %shared.slot.id, %failed, wait_ms = wait.as_millis() as u64, "source restarts from what is stored");
         shared.status.metrics().restarts(1);

@@ -2,6 +2,7 @@
 
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
 use crate::status::{State, Status};
+use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -118,6 +119,8 @@ impl Desk {
             connector = %report.connector, from = %report.from, to = %report.to, by = %report.by,
             pause_us = report.pause_us, in_flight = report.in_flight, "swapped: on probation"
         );
+        let pause = Duration::from_micros(report.pause_us);
+        self.status.metrics().swap_pause(pause);
         let mut kept = self.kept();
         kept.swaps = report.number;
         kept.current = Some(Arc::clone(to));
@@ -130,12 +133,14 @@ impl Desk {
     /// The new version stays.
     pub(crate) fn keep(&self, number: u64) {
         tracing::info!(connector = %self.connector, swap = number, "the new version stays");
+        self.status.metrics().swap(SwapOutcome::Kept);
         self.close(number, Outcome::Kept);
     }
 
     /// The old version runs again; the new one is remembered.
     pub(crate) fn roll_back(&self, number: u64, from: &Arc<Version>, to: &Version, reason: &str) {
         tracing::error!(connector = %self.connector, swap = number, back_to = %from.name(), %reason, "swap rolled back");
+        self.status.metrics().swap(SwapOutcome::RolledBack);
         let outcome = Outcome::RolledBack {
             reason: reason.to_owned(),
         };
@@ -184,6 +189,27 @@ impl Controls {
     /// # Errors
     /// Nothing was changed.
     pub async fn swap(
+        &self,
+        connector: &str,
+        to: Version,
+        options: SwapOptions,
+    ) -> Result<SwapReport, Refused> {
+        let dry_run = options.dry_run;
+        let answer = self.order(connector, to, options).await;
+        if answer.is_err() && !dry_run {
+            self.refused(connector);
+        }
+        answer
+    }
+
+    /// Counts a swap that was refused before it came here.
+    pub fn refused(&self, connector: &str) {
+        if let Ok(desk) = self.desk(connector) {
+            desk.status.metrics().swap(SwapOutcome::Refused);
+        }
+    }
+
+    async fn order(
         &self,
         connector: &str,
         to: Version,

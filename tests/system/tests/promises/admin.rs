@@ -37,7 +37,7 @@ pub(crate) async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
 /// A running process and its admin API.
 pub(crate) struct Admin {
     pub(crate) jackfield: Jackfield,
-    url: String,
+    pub(crate) url: String,
     token: String,
     http: reqwest::Client,
 }

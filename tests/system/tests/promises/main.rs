@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod admin;
+mod alerts;
 mod crash;
 mod disk;
 mod example;
@@ -14,11 +15,13 @@ mod kafka_records;
 mod kafka_schemas;
 mod lakes;
 mod neighbours;
+mod observed;
 mod operation;
 mod reload;
 mod shapes;
 mod swap;
 mod swap_kafka;
+mod telemetry;
 
 use std::path::Path;
 

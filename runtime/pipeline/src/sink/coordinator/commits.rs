@@ -4,9 +4,11 @@
 use super::Coordinator;
 use crate::failures::Failed;
 use crate::retries::Retries;
+use crate::sink::traced;
 use jackfield_core::{Commit, Next};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{Piece, Span};
+use jackfield_telemetry::Step;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -125,6 +127,7 @@ impl Coordinator<'_> {
             .await?;
         self.books.committed(commit);
         self.known.told(target, spans).await?;
+        traced::spans(self.status, Step::Commit, spans, started);
         self.life.committed.store(true, Ordering::Release);
         let now = self.host.clock.now();
         self.status.committed(committed.rows, now);
