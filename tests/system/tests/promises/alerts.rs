@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::disk::Small;
 use crate::exchange;
-use crate::swap::Admin;
+use crate::admin::Admin;
 
 /// A Jackfield with a Prometheus that scrapes it.
 struct Watched {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::exchange;
-use crate::swap::{Admin, changed_copy};
+use crate::admin::{Admin, changed_copy};
 
 /// Labels that Prometheus itself adds.
 const OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
