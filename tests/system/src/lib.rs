@@ -9,6 +9,8 @@
 mod artifacts;
 mod compare;
 mod kafka;
+mod kept;
+mod metrics;
 mod process;
 mod readers;
 mod site;
@@ -17,6 +19,8 @@ mod topics;
 pub use artifacts::{Artifacts, repository};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
+pub use kept::{Kept, KeptRecord, kept_below};
+pub use metrics::metric;
 pub use process::{Jackfield, output};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,

@@ -5,12 +5,13 @@ use crate::host::Host;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
-use jackfield_core::{Next, after};
+use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
     CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span,
     Usage,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
@@ -19,8 +20,8 @@ pub(crate) struct Committer {
     status: Arc<Status>,
     instance: Option<SinkInstance>,
     usage: Arc<Usage>,
-    /// The version is on probation: where it is to blame, the one before does better.
-    on_probation: bool,
+    /// Until when the version is on probation: where it is to blame, the one before does better.
+    on_probation: Option<Duration>,
 }
 
 /// Instantiates a sink and opens it in `role`.
@@ -63,7 +64,7 @@ impl Committer {
             status: Arc::clone(status),
             instance: None,
             usage: Arc::default(),
-            on_probation: false,
+            on_probation: None,
         }
     }
 
@@ -71,12 +72,11 @@ impl Committer {
     pub(crate) fn change(&mut self, spec: &Arc<SinkSpec>) {
         self.spec = Arc::clone(spec);
         self.instance = None;
-        self.on_probation = true;
     }
 
-    /// The version is on probation, or not any more.
-    pub(crate) fn on_probation(&mut self, on_probation: bool) {
-        self.on_probation = on_probation;
+    /// Until when the version is on probation, by the pipelines' clock; `None`: not any more.
+    pub(crate) fn on_probation(&mut self, until: Option<Duration>) {
+        self.on_probation = until;
     }
 
     /// What the committer's instances use.
@@ -143,7 +143,7 @@ impl Committer {
     /// After a failure: returns when the call may be repeated.
     async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
         self.status.metrics().error(failed.consequence);
-        if self.on_probation && failed.component {
+        if self.on_probation.is_some() && failed.component {
             return Err(failed.clone());
         }
         match after::committer(failed.consequence) {
@@ -152,6 +152,13 @@ impl Committer {
             Next::CallAgainOnNewInstance => self.instance = None,
         }
         let wait = retries.wait(failed)?;
+        if self
+            .on_probation
+            .is_some_and(|until| self.host.clock.now() + wait >= until)
+        {
+            let why = format!("{} (and asks to wait past its probation)", failed.reason);
+            return Err(Failed::new(failed.what, Consequence::Replace, why));
+        }
         self.status.metrics().retries(1);
         tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
         tokio::time::sleep(wait).await;

@@ -85,7 +85,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failed> {
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
-    committer.on_probation(standing.on_probation());
+    committer.on_probation(standing.until());
     let held = committer.stored(&known.names()).await?;
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
@@ -212,7 +212,7 @@ impl Coordinator<'_> {
 
     fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
         standing.judge(self.status)?;
-        self.committer.on_probation(standing.on_probation());
+        self.committer.on_probation(standing.until());
         Ok(())
     }
 
@@ -360,7 +360,12 @@ impl Coordinator<'_> {
         for (number, usage) in (0u32..).zip(&self.usages) {
             let (role, usage) = (Role::Task(number), Arc::clone(usage));
             let opened = committer::open(&spec, self.host, role, usage, Interrupt::default()).await;
-            instances.push(opened.map_err(fails)?);
+            let mut instance = opened.map_err(fails)?;
+            // What the targets hold it may drop; what is staged until the cut it is never given.
+            let held = self.books.held();
+            let assigned = instance.assigned(held).await;
+            assigned.map_err(|e| fails(Failed::call("assigned", e)))?;
+            instances.push(instance);
         }
         let desk = standing.desk;
         if options.dry_run {
@@ -403,6 +408,7 @@ impl Coordinator<'_> {
         self.spec = Arc::clone(&spec);
         self.committer.change(&spec);
         standing.begin(&report, from, to, options.probation, self.status.work());
+        self.committer.on_probation(standing.until());
         Ok(report)
     }
 

@@ -7,6 +7,10 @@ use jackfield_log::Keyed;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Targets of a connector. All their names are one record of the log, and each is asked for its
+/// positions after a restart.
+const TARGETS_MAX: usize = 10_000;
+
 pub(crate) struct KnownTargets {
     keyed: Arc<dyn Keyed>,
     connector: String,
@@ -47,6 +51,10 @@ impl KnownTargets {
     }
 
     /// Remembers `targets` durably; to be called before the first commit to any of them.
+    ///
+    /// # Errors
+    /// There are too many, which only a component can cause that names them by what it reads; or
+    /// the log fails.
     pub(crate) async fn remember(
         &mut self,
         targets: impl Iterator<Item = &str>,
@@ -55,6 +63,12 @@ impl KnownTargets {
         names.extend(targets.map(str::to_owned));
         if names == self.names {
             return Ok(());
+        }
+        if names.len() > TARGETS_MAX {
+            return Err(Failed::for_good(
+                "remember targets",
+                format!("the component commits to more than {TARGETS_MAX} targets"),
+            ));
         }
         let json = serde_json::json!(names).to_string();
         self.keyed
