@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod declared;
 mod exit;
 mod inspect;
 mod kafka;
@@ -16,6 +17,7 @@ mod start_error;
 mod swap;
 mod wiring;
 mod worker;
+mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};
