@@ -191,8 +191,6 @@ impl Coordinator<'_> {
                     let _gone = done.send(());
                 }
                 Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
-                () = pending.bell.notified() => {}
-                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
                 _ = lag.tick() => {
                     self.meters.iter_mut().for_each(Meter::read);
                     self.look_up_lag().await;
@@ -201,6 +199,9 @@ impl Coordinator<'_> {
                 () = tokio::time::sleep(judged_in.unwrap_or_default()), if judged_in.is_some() => {
                     self.judge(standing)?;
                 }
+                // Last: where commits take longer than their interval one is due all the time.
+                () = pending.bell.notified() => {}
+                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
                 tracing::debug!(connector = %self.spec.connector, ?why, "commit is due");

@@ -15,7 +15,9 @@ mod kafka_schemas;
 mod lakes;
 mod neighbours;
 mod operation;
+mod pace;
 mod reload;
+mod rollback;
 mod swap;
 mod swap_kafka;
 
