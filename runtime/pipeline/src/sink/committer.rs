@@ -13,6 +13,10 @@ use jackfield_plugin::{
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Whoever asks for a longer wait than this on probation, and past its end, is taken back: the
+/// host's own waits, for a target that is down, are no longer.
+const ASKED_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
     spec: Arc<SinkSpec>,
@@ -152,10 +156,8 @@ impl Committer {
             Next::CallAgainOnNewInstance => self.instance = None,
         }
         let wait = retries.wait(failed)?;
-        if self
-            .on_probation
-            .is_some_and(|until| self.host.clock.now() + wait >= until)
-        {
+        let past = |until| self.host.clock.now() + wait >= until;
+        if failed.not_before > ASKED_WAIT_MAX && self.on_probation.is_some_and(past) {
             let why = format!("{} (and asks to wait past its probation)", failed.reason);
             return Err(Failed::new(failed.what, Consequence::Replace, why));
         }
