@@ -156,7 +156,7 @@ impl Committer {
             Next::CallAgainOnNewInstance => self.instance = None,
         }
         let wait = retries.wait(failed)?;
-        let past = |until| self.host.clock.now() + wait >= until;
+        let past = |until: Duration| self.host.clock.now() + wait >= until;
         if failed.not_before > ASKED_WAIT_MAX && self.on_probation.is_some_and(past) {
             let why = format!("{} (and asks to wait past its probation)", failed.reason);
             return Err(Failed::new(failed.what, Consequence::Replace, why));
