@@ -64,6 +64,7 @@ impl Meter {
             host_calls: now.host_calls,
             denials: now.denials,
             log_lines_dropped: now.log_lines_dropped,
+            held_back: now.held_back,
             connects: now.connects,
             reconnects: now.reconnects,
             frames: now.frames,

@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod grants;
 mod host;
+mod host_calls;
 mod http_client;
 mod inbox;
 mod interrupt;

@@ -19,6 +19,7 @@ pub struct Usage {
     memory_bytes: AtomicU64,
     cpu_ns: AtomicU64,
     log_lines_dropped: AtomicU64,
+    held_back_ns: AtomicU64,
     deaths: AtomicU64,
     observer: Observer,
 }
@@ -58,6 +59,8 @@ pub struct UsageSnapshot {
     pub cpu: Duration,
     /// Log lines over the rate limit.
     pub log_lines_dropped: u64,
+    /// Time that they rested for, since they called the host too often.
+    pub held_back: Duration,
     /// Instances that died in a call.
     pub deaths: u64,
 }
@@ -86,6 +89,7 @@ impl Usage {
             memory_bytes: self.memory_bytes.load(Relaxed),
             cpu: Duration::from_nanos(self.cpu_ns.load(Relaxed)),
             log_lines_dropped: self.log_lines_dropped.load(Relaxed),
+            held_back: Duration::from_nanos(self.held_back_ns.load(Relaxed)),
             deaths: self.deaths.load(Relaxed),
         }
     }
@@ -139,6 +143,11 @@ impl Usage {
 
     pub(crate) fn log_line_dropped(&self) {
         self.log_lines_dropped.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn held_back(&self, rest: Duration) {
+        self.held_back_ns
+            .fetch_add(u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
     pub(crate) fn died(&self) {

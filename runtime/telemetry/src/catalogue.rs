@@ -168,6 +168,8 @@ catalogue! {
         "Host calls that reached for what is not granted.";
     dropped_log_lines: Counter<ConnectorLabels> = "jackfield_dropped_log_lines_total", Count,
         "Log lines of the component over its rate limit.";
+    held_back: Seconds<ConnectorLabels> = "jackfield_component_held_back_seconds_total", Seconds,
+        "Time that the component was held back for, since it called the host more often than it may.";
     websocket_connections: Counter<ConnectorLabels> = "jackfield_websocket_connections_total", Count,
         "WebSocket connections opened.";
     websocket_reconnects: Counter<ConnectorLabels> = "jackfield_websocket_reconnects_total", Count,

@@ -69,6 +69,7 @@ struct Bound {
     host_calls: OnceLock<CounterHandle>,
     denials: OnceLock<CounterHandle>,
     dropped_log_lines: OnceLock<CounterHandle>,
+    held_back: OnceLock<SecondsHandle>,
     websocket_connections: OnceLock<CounterHandle>,
     websocket_reconnects: OnceLock<CounterHandle>,
     websocket_frames: OnceLock<CounterHandle>,
@@ -103,6 +104,8 @@ pub struct Used {
     pub denials: u64,
     /// Log lines over the rate limit.
     pub log_lines_dropped: u64,
+    /// Time that it was held back for, since it called the host too often.
+    pub held_back: Duration,
     /// WebSocket connections opened.
     pub connects: u64,
     /// Those of a name that had been open before.
@@ -384,6 +387,7 @@ impl ConnectorMetrics {
             now.log_lines_dropped
                 .saturating_sub(before.log_lines_dropped),
         );
+        of!(self.held_back).add(now.held_back.saturating_sub(before.held_back));
         of!(self.websocket_connections).add(now.connects.saturating_sub(before.connects));
         of!(self.websocket_reconnects).add(now.reconnects.saturating_sub(before.reconnects));
         of!(self.websocket_frames).add(now.frames.saturating_sub(before.frames));

@@ -65,6 +65,7 @@ fn record_all_of(metrics: &ConnectorMetrics) {
         memory_bytes: 1 << 20,
         cpu: Duration::from_millis(1500),
         host_calls: 7,
+        held_back: Duration::from_millis(250),
         ..Used::default()
     };
     metrics.used(&Used::default(), &now);
@@ -121,6 +122,7 @@ fn what_is_recorded_is_shown() {
     assert_eq!(shown("jackfield_component_cpu_seconds_total"), 1.5);
     assert_eq!(shown("jackfield_host_calls_total"), 7.0);
     assert_eq!(shown("jackfield_denials_total"), 1.0);
+    assert_eq!(shown("jackfield_component_held_back_seconds_total"), 0.25);
     assert_eq!(shown("jackfield_committed_rows_total"), 100.0);
     assert!(shown("jackfield_last_commit_timestamp_seconds") > 1.6e9);
     assert_eq!(shown("jackfield_commit_duration_seconds_sum"), 2.0);

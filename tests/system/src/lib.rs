@@ -9,6 +9,8 @@
 mod artifacts;
 mod compare;
 mod kafka;
+mod kept;
+mod metrics;
 mod process;
 mod prometheus;
 mod readers;
@@ -18,6 +20,8 @@ mod topics;
 pub use artifacts::{Artifacts, repository};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
+pub use kept::{Kept, KeptRecord, kept_below};
+pub use metrics::metric;
 pub use process::{Jackfield, output};
 pub use prometheus::{Prometheus, faster_expr, rules};
 pub use readers::{

@@ -6,13 +6,17 @@ use crate::meter;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
-use jackfield_core::{Next, after};
+use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
     CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span,
     Usage,
 };
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whoever asks for a longer wait than this on probation, and past its end, is taken back: the
+/// host's own waits, for a target that is down, are no longer.
+const ASKED_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
@@ -21,8 +25,8 @@ pub(crate) struct Committer {
     status: Arc<Status>,
     instance: Option<SinkInstance>,
     usage: Arc<Usage>,
-    /// The version is on probation: where it is to blame, the one before does better.
-    on_probation: bool,
+    /// Until when the version is on probation: where it is to blame, the one before does better.
+    on_probation: Option<Duration>,
 }
 
 /// Instantiates a sink and opens it in `role`.
@@ -65,7 +69,7 @@ impl Committer {
             status: Arc::clone(status),
             instance: None,
             usage: meter::usage(status.metrics()),
-            on_probation: false,
+            on_probation: None,
         }
     }
 
@@ -73,12 +77,11 @@ impl Committer {
     pub(crate) fn change(&mut self, spec: &Arc<SinkSpec>) {
         self.spec = Arc::clone(spec);
         self.instance = None;
-        self.on_probation = true;
     }
 
-    /// The version is on probation, or not any more.
-    pub(crate) fn on_probation(&mut self, on_probation: bool) {
-        self.on_probation = on_probation;
+    /// Until when the version is on probation, by the pipelines' clock; `None`: not any more.
+    pub(crate) fn on_probation(&mut self, until: Option<Duration>) {
+        self.on_probation = until;
     }
 
     /// What the committer's instances use.
@@ -102,7 +105,7 @@ impl Committer {
                 Next::CallAgain | Next::CallAgainOnNewInstance => {}
             }
             let wait = retries.wait(&failed)?;
-            self.rest(&failed, wait).await;
+            self.rest(&failed, wait).await?;
         }
     }
 
@@ -129,7 +132,7 @@ impl Committer {
 
     /// What to do after a failed call.
     pub(crate) fn after(&mut self, failed: &Failed) -> Next {
-        if self.on_probation && failed.component {
+        if self.on_probation.is_some() && failed.component {
             return Next::Reopen;
         }
         let next = after::committer(failed.consequence);
@@ -144,10 +147,19 @@ impl Committer {
     }
 
     /// Before calls are made again.
-    pub(crate) async fn rest(&mut self, failed: &Failed, wait: Duration) {
+    ///
+    /// # Errors
+    /// The component asks to wait past its probation.
+    pub(crate) async fn rest(&mut self, failed: &Failed, wait: Duration) -> Result<(), Failed> {
+        let past = |until: Duration| self.host.clock.now() + wait >= until;
+        if failed.not_before > ASKED_WAIT_MAX && self.on_probation.is_some_and(past) {
+            let why = format!("{} (and asks to wait past its probation)", failed.reason);
+            return Err(Failed::new(failed.what, Consequence::Replace, why));
+        }
         self.status.metrics().retries(1);
         tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
         tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     pub(crate) async fn close(mut self) -> Result<(), Failed> {

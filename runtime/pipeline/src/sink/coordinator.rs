@@ -87,7 +87,7 @@ pub(crate) async fn run(
     status.metrics().new_life();
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
-    committer.on_probation(standing.on_probation());
+    committer.on_probation(standing.until());
     let held = committer.stored(&known.names()).await?;
     let held = known.complete(held);
     let books = Arc::new(Books::new(held));
@@ -198,14 +198,15 @@ impl Coordinator<'_> {
                     let _gone = done.send(());
                 }
                 Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
-                () = pending.bell.notified() => {}
-                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
                 _ = look.tick() => {
                     self.judge(standing)?;
                 }
                 () = tokio::time::sleep(judged_in.unwrap_or_default()), if judged_in.is_some() => {
                     self.judge(standing)?;
                 }
+                // Last: where commits take longer than their interval one is due all the time.
+                () = pending.bell.notified() => {}
+                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
                 tracing::debug!(connector = %self.spec.connector, ?why, "commit is due");
@@ -217,7 +218,7 @@ impl Coordinator<'_> {
 
     fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
         standing.judge(self.status)?;
-        self.committer.on_probation(standing.on_probation());
+        self.committer.on_probation(standing.until());
         Ok(())
     }
 
@@ -323,7 +324,12 @@ impl Coordinator<'_> {
         for (number, usage) in (0u32..).zip(&self.usages) {
             let (role, usage) = (Role::Task(number), Arc::clone(usage));
             let opened = committer::open(&spec, self.host, role, usage, Interrupt::default()).await;
-            instances.push(opened.map_err(fails)?);
+            let mut instance = opened.map_err(fails)?;
+            // What the targets hold it may drop; what is staged until the cut it is never given.
+            let held = self.books.held();
+            let assigned = instance.assigned(held).await;
+            assigned.map_err(|e| fails(Failed::call("assigned", e)))?;
+            instances.push(instance);
         }
         let desk = standing.desk;
         if options.dry_run {
@@ -366,6 +372,7 @@ impl Coordinator<'_> {
         self.spec = Arc::clone(&spec);
         self.committer.change(&spec);
         standing.begin(&report, from, to, options.probation, self.status.work());
+        self.committer.on_probation(standing.until());
         Ok(report)
     }
 }

@@ -28,6 +28,9 @@ struct Begin {
     partition: i32,
     next_offset: i64,
 }
+/// Targets of a connector. All their names are one record of the log, and each is asked for its
+/// positions after a restart.
+const TARGETS_MAX: usize = 10_000;
 
 pub(crate) struct KnownTargets {
     keyed: Arc<dyn Keyed>,
@@ -69,6 +72,10 @@ impl KnownTargets {
     }
 
     /// Remembers `targets` durably; to be called before the first commit to any of them.
+    ///
+    /// # Errors
+    /// There are too many, which only a component can cause that names them by what it reads; or
+    /// the log fails.
     pub(crate) async fn remember(
         &mut self,
         targets: impl Iterator<Item = &str>,
@@ -147,6 +154,12 @@ impl KnownTargets {
     async fn change(&mut self, now: BTreeMap<String, Vec<Begin>>) -> Result<(), Failed> {
         if now == self.targets {
             return Ok(());
+        }
+        if now.len() > TARGETS_MAX {
+            return Err(Failed::for_good(
+                "remember targets",
+                format!("the component commits to more than {TARGETS_MAX} targets"),
+            ));
         }
         let json = written(&now);
         self.keyed

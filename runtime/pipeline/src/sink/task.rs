@@ -42,7 +42,7 @@ pub(crate) enum Command {
 pub(crate) struct HandOver {
     /// The connector as it will be.
     pub(crate) spec: Arc<SinkSpec>,
-    /// The instance that goes on, open.
+    /// The instance that goes on, open and told what the targets hold.
     pub(crate) instance: SinkInstance,
     /// As for [`Command::Stage`]; with none the old instance goes on.
     pub(crate) staged: oneshot::Sender<Option<Staged<TopicPartition, Piece>>>,
@@ -59,6 +59,10 @@ pub(crate) enum Request {
 /// Longest wait for a commit before partitions are given up uncommitted: well below a consumer
 /// group's session time-out.
 const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Longest pause of a task that may not be told to stage yet: the coordinator waits for it, and has
+/// other things to look at.
+const STAGE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What a task is given.
 pub(crate) struct Given {
@@ -88,6 +92,8 @@ struct Task {
     failed_targets_told: usize,
     /// Count the records of each topic.
     counted: BTreeMap<Arc<str>, CounterHandle>,
+    /// The component asked not to be told to stage sooner.
+    stage_from: Option<Instant>,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -141,6 +147,7 @@ impl Task {
             again: None,
             failed_targets_told: 0,
             counted: BTreeMap::new(),
+            stage_from: None,
         })
     }
 
@@ -194,7 +201,7 @@ impl Task {
     async fn hand_over(&mut self, hand_over: HandOver) -> Result<(), Failed> {
         let HandOver {
             spec,
-            mut instance,
+            instance,
             staged,
             paused,
         } = hand_over;
@@ -203,15 +210,10 @@ impl Task {
             let _gone = staged.send(None);
             return Ok(());
         };
-        // What the targets hold now, the new instance may drop; what was staged it is never given.
-        let held = self.given.books.held();
-        instance
-            .assigned(held)
-            .await
-            .map_err(|e| Failed::call("assigned", e))?;
         // The old one is only dropped: what it would do in `close` is not its turn any more.
         self.instance = instance;
         self.given.spec = spec;
+        self.stage_from = None;
         // Who does not wait any more ends this life.
         let _gone = staged.send(Some(pieces));
         let _gone = paused.send(began.elapsed());
@@ -514,8 +516,16 @@ impl Task {
     }
 
     async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+        if let Some(from) = self.stage_from {
+            tokio::time::sleep_until(from.min(Instant::now() + STAGE_PAUSE_MAX)).await;
+            if Instant::now() < from {
+                return Ok(None);
+            }
+        }
         let began = Instant::now();
-        match self.instance.stage().await {
+        let staged = self.instance.stage().await;
+        self.given.status.metrics().stage_seconds(began.elapsed());
+        match staged {
             Ok(pieces) => {
                 let pieces = pieces
                     .into_iter()
@@ -536,7 +546,8 @@ impl Task {
                 let wait = self.retries.wait(&failed)?;
                 self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
-                tokio::time::sleep(wait).await;
+                // The next interval asks again.
+                self.stage_from = Some(Instant::now() + wait);
                 Ok(None)
             }
         }

@@ -49,24 +49,64 @@ const POLL_LIMITS: PollLimits = PollLimits {
     wait_ms: POLL_WAIT.as_millis() as u32,
 };
 
+/// Bytes of all positions of a slot: they are held in memory, read back and given to each new
+/// instance as a whole.
+const POSITIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What is durable, by the origin's partitions.
 #[derive(Default)]
 struct Durable {
     all: BTreeMap<String, Position>,
+    /// Of all.
+    bytes: usize,
     /// The newest that the component does not know of yet.
     to_tell: BTreeMap<String, Position>,
 }
 
 impl Durable {
+    fn new(stored: &[Position]) -> Self {
+        let mut durable = Self::default();
+        stored.iter().for_each(|it| durable.keep(it));
+        durable
+    }
+
     fn add(&mut self, positions: Vec<Position>) {
         for it in positions {
-            match &it.offset {
-                Some(_) => self.all.insert(it.partition.clone(), it.clone()),
-                None => self.all.remove(&it.partition),
-            };
+            self.keep(&it);
             self.to_tell.insert(it.partition.clone(), it);
         }
     }
+
+    fn keep(&mut self, position: &Position) {
+        let before = match &position.offset {
+            Some(_) => {
+                self.bytes += bytes_of(position);
+                self.all
+                    .insert(position.partition.clone(), position.clone())
+            }
+            None => self.all.remove(&position.partition),
+        };
+        self.bytes -= before.as_ref().map_or(0, bytes_of);
+    }
+
+    /// Whether there is room for more.
+    fn check(&self) -> Result<(), Failed> {
+        if self.bytes <= POSITIONS_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Failed::for_good(
+            "poll",
+            format!(
+                "the component keeps {} positions of {} bytes together, at most {POSITIONS_BYTES_MAX} are kept",
+                self.all.len(),
+                self.bytes
+            ),
+        ))
+    }
+}
+
+fn bytes_of(position: &Position) -> usize {
+    position.partition.len() + position.offset.as_ref().map_or(0, String::len)
 }
 
 pub(crate) struct Life<'a> {
@@ -130,10 +170,7 @@ impl<'a> Life<'a> {
                 offset: p.offset,
             })
             .collect();
-        let all = positions
-            .iter()
-            .map(|it| (it.partition.clone(), it.clone()))
-            .collect();
+        let durable = Durable::new(&positions);
         let settings = serving.version.plugged.settings.clone();
         let saved = serving.saved.take();
         let feeds = open_at(shared, &mut instance, settings, positions, saved)
@@ -153,10 +190,7 @@ impl<'a> Life<'a> {
             routes,
             task: SourceTask::new(contained),
             way: Way::default(),
-            durable: Durable {
-                all,
-                to_tell: BTreeMap::new(),
-            },
+            durable,
             asked,
             log_failure: None,
             behind: 0,
@@ -386,6 +420,7 @@ impl<'a> Life<'a> {
         poll: PollTimes,
     ) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
+        self.durable.check()?;
         let feeds = std::mem::take(&mut polled.feeds);
         self.routes
             .extend(
@@ -518,7 +553,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Waits as long as the component asked, unless a stop comes first.
+    /// Waits as long as the component asked, unless a stop or a command comes first: who is asked
+    /// to go does not keep the next one waiting.
     async fn retry_wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
         let metrics = self.shared.status.metrics();
         metrics.error(failed.consequence);
@@ -527,6 +563,9 @@ impl<'a> Life<'a> {
         let wait = retries.wait(failed)?;
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
+            Some(command) = self.serving.commands.recv(), if self.asked.is_none() => {
+                self.asked = Some(command);
+            }
             () = tokio::time::sleep(wait) => {}
         }
         Ok(())
@@ -592,4 +631,28 @@ fn now_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(partition: &str, offset: Option<usize>) -> Position {
+        Position {
+            partition: partition.to_owned(),
+            offset: offset.map(|bytes| "x".repeat(bytes)),
+        }
+    }
+
+    #[test]
+    fn positions_are_bounded_by_what_they_take_together() {
+        let mut durable = Durable::new(&[position("a", Some(10))]);
+        durable.add(vec![position("a", Some(4)), position("b", Some(1))]);
+        assert_eq!(durable.bytes, 5 + 2);
+        durable.add(vec![position("c", Some(POSITIONS_BYTES_MAX))]);
+        assert!(durable.check().is_err());
+        durable.add(vec![position("c", None), position("never", None)]);
+        assert_eq!(durable.bytes, 5 + 2);
+        assert!(durable.check().is_ok());
+    }
 }

@@ -14,6 +14,7 @@ use jackfield_plugin::{
     CallError, Connections, Inbox, Interrupt, Requests, Saved, Slot, SourceHost, SourceInstance,
     Usage,
 };
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -75,19 +76,41 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Before a life there is nothing to bring to rest yet, but the verdict on a version counts.
-    fn obey_between_lives(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::Rest { .. } => self.asked = Some(command),
-                Command::Keep => self.fallback = None,
-                Command::FallBack(_) => match self.fallback.take() {
-                    Some(Fallback::To(version, saved)) => {
-                        self.version = version;
-                        self.saved = saved;
+    /// True: another version goes on, which has nothing to wait for.
+    fn obey_between_lives(&mut self, command: Command) -> bool {
+        match command {
+            Command::Rest { .. } => {
+                self.asked = Some(command);
+                false
+            }
+            Command::Keep => {
+                self.fallback = None;
+                false
+            }
+            Command::FallBack(_) => match self.fallback.take() {
+                Some(Fallback::To(version, saved)) => {
+                    self.version = version;
+                    self.saved = saved;
+                    true
+                }
+                // All slots are about to end.
+                Some(Fallback::Replan) | None => false,
+            },
+        }
+    }
+
+    /// Obeys for so long, or until another version goes on.
+    async fn obey_for(&mut self, wait: Duration) {
+        let mut waited = pin!(tokio::time::sleep(wait));
+        loop {
+            tokio::select! {
+                biased;
+                Some(command) = self.commands.recv() => {
+                    if self.obey_between_lives(command) {
+                        return;
                     }
-                    // All slots are about to end.
-                    Some(Fallback::Replan) | None => {}
-                },
+                }
+                () = &mut waited => return,
             }
         }
     }
@@ -171,7 +194,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut serving: Serving) -> SlotEnd {
 async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
     let mut retries = Retries::new(shared.spec.patience, shared.host.clock);
     loop {
-        serving.obey_between_lives();
+        while let Ok(command) = serving.commands.try_recv() {
+            serving.obey_between_lives(command);
+        }
         let born = Instant::now();
         let failed = match Life::open(shared, serving).await {
             Ok(mut life) => match life.run(&mut retries).await {
@@ -221,7 +246,7 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         });
         tokio::select! {
             () = shared.stop.cancelled() => return SlotEnd::Drained,
-            () = tokio::time::sleep(wait) => {}
+            () = serving.obey_for(wait) => {}
         }
     }
 }

@@ -56,7 +56,7 @@ impl Coordinator<'_> {
         let mut retries = Retries::new(self.spec.patience, self.host.clock);
         while let Some(left) = self.round(attempts, started).await? {
             match retries.wait(&left.failed) {
-                Ok(wait) => self.committer.rest(&left.failed, wait).await,
+                Ok(wait) => self.committer.rest(&left.failed, wait).await?,
                 Err(given_up) => {
                     let targets: BTreeSet<&str> = left
                         .attempts
