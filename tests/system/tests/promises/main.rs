@@ -16,6 +16,7 @@ mod lakes;
 mod neighbours;
 mod operation;
 mod reload;
+mod rest;
 mod shapes;
 mod swap;
 mod swap_kafka;
