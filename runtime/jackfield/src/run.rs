@@ -3,15 +3,17 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::declared::{self, Declared};
 use crate::exit::Exit;
+use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
 use crate::{check, observe, operate, plugins, progress, published};
 use indicatif::MultiProgress;
-use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
+use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
-use jackfield_telemetry::logging;
+use jackfield_telemetry::logging::{self, Levels};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let config = Config::load(&args.file)?;
     let live = std::io::stderr().is_terminal().then(MultiProgress::new);
-    start_logging(&args, &config, live.is_some())?;
+    let levels = start_logging(&args, &config, live.is_some())?;
     let mut signals = Signals::listen()?;
     for warning in &config.warnings.findings {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
@@ -44,8 +46,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
 
     let telemetry = observe::telemetry(&config)?;
     let clock = Clock::start();
+    let cluster = open.cluster;
     let host = Host {
-        cluster: open.cluster,
+        cluster: cluster.clone(),
         log: open.log,
         assignments: open.assignments,
         subjects: open.subjects,
@@ -55,14 +58,20 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     };
     let log = Arc::clone(&host.log);
     let pipelines = Pipelines::new(host);
-    let admin = AdminConfig {
-        listen: args.listen.unwrap_or(config.admin.listen),
-        token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
-    };
+    let admin = operate::admin::of(&config, args.listen)?;
     let state_dir = config.state_dir.clone();
     let pushes = config.telemetry.otlp.is_some();
     let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
-    start(&loader, specs)?;
+    let herd = Herd::new(Pens {
+        loader: Arc::clone(&loader),
+        log: Arc::clone(&log),
+        cluster: &cluster,
+        published: open.published.as_ref(),
+        levels: levels.clone(),
+    });
+    let targets = herd.targets().await;
+    start(&loader, specs, &targets)?;
+    herd.begin().await;
     let operator = operate::Running {
         loader: Arc::clone(&loader),
         pipelines: pipelines.clone(),
@@ -72,7 +81,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let shown = pipelines.clone();
     let told = move || states(&shown);
     let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
-    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
+    let connect = Connect {
+        herder: Arc::new(Shepherd(Arc::clone(&herd))),
+        levels,
+        commit: env!("JACKFIELD_COMMIT").into(),
+    };
+    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator), connect)
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
     let publish = open.published.map(|published| {
@@ -80,6 +94,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tokio::spawn(keeping)
     });
     let watching = CancellationToken::new();
+    let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
     let watch = tokio::spawn(watch);
@@ -114,6 +129,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     {
         tracing::warn!(%error, "the log's disk was not watched to the end");
     }
+    if let Err(error) = reconciling.await {
+        tracing::warn!(%error, "connectors made over REST were not looked up to the end");
+    }
     admin.stop();
     // What pushes may hang as long as the receiver does; it is not waited for.
     if !closing.close(FLUSH_MAX) && pushes {
@@ -124,7 +142,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     Ok(exit)
 }
 
-fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
+fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<Levels, StartError> {
     let format = match (args.log_format, config.telemetry.format) {
         (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => {
             logging::Format::Json
@@ -145,16 +163,23 @@ fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), Star
         config.telemetry.level.as_str()
     };
     logging::init(format, args.log.as_deref().unwrap_or(level))
-        .map_err(|e| StartError::Telemetry(e.to_string()))
+        .map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let levels = tracing::dispatcher::get_default(logging::levels);
+    Ok(levels.expect("what was set up a line before has levels"))
 }
 
 /// Starts all connectors of the file; sinks first, so that the first record finds its reader.
-fn start(loader: &operate::Loader, specs: Vec<Spec>) -> Result<(), StartError> {
+fn start(
+    loader: &operate::Loader,
+    specs: Vec<Spec>,
+    targets: &BTreeMap<String, Target>,
+) -> Result<(), StartError> {
     let (sinks, sources): (Vec<_>, Vec<_>) = specs
         .into_iter()
         .partition(|spec| matches!(spec, Spec::Sink(_)));
     for spec in sinks.into_iter().chain(sources) {
-        loader.add(spec, Target::Running)?;
+        let target = targets.get(spec.connector()).copied();
+        loader.add(spec, target.unwrap_or(Target::Running))?;
     }
     Ok(())
 }

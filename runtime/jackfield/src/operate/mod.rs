@@ -1,6 +1,9 @@
 //! Changing what runs: by the admin API, by the command line, and by files that change.
 
+pub(crate) mod admin;
+pub(crate) mod herd;
 mod loading;
+mod made;
 mod operator;
 mod reload;
 pub(crate) mod token;

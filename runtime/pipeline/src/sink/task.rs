@@ -524,7 +524,6 @@ impl Task {
         }
         let began = Instant::now();
         let staged = self.instance.stage().await;
-        self.given.status.metrics().stage_seconds(began.elapsed());
         match staged {
             Ok(pieces) => {
                 let pieces = pieces

@@ -19,6 +19,7 @@ mod observed;
 mod operation;
 mod pace;
 mod reload;
+mod rest;
 mod shapes;
 mod rollback;
 mod swap;
