@@ -5,11 +5,15 @@
 //! | `/livez` | 200 as long as the process can answer at all |
 //! | `/readyz` | each connector's state as JSON; 200 when all of them run, else 503 |
 //! | `/metrics` | the metrics in Prometheus' text format |
+//! | `/` | the page for people, to whoever asks for HTML |
+//! | `/page/…` | what the page is made of |
+//! | `/events` | what the page shows, once a second, as server-sent events |
 //! | `/status`, `/connectors/{c}/status` | states and versions |
+//! | `/connectors/{c}/details` | what a connector is made of, and its last failures |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
 //!
-//! Everything below `/status` and `/connectors` needs the bearer token.
+//! `/events` and everything below `/status` and `/connectors` needs the bearer token.
 //!
 //! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
 //! asks it too much gets in nobody else's way. It knows nothing of pipelines: who starts it gives a
@@ -18,12 +22,14 @@
 
 mod connections;
 mod connectors;
+mod events;
 mod guard;
 mod health;
 mod metrics;
 mod operator;
+mod page;
 mod server;
 
 pub use health::ConnectorState;
-pub use operator::{Answer, Objection, Operator, SwapCall};
+pub use operator::{Answer, Objection, Operator, Snapshot, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer};

@@ -2,10 +2,12 @@
 
 use crate::connections::Connections;
 use crate::connectors;
+use crate::events::Events;
 use crate::guard::{self, Guard};
 use crate::health::{ConnectorState, Health};
 use crate::metrics::Metrics;
 use crate::operator::Operator;
+use crate::page;
 use axum::Router;
 use axum::routing::get;
 use jackfield_telemetry::Telemetry;
@@ -17,8 +19,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Threads for what may take long: one tells the states, one renders metrics.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for what may take long: one tells the states, one renders metrics, one looks at the
+/// connectors for the page.
+const BLOCKING_THREADS: usize = 3;
 /// Answers that are on their way when the server stops have so long to arrive.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -88,16 +91,24 @@ impl AdminServer {
             .thread_name("admin-blocking")
             .build()
             .map_err(AdminError::Start)?;
-        let guarded = connectors::routes(operator).route_layer(
-            axum::middleware::from_fn_with_state(Guard::new(&config.token, address), guard::check),
-        );
-        let app = app(Metrics::new(telemetry), Health::new(states)).merge(guarded);
         let stop = CancellationToken::new();
+        let events = Events::new(Arc::clone(&operator), stop.clone());
+        let guarded = connectors::routes(operator)
+            .merge(events.routes())
+            .route_layer(axum::middleware::from_fn_with_state(
+                Guard::new(&config.token, address),
+                guard::check,
+            ));
+        let app = app(Metrics::new(telemetry), Health::new(states))
+            .merge(page::routes())
+            .merge(guarded);
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
-                runtime.block_on(serve(listener, app, stopped));
+                runtime.block_on(async {
+                    tokio::join!(serve(listener, app, stopped), events.run());
+                });
                 // A function that tells no states may be stuck for good.
                 runtime.shutdown_background();
             });

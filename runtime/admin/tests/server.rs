@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use jackfield_admin::{
-    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, SwapCall,
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, Snapshot,
+    SwapCall,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -47,6 +48,14 @@ impl Operator for Scripted {
 
     fn swaps(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!([{ "number": 1 }]))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::default()
+    }
+
+    fn details(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!({ "settings": { "a": 1 } }))
     }
 
     fn swap(&self, call: SwapCall) -> Answer {
@@ -101,6 +110,8 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
     assert_eq!(get("/status", TOKEN), (200, json!([{ "name": "c" }])));
     assert_eq!(get("/connectors/c/status", TOKEN).1["name"], "c");
     assert_eq!(get("/connectors/c/swaps", TOKEN).1[0]["number"], 1);
+    assert_eq!(get("/connectors/c/details", "").0, 401);
+    assert_eq!(get("/connectors/c/details", TOKEN).1["settings"]["a"], 1);
     let (status, objection) = get("/connectors/d/status", TOKEN);
     assert_eq!(
         (status, &objection["code"]),

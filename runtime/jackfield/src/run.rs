@@ -13,8 +13,9 @@ use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
 use jackfield_telemetry::{Telemetry, logging};
 use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let open = wiring::open_log(&config).await?;
 
     let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
-    let clock = Clock::start();
+    let (clock, started_ms) = (Clock::start(), now_ms());
     let host = Host {
         cluster: open.cluster,
         log: open.log,
@@ -67,7 +68,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         pipelines: pipelines.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
+        started_ms,
     };
+    let token = admin.token.clone();
     let shown = pipelines.clone();
     let told = move || states(&shown);
     let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
@@ -81,10 +84,13 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
     let watch = tokio::spawn(watch);
-    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
+    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz, a page for people at /");
     if let Some(lines) = &live {
         // A line that can't be written is no reason to stop.
-        let _shown = lines.println(format!("metrics    http://{}/metrics", admin.local_addr()));
+        let page = page(admin.local_addr());
+        // The token is for whoever sits here, and in no log: what follows `#` reaches no server.
+        let _shown = lines.println(format!("page       {page}#token={token}"));
+        let _shown = lines.println(format!("metrics    {page}metrics"));
     }
 
     let ending = until_stopped(
@@ -107,6 +113,23 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);
     Ok(exit)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Where a browser on this machine finds the page.
+fn page(listening: SocketAddr) -> String {
+    let mut address = listening;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}/")
 }
 
 fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {

@@ -1,7 +1,8 @@
-//! What instances use, carried over from the plugin host to the metrics.
+//! What instances use, carried over from the plugin host to the connector's status and metrics.
 
+use crate::status::Status;
 use jackfield_plugin::Usage;
-use jackfield_telemetry::{ConnectorMetrics, Used};
+use jackfield_telemetry::Used;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Carries one slot's or task's usage over. Dropping it carries over the rest.
-pub(crate) struct Meter {
+pub(crate) struct Meter<'a> {
     usage: Arc<Usage>,
-    metrics: ConnectorMetrics,
+    status: &'a Status,
     before: Used,
 }
 
-impl Meter {
-    pub(crate) fn new(usage: &Arc<Usage>, metrics: &ConnectorMetrics) -> Self {
+impl<'a> Meter<'a> {
+    pub(crate) fn new(usage: &Arc<Usage>, status: &'a Status) -> Self {
         Self {
             usage: Arc::clone(usage),
-            metrics: metrics.clone(),
+            status,
             before: Used::default(),
         }
     }
@@ -41,7 +42,7 @@ impl Meter {
             requests: now.requests,
             requests_failed: now.requests_failed,
         };
-        self.metrics.used(&self.before, &now);
+        self.status.used(&self.before, &now);
         self.before = now;
     }
 
@@ -54,7 +55,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for Meter<'_> {
     fn drop(&mut self) {
         self.read();
     }

@@ -14,7 +14,7 @@ mod readers;
 mod site;
 mod topics;
 
-pub use artifacts::{Artifacts, repository};
+pub use artifacts::{Artifacts, repository, target};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
 pub use process::{Jackfield, output};

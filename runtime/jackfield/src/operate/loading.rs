@@ -63,6 +63,11 @@ impl Loader {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A connector as it was declared when it was made so.
+    pub(super) fn declared(&self, connector: &str) -> Option<Declared> {
+        self.applied().get(connector).cloned()
+    }
+
     /// The connectors that each file of a component is declared for.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<String>> {
         let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
@@ -80,7 +85,7 @@ impl Loader {
         wanted: Wanted<'_>,
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
-        let declared = self.applied().get(connector).cloned();
+        let declared = self.declared(connector);
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
         let to = self.version(&declared, wanted).await?;
         self.controls.swap(connector, to, options).await

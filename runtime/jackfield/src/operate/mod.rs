@@ -1,9 +1,11 @@
 //! Changing what runs: by the admin API, by the command line, and by files that change.
 
 mod loading;
+mod masked;
 mod operator;
 mod reload;
 pub(crate) mod token;
+mod view;
 pub(crate) mod watch;
 
 pub(crate) use loading::{Loader, Wanted};

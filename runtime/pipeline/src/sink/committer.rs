@@ -142,7 +142,7 @@ impl Committer {
 
     /// After a failure: returns when the call may be repeated.
     async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        self.status.metrics().error(failed.consequence);
+        self.status.failed(failed);
         if self.on_probation && failed.component {
             return Err(failed.clone());
         }

@@ -81,7 +81,7 @@ async fn supervise(
             Ok(()) => return Ok(()),
             Err(failed) => failed,
         };
-        status.metrics().error(failed.consequence);
+        status.failed(&failed);
         if standing.goes_back(&failed) && !stop.is_cancelled() {
             continue;
         }

@@ -462,6 +462,7 @@ impl Task {
         self.given.pending.add(count, bytes, stage_now, now);
         let status = &self.given.status;
         status.took(count, now);
+        status.took_of(&fetched.at.topic, count);
         status.metrics().records(count);
         status.metrics().bytes(bytes);
         status.set_open(self.given.pending.rows());

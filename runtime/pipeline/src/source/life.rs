@@ -407,6 +407,9 @@ impl<'a> Life<'a> {
             metrics.records(tally.records);
             metrics.bytes(tally.bytes);
             shared.status.took(tally.records, shared.host.clock.now());
+            for (topic, records) in &tally.by_topic {
+                shared.status.took_of(topic, *records);
+            }
         }
         if needs_append {
             match self.writer.append(append).await {

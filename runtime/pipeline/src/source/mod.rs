@@ -108,7 +108,7 @@ async fn plan_patiently(
         };
         let wait = retries.wait(&failed)?;
         tracing::warn!(connector = %spec.connector, %failed, "planning is tried again");
-        status.metrics().error(failed.consequence);
+        status.failed(&failed);
         status.set_state(State::Restarting {
             trace: failed.to_string(),
         });

@@ -15,6 +15,7 @@ mod kafka_schemas;
 mod lakes;
 mod neighbours;
 mod operation;
+mod page;
 mod reload;
 mod swap;
 mod swap_kafka;
