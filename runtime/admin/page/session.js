@@ -43,11 +43,14 @@ export function takeFromAddress() {
   return true;
 }
 
-/** A request with the token; the answer's body is still to be read. */
+/**
+ * A request with the token; the answer's body is still to be read. Without the browser's own credentials:
+ * it would ask for them in a window of its own when the server wants a token.
+ */
 export async function ask(method, path, { body, signal } = {}) {
   const headers = { accept: path === "/events" ? "text/event-stream" : "application/json" };
   if (kept !== null) headers.authorization = `Bearer ${kept}`;
-  const answer = await fetch(`.${path}`, { method, headers, body, signal, cache: "no-store", redirect: "error" });
+  const answer = await fetch(`.${path}`, { method, headers, body, signal, cache: "no-store", credentials: "omit", redirect: "error" });
   if (answer.ok) return answer;
   if (answer.status === 401) throw new Unknown();
   throw new Refused(answer.status, await why(answer));

@@ -4,8 +4,9 @@
 //! asks for itself, with the token that its reader gave it.
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -44,20 +45,20 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 pub(crate) fn routes() -> Router {
-    Router::new()
-        .route("/", get(root))
-        .route("/page/{file}", get(file))
+    Router::new().route("/page/{file}", get(file))
 }
 
-async fn root(headers: HeaderMap) -> Response {
-    if is_wanted(&headers) {
-        return html();
+/// Gives the page to whoever asks for one at `/`; programs ask there for something else.
+pub(crate) async fn for_people(request: Request, next: Next) -> Response {
+    let root = request.method() == Method::GET && request.uri().path() == "/";
+    if root && is_wanted(request.headers()) {
+        return answer(HTML, include_str!("../page/index.html"));
     }
-    StatusCode::NOT_ACCEPTABLE.into_response()
+    next.run(request).await
 }
 
 /// Whether a client asks for a page: browsers name HTML, programs name JSON, or take anything.
-pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
+fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).into_iter();
     let ranges = accepted
         .filter_map(|value| value.to_str().ok())
@@ -69,11 +70,6 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
             .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
         html && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
     })
-}
-
-/// The page.
-pub(crate) fn html() -> Response {
-    answer(HTML, include_str!("../page/index.html"))
 }
 
 async fn file(Path(name): Path<String>) -> Response {

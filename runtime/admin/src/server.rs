@@ -101,7 +101,8 @@ impl AdminServer {
             ));
         let app = app(Metrics::new(telemetry), Health::new(states))
             .merge(page::routes())
-            .merge(guarded);
+            .merge(guarded)
+            .layer(axum::middleware::from_fn(page::for_people));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())

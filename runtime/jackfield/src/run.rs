@@ -86,11 +86,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let watch = tokio::spawn(watch);
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz, a page for people at /");
     if let Some(lines) = &live {
-        // A line that can't be written is no reason to stop.
-        let page = page(admin.local_addr());
-        // The token is for whoever sits here, and in no log: what follows `#` reaches no server.
-        let _shown = lines.println(format!("page       {page}#token={token}"));
-        let _shown = lines.println(format!("metrics    {page}metrics"));
+        greet(lines, admin.local_addr(), &token);
     }
 
     let ending = until_stopped(
@@ -120,8 +116,8 @@ fn now_ms() -> i64 {
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Where a browser on this machine finds the page.
-fn page(listening: SocketAddr) -> String {
+/// Tells whoever sits at the terminal where to look.
+fn greet(lines: &MultiProgress, listening: SocketAddr, token: &str) {
     let mut address = listening;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -129,7 +125,13 @@ fn page(listening: SocketAddr) -> String {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}/")
+    // The token is for this person, and in no log: what follows `#` reaches no server.
+    let page = format!("page       http://{address}/#token={token}");
+    let metrics = format!("metrics    http://{address}/metrics");
+    for line in [page, metrics] {
+        // A line that can't be written is no reason to stop.
+        let _shown = lines.println(line);
+    }
 }
 
 fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
