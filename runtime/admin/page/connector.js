@@ -67,9 +67,11 @@ export class Connector {
     if (it === undefined) return;
     show(this.chip, it.state);
     say(this.about, [`${it.type === "source" ? "Source" : "Sink"} of the pipeline ${it.pipeline}`, version(it)].filter(Boolean).join(" · "));
-    this.alert.hidden = !it.trace;
-    this.alert.dataset.state = it.state;
-    say(this.trace, it.trace ?? "");
+    // A sink goes on with its other targets when one of them can't be committed to any more.
+    const targets = Object.entries(it.failed_targets ?? {}).map(([target, reason]) => `${target} gets no more commits: ${reason}`);
+    const wrong = [it.trace, ...targets].filter(Boolean).join("\n");
+    this.alert.hidden = wrong === "";
+    say(this.trace, wrong);
     this.tellFigures(it);
     for (const chart of this.charts) chart.update(it.history);
     this.tellButtons(it);

@@ -1,4 +1,4 @@
-//! Connectors' states in a compacted topic, in the form of Kafka Connect's status topic, so that
+//! Connectors' and tasks' states in a compacted topic, in the form of Kafka Connect's status topic, so that
 //! its tools and other workers read them. Nothing else depends on it.
 
 use crate::progress;
@@ -60,16 +60,25 @@ async fn look(
     log: &Arc<dyn Log>,
     published: &Published,
     pipelines: &Pipelines,
-    told: &mut BTreeMap<String, State>,
+    told: &mut BTreeMap<String, (State, u32)>,
 ) -> Result<(), LogError> {
-    for status in pipelines.statuses() {
+    let statuses = pipelines.statuses();
+    let is_there = |name: &String| statuses.iter().any(|it| it.connector() == name);
+    let gone: Vec<String> = told.keys().filter(|it| !is_there(it)).cloned().collect();
+    for connector in gone {
+        let keyed = log.keyed(&published.topic).await?;
+        forget(&*keyed, published, &connector).await?;
+        told.remove(&connector);
+    }
+    for status in statuses {
         let report = status.report();
-        if told.get(&report.connector) == Some(&report.state) {
+        let now = (report.state.clone(), report.tasks);
+        if told.get(&report.connector) == Some(&now) {
             continue;
         }
         let keyed = log.keyed(&published.topic).await?;
         publish(&*keyed, published, &report).await?;
-        told.insert(report.connector, report.state);
+        told.insert(report.connector, now);
     }
     Ok(())
 }
@@ -98,7 +107,42 @@ async fn publish(
         "worker_id": published.worker,
         "generation": 0,
     });
-    keyed.put(&key, Some(&value.to_string())).await
+    let value = value.to_string();
+    keyed.put(&key, Some(&value)).await?;
+    for task in 0..report.tasks {
+        let key = task_key(&report.connector, task);
+        keyed.put(&key, Some(&value)).await?;
+    }
+    if report.state == State::Running {
+        forget_tasks(keyed, &report.connector, report.tasks).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was told of a connector that is there no more.
+async fn forget(keyed: &dyn Keyed, published: &Published, connector: &str) -> Result<(), LogError> {
+    let key = format!("status-connector-{connector}");
+    if !is_ours(keyed, &key, published).await? {
+        return Ok(());
+    }
+    keyed.put(&key, None).await?;
+    forget_tasks(keyed, connector, 0).await
+}
+
+/// Removes the tasks that the connector had and has no more: from `first` on.
+async fn forget_tasks(keyed: &dyn Keyed, connector: &str, first: u32) -> Result<(), LogError> {
+    for task in first.. {
+        let key = task_key(connector, task);
+        if keyed.get(&key).await?.is_none() {
+            break;
+        }
+        keyed.put(&key, None).await?;
+    }
+    Ok(())
+}
+
+fn task_key(connector: &str, task: u32) -> String {
+    format!("status-task-{connector}-{task}")
 }
 
 async fn is_ours(keyed: &dyn Keyed, key: &str, published: &Published) -> Result<bool, LogError> {

@@ -5,8 +5,8 @@ use crate::recent::{Failure, Recent};
 use crate::swap::Work;
 use jackfield_telemetry::{ConnectorMetrics, Used};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a connector's supervisor ended.
@@ -65,8 +65,13 @@ pub struct Report {
     pub connector: String,
     /// Whether it is a source.
     pub source: bool,
-    /// Its state.
+    /// Its state, which is that of each of its tasks too: they begin and end together.
     pub state: State,
+    /// Its tasks, or a source's slots; none before it first runs.
+    pub tasks: u32,
+    /// A sink's targets that get no more commits until it begins again, with the reason, while the
+    /// others go on.
+    pub failed_targets: BTreeMap<String, String>,
     /// Records appended by a source, or put by a sink, since the start.
     pub records: u64,
     /// Records in the log that a sink has not put yet, as far as known.
@@ -113,6 +118,8 @@ pub struct Status {
     source: bool,
     metrics: ConnectorMetrics,
     state: Mutex<State>,
+    tasks: AtomicU32,
+    failed_targets: Mutex<BTreeMap<String, String>>,
     records: AtomicU64,
     rejected: AtomicU64,
     lag: AtomicI64,
@@ -146,6 +153,8 @@ impl Status {
             source,
             metrics,
             state: Mutex::new(State::Unassigned),
+            tasks: AtomicU32::new(0),
+            failed_targets: Mutex::default(),
             records: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             lag: AtomicI64::new(0),
@@ -185,6 +194,8 @@ impl Status {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            tasks: self.tasks.load(Ordering::Acquire),
+            failed_targets: self.failed_targets(),
             records: self.records.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             lag_at: Duration::from_millis(self.lag_at_ms.load(Ordering::Acquire)),
@@ -249,6 +260,34 @@ impl Status {
             State::Stopped => jackfield_telemetry::State::Stopped,
         });
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// So many tasks or slots share the work from now on.
+    pub(crate) fn set_tasks(&self, tasks: u32) {
+        self.tasks.store(tasks, Ordering::Release);
+    }
+
+    /// A target gets no more commits.
+    pub(crate) fn target_failed(&self, target: &str, reason: &str) {
+        let mut failed = self.lock_failed_targets();
+        failed.insert(target.to_owned(), reason.to_owned());
+        self.metrics.failed_targets(failed.len());
+    }
+
+    /// All targets get commits again.
+    pub(crate) fn targets_work(&self) {
+        self.lock_failed_targets().clear();
+        self.metrics.failed_targets(0);
+    }
+
+    pub(crate) fn failed_targets(&self) -> BTreeMap<String, String> {
+        self.lock_failed_targets().clone()
+    }
+
+    fn lock_failed_targets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Every change leaves the map whole.
+        let failed = self.failed_targets.lock();
+        failed.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `records` were taken at `now`.

@@ -102,6 +102,9 @@ catalogue! {
     last_commit: Gauge<ConnectorLabels> = "jackfield_last_commit_timestamp_seconds", Seconds,
         "When the last commit succeeded, since the epoch; absent before the first.";
 
+    failed_targets: Gauge<ConnectorLabels> = "jackfield_failed_targets", Count,
+        "Targets of a sink that get no more commits until it begins again, while the others go on.";
+
     component_memory: Level<ConnectorLabels> = "jackfield_component_memory_bytes", Bytes,
         "Linear memory of the connector's instances.";
     component_cpu: Seconds<ConnectorLabels> = "jackfield_component_cpu_seconds_total", Seconds,

@@ -54,6 +54,7 @@ struct Bound {
     committed_files: OnceLock<CounterHandle>,
     committed_bytes: OnceLock<CounterHandle>,
     last_commit: OnceLock<GaugeHandle>,
+    failed_targets: OnceLock<GaugeHandle>,
     component_memory: OnceLock<LevelHandle>,
     component_cpu: OnceLock<SecondsHandle>,
     component_deaths: OnceLock<CounterHandle>,
@@ -288,6 +289,11 @@ impl ConnectorMetrics {
         of!(self.committed_files).add(files);
         of!(self.committed_bytes).add(bytes);
         of!(self.last_commit).set(since_epoch());
+    }
+
+    /// So many targets get no more commits.
+    pub fn failed_targets(&self, n: usize) {
+        of!(self.failed_targets).set(n as f64);
     }
 
     /// What the component used between two looks at the same totals. Several slots or tasks each

@@ -20,7 +20,7 @@ pub use kafka::{Cluster, shared_cluster};
 pub use process::{Jackfield, output};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
-    read_java, read_java_below, read_pyiceberg, read_pyiceberg_at,
+    read_duckdb_by_id, read_java, read_java_below, read_pyiceberg, read_pyiceberg_at, spoil_table,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 pub use topics::{TopicRecord, python, read_topic, read_topic_by_java, values, write_topic};

@@ -117,6 +117,7 @@ impl Running {
             "lag": report.lag,
             "open": report.open,
             "committed": report.committed,
+            "failed_targets": report.failed_targets,
         })
     }
 }

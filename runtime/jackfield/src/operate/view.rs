@@ -28,6 +28,7 @@ pub(super) fn figures(
         "type": if report.source { "source" } else { "sink" },
         "state": progress::word(&report.state),
         "trace": report.state.trace(),
+        "failed_targets": report.failed_targets,
         "plugin": plugin,
         "records": report.records,
         "lag": report.lag,

@@ -11,6 +11,7 @@ use jackfield_plugin::{
     Usage,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
@@ -95,14 +96,16 @@ impl Committer {
                 },
                 Err(failed) => failed,
             };
-            self.wait(&failed, &mut retries).await?;
+            match self.after(&failed) {
+                Next::Fail | Next::Reopen => return Err(failed),
+                Next::CallAgain | Next::CallAgainOnNewInstance => {}
+            }
+            let wait = retries.wait(&failed)?;
+            self.rest(&failed, wait).await;
         }
     }
 
-    /// Commits, repeating the same arguments after a retry, a trap or a time-out.
-    ///
-    /// # Errors
-    /// The target's positions are not the expected ones, or patience ended.
+    /// Tries once to commit. After a retry, a trap or a time-out the same arguments are given again.
     pub(crate) async fn commit(
         &mut self,
         target: &str,
@@ -110,27 +113,37 @@ impl Committer {
         spans: &[Span],
         id: &str,
     ) -> Result<Committed, Failed> {
-        let mut retries = Retries::new(self.spec.patience, self.host.clock);
-        loop {
-            let failed = match self.instance().await {
-                Ok(instance) => {
-                    let committed = instance
-                        .commit(
-                            target.to_owned(),
-                            pieces.to_vec(),
-                            spans.to_vec(),
-                            id.to_owned(),
-                        )
-                        .await;
-                    match committed {
-                        Ok(committed) => return Ok(committed),
-                        Err(error) => self.failed("commit", error),
-                    }
-                }
-                Err(failed) => failed,
-            };
-            self.wait(&failed, &mut retries).await?;
+        let instance = self.instance().await?;
+        let committed = instance.commit(
+            target.to_owned(),
+            pieces.to_vec(),
+            spans.to_vec(),
+            id.to_owned(),
+        );
+        match committed.await {
+            Ok(committed) => Ok(committed),
+            Err(error) => Err(self.failed("commit", error)),
         }
+    }
+
+    /// What to do after a failed call.
+    pub(crate) fn after(&mut self, failed: &Failed) -> Next {
+        self.status.failed(failed);
+        if self.on_probation && failed.component {
+            return Next::Reopen;
+        }
+        let next = after::committer(failed.consequence);
+        if next == Next::CallAgainOnNewInstance {
+            self.instance = None;
+        }
+        next
+    }
+
+    /// Before calls are made again.
+    pub(crate) async fn rest(&mut self, failed: &Failed, wait: Duration) {
+        self.status.metrics().retries(1);
+        tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
+        tokio::time::sleep(wait).await;
     }
 
     pub(crate) async fn close(mut self) -> Result<(), Failed> {
@@ -138,24 +151,6 @@ impl Committer {
             Some(mut instance) => instance.close().await.map_err(|e| Failed::call("close", e)),
             None => Ok(()),
         }
-    }
-
-    /// After a failure: returns when the call may be repeated.
-    async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        self.status.failed(failed);
-        if self.on_probation && failed.component {
-            return Err(failed.clone());
-        }
-        match after::committer(failed.consequence) {
-            Next::Fail | Next::Reopen => return Err(failed.clone()),
-            Next::CallAgain => {}
-            Next::CallAgainOnNewInstance => self.instance = None,
-        }
-        let wait = retries.wait(failed)?;
-        self.status.metrics().retries(1);
-        tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
-        tokio::time::sleep(wait).await;
-        Ok(())
     }
 
     async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {

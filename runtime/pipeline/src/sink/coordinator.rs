@@ -1,5 +1,7 @@
 //! When a sink connector commits, and in which order.
 
+mod commits;
+
 use super::books::Books;
 use super::committer::{self, Committer};
 use super::known_targets::KnownTargets;
@@ -12,9 +14,9 @@ use crate::meter::Meter;
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapReport, Version};
-use jackfield_core::{Commit, Consequence, Staged};
+use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Span, Usage};
+use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +25,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use uuid::Uuid;
 
 /// Commands a task may have waiting: a stage and a mirror of offsets, never more.
 const COMMANDS_MAX: usize = 4;
@@ -87,6 +88,7 @@ pub(crate) async fn run(
     let mut committer = Committer::new(spec, host, status);
     committer.on_probation(standing.on_probation());
     let held = committer.stored(&known.names()).await?;
+    let held = known.complete(held);
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
@@ -116,6 +118,8 @@ pub(crate) async fn run(
         tasks.spawn(task::run(given).instrument(span));
     }
     drop(requests);
+    status.set_tasks(spec.tasks.max(1));
+    status.targets_work();
     status.set_state(State::Running);
     status.active(host.clock.now());
     let mut coordinator = Coordinator {
@@ -134,6 +138,7 @@ pub(crate) async fn run(
     let ended = coordinator
         .serve(&mut tasks, &mut asked, stop, standing)
         .await;
+    let failed_targets = coordinator.failed_targets();
     let Coordinator {
         committer,
         commands,
@@ -147,6 +152,7 @@ pub(crate) async fn run(
         ended = ended.and(task_ended);
     }
     ended?;
+    failed_targets?;
     let closed = committer.close().await;
     // Only now is all counted that the instances used.
     drop(meters);
@@ -255,48 +261,6 @@ impl Coordinator<'_> {
         for task in &self.commands {
             // A task that ended is noticed by its exit.
             let _ended = task.send(Command::MirrorOffsets).await;
-        }
-        Ok(())
-    }
-
-    async fn commit_all(
-        &mut self,
-        commits: Vec<Commit<TopicPartition, Piece>>,
-        started: Instant,
-    ) -> Result<(), Failed> {
-        if commits.is_empty() {
-            return Ok(());
-        }
-        self.known
-            .remember(commits.iter().map(|commit| commit.target.as_str()))
-            .await?;
-        for commit in commits {
-            let spans: Vec<Span> = commit
-                .spans
-                .iter()
-                .map(|span| self.books.span(span))
-                .collect();
-            let id = Uuid::now_v7().to_string();
-            let committed = self
-                .committer
-                .commit(&commit.target, &commit.pieces, &spans, &id)
-                .await?;
-            self.books.committed(&commit);
-            self.life.committed.store(true, Ordering::Release);
-            let now = self.host.clock.now();
-            self.status.committed(committed.rows, now);
-            self.status.active(now);
-            self.status.metrics().commit(
-                started.elapsed(),
-                committed.rows,
-                u64::from(committed.files),
-                committed.bytes,
-            );
-            tracing::info!(
-                connector = %self.spec.connector, target = %commit.target, rows = committed.rows,
-                files = committed.files, bytes = committed.bytes, %id,
-                took_ms = started.elapsed().as_millis() as u64, "committed"
-            );
         }
         Ok(())
     }

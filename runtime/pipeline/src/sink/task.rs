@@ -4,6 +4,7 @@ use super::bad_records;
 use super::books::Books;
 use super::committer;
 use super::pending::Pending;
+use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
@@ -80,6 +81,8 @@ struct Task {
     retries: Retries,
     /// A batch that the component asked to be given again, and when.
     again: Option<(Fetched, Instant)>,
+    /// Targets that get no more commits, of which the component was told.
+    failed_targets_told: usize,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -131,6 +134,7 @@ impl Task {
             dead_letters: None,
             retries,
             again: None,
+            failed_targets_told: 0,
         })
     }
 
@@ -162,6 +166,9 @@ impl Task {
         match command {
             Command::Stage(reply) => {
                 let staged = self.stage().await?;
+                if staged.is_some() {
+                    self.tell_of_failed_targets().await?;
+                }
                 // Nobody waits any more: the pieces are lost with the life that is ending.
                 if reply.send(staged).is_err() {
                     tracing::debug!(connector = %self.given.spec.connector, "staged for nobody");
@@ -197,6 +204,21 @@ impl Task {
         // Who does not wait any more ends this life.
         let _gone = staged.send(Some(pieces));
         let _gone = paused.send(began.elapsed());
+        Ok(())
+    }
+
+    /// Nothing is put and not staged now: what comes for such a target from here on is dropped.
+    async fn tell_of_failed_targets(&mut self) -> Result<(), Failed> {
+        let failed = self.given.books.failed();
+        if failed == self.failed_targets_told {
+            return Ok(());
+        }
+        let held = self.given.books.held();
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
+        self.failed_targets_told = failed;
         Ok(())
     }
 
@@ -398,9 +420,17 @@ impl Task {
         rejections: &[Rejection],
     ) -> Result<Result<Option<Taken>, CallError>, Failed> {
         let spec = Arc::clone(&self.given.spec);
+        let plugged = &spec.plugged;
+        let description = plugged.plugin.describe(&plugged.limits).await;
+        let description = description.map_err(|e| Failed::call("describe", e))?;
+        let by = Reporter {
+            connector: &spec.connector,
+            task: self.given.number,
+            component: (&description.name, &description.version),
+        };
         let sorted = bad_records::sort(
             &spec.on_bad_record,
-            &spec.connector,
+            by,
             &fetched.at,
             &fetched.batch,
             rejections,

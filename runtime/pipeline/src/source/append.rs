@@ -1,9 +1,9 @@
 //! One poll's outcome as one transaction of the log.
 
 use super::feeds::{Route, Routes};
-use crate::dead_letters;
+use crate::dead_letters::{self, Reporter};
 use crate::failures::Failed;
-use crate::spec::{OnBadRecord, SourceSpec};
+use crate::spec::OnBadRecord;
 use jackfield_batch::{Batch, Limits, stamp_schemas};
 use jackfield_core::Consequence;
 use jackfield_log::{Append, InboxMark, Output, Position};
@@ -25,7 +25,8 @@ pub(crate) struct Tally {
 pub(crate) fn of(
     polled: &mut Polled,
     routes: &mut Routes,
-    spec: &SourceSpec,
+    on_bad_record: &OnBadRecord,
+    by: Reporter<'_>,
     mark: InboxMark,
     now_ms: i64,
 ) -> Result<(Append, Tally), Failed> {
@@ -71,7 +72,7 @@ pub(crate) fn of(
         }
     }
     tally.rejected = polled.rejected.len() as u64;
-    match (&spec.on_bad_record, polled.rejected.first()) {
+    match (on_bad_record, polled.rejected.first()) {
         (_, None) | (OnBadRecord::Skip, Some(_)) => {}
         (OnBadRecord::Stop, Some(event)) => {
             return Err(Failed::for_good(
@@ -86,7 +87,7 @@ pub(crate) fn of(
             tally.dead_letters = tally.rejected;
             outputs.extend(dead_letters::of_events(
                 topic,
-                &spec.connector,
+                by,
                 &polled.rejected,
                 now_ms,
             )?);

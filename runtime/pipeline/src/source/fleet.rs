@@ -82,6 +82,7 @@ pub(super) async fn serve(
     slots: &[Slot],
 ) -> Result<Served, Failed> {
     let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    status.set_tasks(count);
     let (went_back, gone_back) = mpsc::channel(slots.len().max(1));
     let mut fleet = Fleet {
         spec,

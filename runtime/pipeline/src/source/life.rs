@@ -4,6 +4,7 @@ use super::append;
 use super::feeds::Routes;
 use super::slot::{Serving, Shared};
 use super::turn::{Command, Fallback, Go, Rested, Successor};
+use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::status::State;
@@ -383,8 +384,20 @@ impl<'a> Life<'a> {
             epoch: shared.inbox.epoch(),
             done_through,
         };
-        let (append, tally) =
-            append::of(&mut polled, &mut self.routes, &shared.spec, mark, now_ms())?;
+        let description = &self.serving.version.description;
+        let by = Reporter {
+            connector: &shared.spec.connector,
+            task: shared.number,
+            component: (&description.name, &description.version),
+        };
+        let (append, tally) = append::of(
+            &mut polled,
+            &mut self.routes,
+            &shared.spec.on_bad_record,
+            by,
+            mark,
+            now_ms(),
+        )?;
         let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
         let positions = std::mem::take(&mut polled.positions);
         let settled = self.task.polled(

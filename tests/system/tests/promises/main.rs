@@ -17,6 +17,7 @@ mod neighbours;
 mod operation;
 mod page;
 mod reload;
+mod shapes;
 mod swap;
 mod swap_kafka;
 
