@@ -1,6 +1,9 @@
 //! The page's files and its events, as a browser asks for them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
+use common::{Fake, connect};
 use jackfield_admin::{AdminConfig, AdminServer, Answer, Objection, Operator, Snapshot, SwapCall};
 use jackfield_telemetry::Telemetry;
 use serde_json::{Value, json};
@@ -51,12 +54,11 @@ impl Operator for Busy {
 }
 
 fn start(operator: &Arc<Busy>) -> AdminServer {
-    let config = AdminConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        token: TOKEN.to_owned(),
-    };
+    let config = AdminConfig::new("127.0.0.1:0".parse().unwrap(), TOKEN);
     let operator: Arc<dyn Operator> = Arc::clone(operator) as _;
-    AdminServer::start(config, Telemetry::new().unwrap(), Vec::new, operator).unwrap()
+    let (connect, _lines) = connect(&Fake::new());
+    let telemetry = Telemetry::new().unwrap();
+    AdminServer::start(config, telemetry, Vec::new, operator, connect).unwrap()
 }
 
 fn send(server: &AdminServer, path: &str, headers: &str) -> TcpStream {
@@ -120,9 +122,12 @@ fn the_page_is_given_to_browsers_without_a_token() {
             .0
             .starts_with("http/1.1 404")
     );
-    // Who asks for no page is given none.
+    // Programs ask for something else there, and are asked who they are.
     let (head, _) = get(&server, "/", "Accept: application/json\r\n");
-    assert!(!head.contains("text/html"), "{head}");
+    assert!(head.starts_with("http/1.1 401"), "{head}");
+    let token = format!("Accept: */*\r\nAuthorization: Bearer {TOKEN}\r\n");
+    let (_, body) = get(&server, "/", &token);
+    assert!(body.contains("kafka_cluster_id"), "{body}");
 }
 
 #[test]

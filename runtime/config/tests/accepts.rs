@@ -594,3 +594,47 @@ pipelines:
         "abfss://c@account.dfs.core.windows.net/w"
     );
 }
+
+#[test]
+fn an_admin_server_for_others_has_a_token_or_says_that_it_is_exposed() {
+    let admin =
+        |admin: &str| parse(&format!("admin: {admin}\n{}", with_sink(""))).map(|it| it.admin);
+    let ours = admin("{}").unwrap();
+    assert_eq!(
+        (ours.auth, ours.expose, ours.tls),
+        (AdminAuth::Token, false, None)
+    );
+    assert_eq!(admin("{ auth: none }").unwrap().auth, AdminAuth::None);
+    assert!(admin("{ listen: '[::1]:0', auth: none }").is_ok());
+    assert!(admin("{ listen: '0.0.0.0:80' }").is_err());
+    assert!(
+        admin("{ listen: '0.0.0.0:80', expose: true }")
+            .unwrap()
+            .expose
+    );
+    assert!(admin("{ listen: '10.0.0.1:80', token: t, auth: none }").is_err());
+    let whole = admin(
+        "{ listen: '10.0.0.1:443', token: t, hosts: [Admin.example], tls: { cert: c.pem, key: k.pem } }",
+    );
+    let whole = whole.unwrap();
+    assert_eq!(whole.hosts, ["admin.example"]);
+    assert_eq!(whole.tls.unwrap().cert, Path::new("/etc/jackfield/c.pem"));
+}
+
+#[test]
+fn grants_for_connectors_made_over_rest_need_no_pipelines() {
+    let text = "lakes: { local: { catalog: { sql: 'sqlite://c.db' }, warehouse: w } }\n\
+                plugins: { unused: a.wasm }\n\
+                grants: { both: { lake: local, websocket: ['wss://a'], http: ['https://b'] }, none: {} }\n";
+    let config = parse(text).unwrap_or_else(|findings| panic!("{findings}"));
+    assert!(config.warnings.is_empty(), "{}", config.warnings);
+    assert!(config.pipelines.is_empty());
+    assert_eq!(config.grants["both"].lake.as_deref(), Some("local"));
+    assert_eq!(config.grants["both"].websocket.len(), 1);
+    assert_eq!(config.grants["none"], Grants::default());
+    assert!(parse("grants: { a: { lake: nowhere } }").is_err());
+    assert!(
+        parse("plugins: { unused: a.wasm }").is_err(),
+        "nothing to run"
+    );
+}

@@ -75,7 +75,8 @@ pub(crate) async fn connector(
     }
 }
 
-async fn by_component(
+/// What a component says of settings that its schema takes.
+pub(crate) async fn by_component(
     plugin: &str,
     settings: &Settings,
     whole: &Value,

@@ -1,8 +1,8 @@
 //! Each connector as it is declared: all that decides what runs under its name.
 
 use jackfield_config::{
-    Config, Delivery, FeedTopic, LakeConfig, PluginConfig, RetryConfig, Settings, SinkConfig,
-    SourceConfig,
+    Config, Delivery, FeedTopic, LakeConfig, PipelineConfig, PluginConfig, RetryConfig, Settings,
+    SinkConfig, SourceConfig,
 };
 use jackfield_plugin::World;
 use std::collections::BTreeMap;
@@ -42,6 +42,13 @@ pub(crate) enum Way {
 }
 
 impl Declared {
+    pub(crate) fn connector(&self) -> &str {
+        match &self.end {
+            End::Source { config, .. } => &config.connector,
+            End::Sink { config, .. } => &config.connector,
+        }
+    }
+
     /// The name of its plugin.
     pub(crate) fn plugin_name(&self) -> &str {
         match &self.end {
@@ -92,34 +99,44 @@ impl Declared {
 
 /// All connectors of a file, by name.
 pub(crate) fn all(config: &Config) -> BTreeMap<String, Declared> {
+    let pipelines = config.pipelines.iter();
+    pipelines
+        .flat_map(|(name, pipeline)| of(name, pipeline, config))
+        .collect()
+}
+
+/// The connectors of one pipeline, which refers to what the file declares.
+pub(crate) fn of(
+    pipeline_name: &str,
+    pipeline: &PipelineConfig,
+    config: &Config,
+) -> BTreeMap<String, Declared> {
     let mut all = BTreeMap::new();
-    for (pipeline_name, pipeline) in &config.pipelines {
-        let declared = |plugin: &str, end: End| Declared {
-            pipeline: pipeline_name.clone(),
-            delivery: pipeline.delivery,
-            retry: pipeline.retry,
-            plugin: config
-                .plugins
-                .get(plugin)
-                .cloned()
-                .expect("a checked configuration refers to declared plugins"),
-            end,
+    let declared = |plugin: &str, end: End| Declared {
+        pipeline: pipeline_name.to_owned(),
+        delivery: pipeline.delivery,
+        retry: pipeline.retry,
+        plugin: config
+            .plugins
+            .get(plugin)
+            .cloned()
+            .expect("a checked configuration refers to declared plugins"),
+        end,
+    };
+    if let Some(source) = &pipeline.source {
+        let end = End::Source {
+            config: source.clone(),
+            topics: pipeline.topics.clone(),
         };
-        if let Some(source) = &pipeline.source {
-            let end = End::Source {
-                config: source.clone(),
-                topics: pipeline.topics.clone(),
-            };
-            all.insert(source.connector.clone(), declared(&source.plugin, end));
-        }
-        for sink in pipeline.sinks.values() {
-            let lake = sink.allow.lake.as_ref();
-            let end = End::Sink {
-                config: sink.clone(),
-                lake: lake.and_then(|name| config.lakes.get(name)).cloned(),
-            };
-            all.insert(sink.connector.clone(), declared(&sink.plugin, end));
-        }
+        all.insert(source.connector.clone(), declared(&source.plugin, end));
+    }
+    for sink in pipeline.sinks.values() {
+        let lake = sink.allow.lake.as_ref();
+        let end = End::Sink {
+            config: sink.clone(),
+            lake: lake.and_then(|name| config.lakes.get(name)).cloned(),
+        };
+        all.insert(sink.connector.clone(), declared(&sink.plugin, end));
     }
     all
 }

@@ -3,19 +3,21 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::declared::{self, Declared};
 use crate::exit::Exit;
+use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
-use crate::{check, operate, plugins, progress, published};
+use crate::{check, greeting, operate, plugins, progress, published};
 use indicatif::MultiProgress;
-use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
+use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
 use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
+use jackfield_telemetry::logging::Levels;
 use jackfield_telemetry::{Telemetry, logging};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +28,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let config = Config::load(&args.file)?;
     let live = std::io::stderr().is_terminal().then(MultiProgress::new);
-    start_logging(&args, &config, live.is_some())?;
+    let levels = start_logging(&args, &config, live.is_some())?;
     let mut signals = Signals::listen()?;
     for warning in &config.warnings.findings {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
@@ -44,9 +46,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let open = wiring::open_log(&config).await?;
 
     let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
-    let (clock, started_ms) = (Clock::start(), now_ms());
+    let (clock, started_ms) = (Clock::start(), operate::now_ms());
+    let cluster = open.cluster;
     let host = Host {
-        cluster: open.cluster,
+        cluster: cluster.clone(),
         log: open.log,
         assignments: open.assignments,
         subjects: open.subjects,
@@ -56,13 +59,19 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     };
     let log = Arc::clone(&host.log);
     let pipelines = Pipelines::new(host);
-    let admin = AdminConfig {
-        listen: args.listen.unwrap_or(config.admin.listen),
-        token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
-    };
+    let admin = operate::admin::of(&config, args.listen)?;
     let state_dir = config.state_dir.clone();
     let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
-    start(&loader, specs)?;
+    let herd = Herd::new(Pens {
+        loader: Arc::clone(&loader),
+        log: Arc::clone(&log),
+        cluster: &cluster,
+        published: open.published.as_ref(),
+        levels: levels.clone(),
+    });
+    let targets = herd.targets().await;
+    start(&loader, specs, &targets)?;
+    herd.begin().await;
     let operator = operate::Running {
         loader: Arc::clone(&loader),
         pipelines: pipelines.clone(),
@@ -70,10 +79,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         state_dir,
         started_ms,
     };
-    let token = admin.token.clone();
+    let (token, tls) = (admin.token.clone(), admin.certificate.is_some());
     let shown = pipelines.clone();
     let told = move || states(&shown);
-    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
+    let connect = Connect {
+        herder: Arc::new(Shepherd(Arc::clone(&herd))),
+        levels,
+        commit: env!("JACKFIELD_COMMIT").into(),
+    };
+    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator), connect)
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
     let publish = open.published.map(|published| {
@@ -81,12 +95,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tokio::spawn(keeping)
     });
     let watching = CancellationToken::new();
+    let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
     let watch = tokio::spawn(watch);
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz, a page for people at /");
     if let Some(lines) = &live {
-        greet(lines, admin.local_addr(), &token);
+        for line in greeting::lines(admin.local_addr(), tls, token.as_deref()) {
+            // A line that can't be written is no reason to stop.
+            let _shown = lines.println(line);
+        }
     }
 
     let ending = until_stopped(
@@ -105,36 +123,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     {
         tracing::warn!(%error, "states were not published to the end");
     }
+    if let Err(error) = reconciling.await {
+        tracing::warn!(%error, "connectors made over REST were not looked up to the end");
+    }
     admin.stop();
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);
     Ok(exit)
 }
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Tells whoever sits at the terminal where to look.
-fn greet(lines: &MultiProgress, listening: SocketAddr, token: &str) {
-    let mut address = listening;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    // The token is for this person, and in no log: what follows `#` reaches no server.
-    let page = format!("page       http://{address}/#token={token}");
-    let metrics = format!("metrics    http://{address}/metrics");
-    for line in [page, metrics] {
-        // A line that can't be written is no reason to stop.
-        let _shown = lines.println(line);
-    }
-}
-
-fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
+fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<Levels, StartError> {
     let format = match (args.log_format, config.telemetry.format) {
         (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => {
             logging::Format::Json
@@ -155,16 +153,23 @@ fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), Star
         config.telemetry.level.as_str()
     };
     logging::init(format, args.log.as_deref().unwrap_or(level))
-        .map_err(|e| StartError::Telemetry(e.to_string()))
+        .map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let levels = tracing::dispatcher::get_default(logging::levels);
+    Ok(levels.expect("what was set up a line before has levels"))
 }
 
 /// Starts all connectors of the file; sinks first, so that the first record finds its reader.
-fn start(loader: &operate::Loader, specs: Vec<Spec>) -> Result<(), StartError> {
+fn start(
+    loader: &operate::Loader,
+    specs: Vec<Spec>,
+    targets: &BTreeMap<String, Target>,
+) -> Result<(), StartError> {
     let (sinks, sources): (Vec<_>, Vec<_>) = specs
         .into_iter()
         .partition(|spec| matches!(spec, Spec::Sink(_)));
     for spec in sinks.into_iter().chain(sources) {
-        loader.add(spec, Target::Running)?;
+        let target = targets.get(spec.connector()).copied();
+        loader.add(spec, target.unwrap_or(Target::Running))?;
     }
     Ok(())
 }

@@ -23,6 +23,16 @@ pub(crate) enum Spec {
     Sink(SinkSpec),
 }
 
+impl Spec {
+    /// Its connector's name.
+    pub(crate) fn connector(&self) -> &str {
+        match self {
+            Self::Source(spec) => &spec.connector,
+            Self::Sink(spec) => &spec.connector,
+        }
+    }
+}
+
 /// Names this installation in writers' identities, where the log is this process's own.
 const CLUSTER: &str = "jackfield";
 

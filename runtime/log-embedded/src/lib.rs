@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod assignment;
+mod by_hand;
 mod command;
 mod committer;
 mod config;

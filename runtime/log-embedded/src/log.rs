@@ -16,7 +16,7 @@ use crate::writer::{EmbeddedWriter, IN_FLIGHT_BYTES_MAX};
 use async_trait::async_trait;
 use jackfield_log::{
     Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicSpec, Writer,
+    TopicPartition, TopicSpec, Writer,
 };
 use std::fs::File;
 use std::path::Path;
@@ -339,6 +339,30 @@ impl Log for EmbeddedLog {
             member,
             spec,
         )?))
+    }
+
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError> {
+        self.0.shared.group_offsets(group, topics)
+    }
+
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        _topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
+        let offsets = self.0.shared.places(offsets)?;
+        let group = self.0.shared.groups.get(group);
+        let ask = |reply| Command::SetOffsets {
+            group,
+            offsets,
+            reply,
+        };
+        self.0.ask(ask).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -43,6 +43,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, PluginConfig>,
     /// Pipelines by name.
     pub pipelines: BTreeMap<String, PipelineConfig>,
+    /// What connectors made over REST may reach, by the name that they refer to.
+    pub grants: BTreeMap<String, Grants>,
     /// What is allowed but probably not meant, such as a plugin that nothing uses.
     pub warnings: Findings,
 }
@@ -70,10 +72,36 @@ pub struct EmbeddedLogConfig {
 /// The HTTP server of health, metrics and administration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// Port 0 lets the system choose one.
+    /// Port 0 lets the system choose one. Not loopback only with a token or with `expose`.
     pub listen: SocketAddr,
     /// The bearer token of those who may see and change connectors; none: one of the process's own.
     pub token: Option<Secret>,
+    /// Other machines may be let in though the file has no token.
+    pub expose: bool,
+    /// Who is asked for it. Never [`AdminAuth::None`] where others than this machine are let in.
+    pub auth: AdminAuth,
+    /// Names that requests may call the server by, beside its addresses. Lower case, no port.
+    pub hosts: Vec<String>,
+    /// HTTPS, if these are given.
+    pub tls: Option<AdminTls>,
+}
+
+/// Who may see and change connectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAuth {
+    /// Whoever has the token.
+    Token,
+    /// Whoever reaches the server.
+    None,
+}
+
+/// Files of the admin server's certificate, PEM. That they exist is for the server to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How the process tells about itself.

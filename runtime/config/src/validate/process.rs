@@ -31,14 +31,7 @@ pub(super) fn read(fields: &Fields<'_>, base: &Path, findings: &mut Findings) ->
         places::path(base, shape, place, findings)
     });
     let memory_bytes_max = fields.read("memory", findings, leaf::size);
-    let admin = fields.section("admin", findings).and_then(|admin| {
-        let listen = admin.read("listen", findings, places::address);
-        let token = admin.read("token", findings, leaf::secret);
-        Some(AdminConfig {
-            listen: listen?,
-            token,
-        })
-    });
+    let admin = super::admin::read(fields, base, findings);
     let telemetry = telemetry(fields, findings);
     Some(Process {
         state_dir: state_dir?,

@@ -30,8 +30,14 @@ pub(crate) struct Loader {
     controls: Controls,
     /// What runs, as it was declared when it was made so.
     applied: Mutex<BTreeMap<String, Declared>>,
+    /// What runs though no file declares it.
+    pub(super) made: Mutex<BTreeMap<String, Declared>>,
     /// The file is applied by one at a time.
     pub(super) file: tokio::sync::Mutex<Config>,
+    /// The file as it runs, for those who must not wait for one who applies it.
+    pub(super) shown: Mutex<Arc<Config>>,
+    /// Its name, as it was given.
+    file_name: String,
     /// How long what is taken away may drain.
     pub(super) grace: Duration,
 }
@@ -49,6 +55,9 @@ impl Loader {
             controls: pipelines.controls(),
             pipelines,
             applied: Mutex::new(declared::all(&config)),
+            made: Mutex::default(),
+            file_name: config.warnings.file.clone(),
+            shown: Mutex::new(Arc::new(config.clone())),
             file: tokio::sync::Mutex::new(config),
             grace,
         })
@@ -56,6 +65,10 @@ impl Loader {
 
     pub(crate) fn controls(&self) -> &Controls {
         &self.controls
+    }
+
+    pub(crate) fn file_name(&self) -> &str {
+        &self.file_name
     }
 
     pub(super) fn applied(&self) -> MutexGuard<'_, BTreeMap<String, Declared>> {
@@ -71,7 +84,8 @@ impl Loader {
     /// The connectors that each file of a component is declared for.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<String>> {
         let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
-        for (name, declared) in self.applied().iter() {
+        let made = self.made();
+        for (name, declared) in self.applied().iter().chain(made.iter()) {
             let of = files.entry(declared.plugin.file.clone()).or_default();
             of.push(name.clone());
         }

@@ -1,6 +1,9 @@
 //! Changing what runs: by the admin API, by the command line, and by files that change.
 
+pub(crate) mod admin;
+pub(crate) mod herd;
 mod loading;
+mod made;
 mod masked;
 mod operator;
 mod reload;
@@ -10,3 +13,4 @@ pub(crate) mod watch;
 
 pub(crate) use loading::{Loader, Wanted};
 pub(crate) use operator::Running;
+pub(crate) use view::now_ms;

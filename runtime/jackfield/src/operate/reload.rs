@@ -78,6 +78,7 @@ impl Loader {
         for warning in &config.warnings.findings {
             tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
         }
+        self.show(&config);
         *running = config;
         if changes.any() {
             tracing::info!(

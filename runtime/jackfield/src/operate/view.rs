@@ -8,7 +8,13 @@ use jackfield_pipeline::{Outcome, Status, SwapReport, Version, VersionName};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The wall clock, ms since the epoch: what figures are told by.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
 
 /// A connector's figures. Without ages, so that they are the same until something happens.
 /// `started_ms`: when the pipelines' clock started, ms since the epoch.

@@ -17,6 +17,7 @@ mod neighbours;
 mod operation;
 mod page;
 mod reload;
+mod rest;
 mod shapes;
 mod swap;
 mod swap_kafka;

@@ -33,7 +33,7 @@ async fn an_edited_file_changes_what_differs_and_nothing_else() {
     });
     site.set("/pipelines/steady", steady);
     let mut admin = Admin::run(&site, &["--until-idle", "6s"]).await;
-    let source = "/connectors/trades-source/status";
+    let source = "/status/trades-source";
     let before = admin
         .until("it runs", source, |now| now["records"] != 0)
         .await;
@@ -80,7 +80,7 @@ async fn an_edited_file_changes_what_differs_and_nothing_else() {
         .await;
     let committed = |now: &Value| now["committed"] != 0;
     admin
-        .until("it commits", "/connectors/copy-lake/status", committed)
+        .until("it commits", "/status/copy-lake", committed)
         .await;
 
     // Its commits are to come otherwise: it begins anew, where it was.
@@ -132,7 +132,7 @@ async fn sighup_reads_the_file_and_its_secrets_again() {
     site.set("/pipelines/trades/source/allow/http", json!([grant]));
     let mut admin = Admin::run(&site, &["--until-idle", "4s"]).await;
     admin
-        .until("it runs", "/connectors/trades-source/status", |now| {
+        .until("it runs", "/status/trades-source", |now| {
             now["records"] != 0
         })
         .await;

@@ -88,7 +88,7 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     let mut admin = Admin::run(&site, &[]).await;
     let running = |now: &Value| now["connector"]["state"] == "RUNNING" && now["records"] != 0;
     let before = admin
-        .until("it runs", "/connectors/trades-source/status", running)
+        .until("it runs", "/status/trades-source", running)
         .await;
     let one = "trades-source";
     admin.expect(&site, &[one, &source], 10, "neither").await;
@@ -109,7 +109,7 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     admin.expect(&site, &args, 23, "at least once").await;
     let args = [one, &copy, "--dry-run"];
     admin.expect(&site, &args, 0, "can take over").await;
-    let after = admin.get("/connectors/trades-source/status").await;
+    let after = admin.get("/status/trades-source").await;
     assert_eq!(before["plugin"], after["plugin"]);
     let swaps = admin.get("/connectors/trades-source/swaps").await;
     assert_eq!(swaps, json!([]), "nothing was swapped");
@@ -154,7 +154,7 @@ async fn a_worse_version_is_taken_back_and_not_tried_again() {
     let mut admin = Admin::run(&site, &["--grace", "20s"]).await;
     for (call, deed, word) in DEEDS {
         let connector = format!("{deed}-source");
-        let status = format!("/connectors/{connector}/status");
+        let status = format!("/status/{connector}");
         let records = |now: &Value| now["records"].as_u64().unwrap_or_default();
         admin
             .until("records", &status, |now| records(now) > 100)
@@ -193,7 +193,7 @@ async fn a_changed_file_is_swapped_in_once_it_is_whole() {
     let copy = changed_copy("binance-source", site.path(), "copy").await;
     let whole = std::fs::read(copy).unwrap();
     let mut admin = Admin::run(&site, &["--until-idle", "6s"]).await;
-    let path = "/connectors/trades-source/status";
+    let path = "/status/trades-source";
     let before = admin
         .until("it runs", path, |now| now["records"] != 0)
         .await;

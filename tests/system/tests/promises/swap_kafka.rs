@@ -55,7 +55,7 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
     let copy = changed_copy("binance-source", site.path(), "copy").await;
     let copy = copy.to_str().unwrap().to_owned();
     let mut admin = Admin::run(&site, &["--until-idle", "8s"]).await;
-    let status = "/connectors/trades-source/status";
+    let status = "/status/trades-source";
     let before = admin
         .until("it runs", status, |now| now["records"] != 0)
         .await;
