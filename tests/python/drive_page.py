@@ -240,6 +240,7 @@ def phone(browser, scheme):
     """Nothing is wider than a phone, and nothing moves for those who want it so."""
     page = browser.page(PHONE, color_scheme=scheme, reduced_motion="reduce", has_touch=True)
     expect(page.locator(".wire").first).to_be_attached()
+    expect(page.locator("[data-name='trades-source'] .rate")).to_have_text(re.compile("[1-9]"))
     page_checks.fits(page)
     page_checks.still(page)
     page_checks.accessible(page)

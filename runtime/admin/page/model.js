@@ -70,9 +70,10 @@ export class Model {
     return all.sort((a, b) => a.pipeline.localeCompare(b.pipeline) || a.name.localeCompare(b.name));
   }
 
-  /** Records a second over all connectors of a type. */
+  /** Records a second over all connectors of a type; null while none is known. */
   total(type) {
-    return this.sorted(type).reduce((sum, it) => sum + (it.rate ?? 0), 0);
+    const known = this.sorted(type).filter((it) => it.rate !== null);
+    return known.length === 0 ? null : known.reduce((sum, it) => sum + it.rate, 0);
   }
 }
 
