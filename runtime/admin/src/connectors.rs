@@ -34,6 +34,7 @@ pub(crate) fn routes(operator: Arc<dyn Operator>) -> Router {
     Router::new()
         .route("/status", get(all))
         .route("/status/{connector}", get(one))
+        .route("/connectors/{connector}/details", get(details))
         .route("/connectors/{connector}/swaps", get(swaps))
         .route("/connectors/{connector}/swap", post(swap))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
@@ -48,6 +49,10 @@ async fn all(State(operator): Asked) -> Response {
 
 async fn one(State(operator): Asked, Path(connector): Path<String>) -> Response {
     answer(operator.status(Some(&connector)))
+}
+
+async fn details(State(operator): Asked, Path(connector): Path<String>) -> Response {
+    answer(operator.details(&connector))
 }
 
 async fn swaps(State(operator): Asked, Path(connector): Path<String>) -> Response {

@@ -8,10 +8,13 @@
 //! | `/health` | whether connectors can be made and changed, as Kafka Connect says it |
 //! | `/`, `/connectors`, `/connector-plugins`, `/admin/loggers` | Kafka Connect's REST API |
 //! | `/status`, `/status/{c}` | states, counts and versions |
+//! | `/connectors/{c}/details` | what a connector is made of, and its last failures |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
+//! | `/` | to whoever asks for HTML: the page for people, made of `/page/…` |
+//! | `/events` | what the page shows, once a second, as server-sent events |
 //!
-//! All but the first four need the token, unless the file says that nobody is asked. Changes are
+//! All but health, metrics and the page's files need the token, unless the file says that nobody is asked. Changes are
 //! limited in number, and each is written into the log.
 //!
 //! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
@@ -23,14 +26,16 @@ mod changes;
 mod connect;
 mod connections;
 mod connectors;
+mod events;
 mod guard;
 mod health;
 mod metrics;
 mod operator;
+mod page;
 mod server;
 mod tls;
 
 pub use connect::{Connect, Herder, Put, Restart};
 pub use health::ConnectorState;
-pub use operator::{Answer, Objection, Operator, SwapCall};
+pub use operator::{Answer, Objection, Operator, Snapshot, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer, Certificate};

@@ -4,10 +4,12 @@ use crate::changes::{self, Limit};
 use crate::connect::{self, Connect};
 use crate::connections::{Connections, Peer};
 use crate::connectors;
+use crate::events::Events;
 use crate::guard::{self, Guard};
 use crate::health::{ConnectorState, Health};
 use crate::metrics::Metrics;
 use crate::operator::{Objection, Operator};
+use crate::page;
 use crate::tls::Tls;
 use axum::Router;
 use axum::middleware;
@@ -21,8 +23,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Threads for what may take long: one tells the states, one renders metrics.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for what may take long: one tells the states, one renders metrics, one looks at the
+/// connectors for the page.
+const BLOCKING_THREADS: usize = 3;
 /// Answers that are on their way when the server stops have so long to arrive.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -137,17 +140,25 @@ impl AdminServer {
             hosts: config.hosts.into(),
             tls: tls.is_some(),
         };
-        let app = app(Metrics::new(telemetry), Health::new(states))
-            .merge(connect::open_routes(connect.clone()))
-            .merge(guarded(operator, connect, guard))
-            .fallback(unknown)
-            .method_not_allowed_fallback(not_allowed);
         let stop = CancellationToken::new();
+        let events = Events::new(Arc::clone(&operator), stop.clone());
+        let asked = connectors::routes(operator)
+            .merge(connect::routes(connect.clone()))
+            .merge(events.routes());
+        let app = app(Metrics::new(telemetry), Health::new(states))
+            .merge(connect::open_routes(connect))
+            .merge(page::routes())
+            .merge(guarded(asked, guard))
+            .fallback(unknown)
+            .method_not_allowed_fallback(not_allowed)
+            .layer(middleware::from_fn(page::for_people));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
-                runtime.block_on(serve(listener, tls, app, stopped));
+                runtime.block_on(async {
+                    tokio::join!(serve(listener, tls, app, stopped), events.run());
+                });
                 // A function that tells no states may be stuck for good.
                 runtime.shutdown_background();
             });
@@ -198,9 +209,8 @@ fn app(metrics: Metrics, health: Health) -> Router {
 }
 
 /// What only those get who are let in. The outermost layer sees a request first.
-fn guarded(operator: Arc<dyn Operator>, connect: Connect, guard: Guard) -> Router {
-    connectors::routes(operator)
-        .merge(connect::routes(connect))
+fn guarded(asked: Router, guard: Guard) -> Router {
+    asked
         .route_layer(middleware::from_fn_with_state(Limit::new(), changes::limit))
         .route_layer(middleware::from_fn_with_state(guard, guard::check))
         .route_layer(middleware::from_fn(changes::audit))

@@ -5,7 +5,8 @@ mod common;
 
 use common::{Fake, connect, nobody};
 use jackfield_admin::{
-    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, SwapCall,
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, Snapshot,
+    SwapCall,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -66,6 +67,14 @@ impl Operator for Scripted {
         Ok(json!([{ "number": 1 }]))
     }
 
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::default()
+    }
+
+    fn details(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!({ "settings": { "a": 1 } }))
+    }
+
     fn swap(&self, call: SwapCall) -> Answer {
         Box::pin(async move {
             if call.component.as_deref() == Some(b"bad") {
@@ -114,6 +123,8 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
     assert_eq!(get("/status", TOKEN), (200, json!([{ "name": "c" }])));
     assert_eq!(get("/status/c", TOKEN).1["name"], "c");
     assert_eq!(get("/connectors/c/swaps", TOKEN).1[0]["number"], 1);
+    assert_eq!(get("/connectors/c/details", "").0, 401);
+    assert_eq!(get("/connectors/c/details", TOKEN).1["settings"]["a"], 1);
     let (status, objection) = get("/status/d", TOKEN);
     assert_eq!(
         (status, &objection["code"]),

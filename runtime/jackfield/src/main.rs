@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod declared;
 mod exit;
+mod greeting;
 mod inspect;
 mod kafka;
 mod lakes;

@@ -7,7 +7,7 @@ use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
-use crate::{check, observe, operate, plugins, progress, published};
+use crate::{check, greeting, observe, operate, plugins, progress, published};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let open = wiring::open_log(&config).await?;
 
     let telemetry = observe::telemetry(&config)?;
-    let clock = Clock::start();
+    let (clock, started_ms) = (Clock::start(), operate::now_ms());
     let cluster = open.cluster;
     let host = Host {
         cluster: cluster.clone(),
@@ -77,7 +77,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         pipelines: pipelines.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
+        started_ms,
     };
+    let (token, tls) = (admin.token.clone(), admin.certificate.is_some());
     let shown = pipelines.clone();
     let told = move || states(&shown);
     let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
@@ -102,10 +104,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         let watching = watching.clone();
         tokio::spawn(observe::log_disk(log, disk_shown, watching))
     });
-    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
+    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz, a page for people at /");
     if let Some(lines) = &live {
-        // A line that can't be written is no reason to stop.
-        let _shown = lines.println(format!("metrics    http://{}/metrics", admin.local_addr()));
+        for line in greeting::lines(admin.local_addr(), tls, token.as_deref()) {
+            // A line that can't be written is no reason to stop.
+            let _shown = lines.println(line);
+        }
     }
 
     let ending = until_stopped(

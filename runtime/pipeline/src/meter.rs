@@ -1,5 +1,6 @@
-//! What instances use, carried over from the plugin host to the metrics.
+//! What instances use, carried over from the plugin host to the connector's status and metrics.
 
+use crate::status::Status;
 use jackfield_plugin::{Call, Usage};
 use jackfield_telemetry::{Call as Labelled, ConnectorMetrics, Used};
 use std::sync::Arc;
@@ -39,17 +40,17 @@ fn labelled(call: Call) -> Option<Labelled> {
 }
 
 /// Carries one slot's or task's usage over. Dropping it carries over the rest.
-pub(crate) struct Meter {
+pub(crate) struct Meter<'a> {
     usage: Arc<Usage>,
-    metrics: ConnectorMetrics,
+    status: &'a Status,
     before: Used,
 }
 
-impl Meter {
-    pub(crate) fn new(usage: &Arc<Usage>, metrics: &ConnectorMetrics) -> Self {
+impl<'a> Meter<'a> {
+    pub(crate) fn new(usage: &Arc<Usage>, status: &'a Status) -> Self {
         Self {
             usage: Arc::clone(usage),
-            metrics: metrics.clone(),
+            status,
             before: Used::default(),
         }
     }
@@ -72,7 +73,7 @@ impl Meter {
             requests: now.requests,
             requests_failed: now.requests_failed,
         };
-        self.metrics.used(&self.before, &now);
+        self.status.used(&self.before, &now);
         self.before = now;
     }
 
@@ -85,7 +86,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for Meter<'_> {
     fn drop(&mut self) {
         self.read();
     }

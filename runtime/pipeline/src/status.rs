@@ -1,7 +1,9 @@
 //! What a connector is doing, for the terminal, the admin API, tests and idleness.
 
+use crate::failures::Failed;
+use crate::recent::{Failure, Recent};
 use crate::swap::Work;
-use jackfield_telemetry::ConnectorMetrics;
+use jackfield_telemetry::{ConnectorMetrics, Used};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,6 +88,12 @@ pub struct Report {
     pub last_commit: Option<Duration>,
     /// When it last took something or began to run, on the clock of the pipelines.
     pub last_active: Duration,
+    /// Failures since the start, those that were tried again included.
+    pub failures: u64,
+    /// CPU time inside the component since the start.
+    pub cpu: Duration,
+    /// Linear memory of the component's instances that live now, bytes.
+    pub memory_bytes: u64,
 }
 
 /// What one slot of a source has taken and not finished.
@@ -122,6 +130,11 @@ pub struct Status {
     committed: AtomicU64,
     last_commit_ms: AtomicI64,
     last_active_ms: AtomicU64,
+    recent: Recent,
+    cpu_us: AtomicU64,
+    memory_bytes: AtomicU64,
+    /// Records by topic.
+    by_topic: Mutex<BTreeMap<Arc<str>, u64>>,
 }
 
 /// No commit yet.
@@ -151,6 +164,10 @@ impl Status {
             committed: AtomicU64::new(0),
             last_commit_ms: AtomicI64::new(NEVER),
             last_active_ms: AtomicU64::new(0),
+            recent: Recent::default(),
+            cpu_us: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
+            by_topic: Mutex::default(),
         };
         Arc::new(status)
     }
@@ -186,6 +203,50 @@ impl Status {
             committed: self.committed.load(Ordering::Relaxed),
             last_commit: u64::try_from(last_commit).ok().map(Duration::from_millis),
             last_active: Duration::from_millis(self.last_active_ms.load(Ordering::Acquire)),
+            failures: self.recent.count(),
+            cpu: Duration::from_micros(self.cpu_us.load(Ordering::Relaxed)),
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The last failures, the oldest first.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.recent.all()
+    }
+
+    /// Records appended to, or put from, each topic since the start; a topic without any may be
+    /// missing.
+    pub fn by_topic(&self) -> BTreeMap<Arc<str>, u64> {
+        let by_topic = self.by_topic.lock();
+        by_topic.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something went wrong, whatever comes of it.
+    pub(crate) fn failed(&self, failed: &Failed) {
+        self.metrics.error(failed.consequence);
+        self.recent.add(failed);
+    }
+
+    /// What a slot's or a task's instances used between two looks; see [`ConnectorMetrics::used`].
+    pub(crate) fn used(&self, before: &Used, now: &Used) {
+        self.metrics.used(before, now);
+        let cpu = now.cpu.saturating_sub(before.cpu);
+        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+        self.cpu_us.fetch_add(cpu_us, Ordering::Relaxed);
+        // Wraps both ways, so that the sum over all slots or tasks is right whatever the order.
+        let memory = now.memory_bytes.wrapping_sub(before.memory_bytes);
+        self.memory_bytes.fetch_add(memory, Ordering::Relaxed);
+    }
+
+    /// So many of the records that were taken are of this topic.
+    pub(crate) fn took_of(&self, topic: &Arc<str>, records: u64) {
+        // A figure that is added to is whole, also in a panic.
+        let mut by_topic = self.by_topic.lock().unwrap_or_else(PoisonError::into_inner);
+        match by_topic.get_mut(topic) {
+            Some(all) => *all += records,
+            None => {
+                by_topic.insert(Arc::clone(topic), records);
+            }
         }
     }
 

@@ -159,11 +159,7 @@ impl Labels for ErrorLabels {
     const SERIES_MAX: usize = CONNECTORS_MAX * CONSEQUENCES.len();
 
     fn pairs(&self) -> Vec<KeyValue> {
-        with(
-            &self.connector,
-            "consequence",
-            consequence_name(self.consequence),
-        )
+        with(&self.connector, "consequence", self.consequence.as_str())
     }
 }
 
@@ -366,17 +362,6 @@ pub(crate) const CONSEQUENCES: [Consequence; 6] = [
     Consequence::Fail,
 ];
 
-fn consequence_name(consequence: Consequence) -> &'static str {
-    match consequence {
-        Consequence::Retry => "retry",
-        Consequence::Rewind => "rewind",
-        Consequence::Fenced => "fenced",
-        Consequence::Replace => "replace",
-        Consequence::Unknown => "unknown",
-        Consequence::Fail => "fail",
-    }
-}
-
 /// Where a consequence stands in [`CONSEQUENCES`].
 pub(crate) fn consequence_index(consequence: Consequence) -> usize {
     CONSEQUENCES
@@ -443,7 +428,7 @@ mod tests {
             assert_eq!(
                 CONSEQUENCES
                     .iter()
-                    .filter(|c| consequence_name(**c) == consequence_name(consequence))
+                    .filter(|c| c.as_str() == consequence.as_str())
                     .count(),
                 1
             );

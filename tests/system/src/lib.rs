@@ -17,7 +17,7 @@ mod readers;
 mod site;
 mod topics;
 
-pub use artifacts::{Artifacts, repository};
+pub use artifacts::{Artifacts, repository, target};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
 pub use kept::{Kept, KeptRecord, kept_below};

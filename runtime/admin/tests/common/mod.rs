@@ -1,7 +1,9 @@
 //! Connectors that live in a map, as a herder would run them.
 
 use async_trait::async_trait;
-use jackfield_admin::{Answer, Connect, Herder, Objection, Operator, Put, Restart, SwapCall};
+use jackfield_admin::{
+    Answer, Connect, Herder, Objection, Operator, Put, Restart, Snapshot, SwapCall,
+};
 use jackfield_connect::entities::{
     ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorOffset,
     ConnectorOffsets, ConnectorState, ConnectorStateInfo, ConnectorType, Message, PluginInfo,
@@ -381,6 +383,14 @@ impl Operator for NoSwaps {
 
     fn swaps(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!([]))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::default()
+    }
+
+    fn details(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!({}))
     }
 
     fn swap(&self, _: SwapCall) -> Answer {

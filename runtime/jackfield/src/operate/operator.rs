@@ -1,8 +1,8 @@
 //! The admin server's view of this process.
 
-use super::{Loader, Wanted};
+use super::{Loader, Wanted, view};
 use crate::progress;
-use jackfield_admin::{Answer, Objection, Operator, SwapCall};
+use jackfield_admin::{Answer, Objection, Operator, Snapshot, SwapCall};
 use jackfield_pipeline::{Pipelines, Refused, Status, SwapOptions};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -23,6 +23,8 @@ pub(crate) struct Running {
     pub(crate) runtime: Handle,
     /// For what is uploaded, until it is loaded.
     pub(crate) state_dir: PathBuf,
+    /// When the pipelines' clock started, ms since the epoch.
+    pub(crate) started_ms: i64,
 }
 
 impl Operator for Running {
@@ -43,6 +45,46 @@ impl Operator for Running {
     fn swaps(&self, connector: &str) -> Result<Value, Objection> {
         let history = self.loader.controls().history(connector);
         Ok(json!(history.map_err(|refused| objection(&refused))?))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let controls = self.loader.controls();
+        let statuses = self.pipelines.statuses().into_iter();
+        let versions = statuses.map(|status| {
+            // One that was taken away meanwhile has neither.
+            let running = controls.running(status.connector()).ok().flatten();
+            let swap = controls.last(status.connector()).ok().flatten();
+            (status, running, swap)
+        });
+        // Looked at before the lock is taken.
+        let versions: Vec<_> = versions.collect();
+        let applied = self.loader.applied();
+        let connectors = versions.into_iter().map(|(status, running, swap)| {
+            let declared = applied.get(status.connector());
+            let figures = view::figures(&status, declared, running, swap.as_ref(), self.started_ms);
+            (status.connector().to_owned(), figures)
+        });
+        Snapshot {
+            connectors: connectors.collect(),
+            process: json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started_ms": self.started_ms,
+            }),
+        }
+    }
+
+    fn details(&self, connector: &str) -> Result<Value, Objection> {
+        let status = self.pipelines.status(connector);
+        let unknown = || objection(&Refused::Unknown(connector.to_owned()));
+        let status = status.ok_or_else(unknown)?;
+        let version = self.loader.controls().version(connector);
+        let version = version.map_err(|refused| objection(&refused))?;
+        let declared = self.loader.declared(connector);
+        Ok(view::details(
+            &status,
+            declared.as_ref(),
+            version.as_deref(),
+        ))
     }
 
     fn swap(&self, call: SwapCall) -> Answer {

@@ -138,7 +138,7 @@ impl Committer {
         let next = after::committer(failed.consequence);
         // What ends the life is counted by its supervisor.
         if next != Next::Reopen {
-            self.status.metrics().error(failed.consequence);
+            self.status.failed(failed);
         }
         if next == Next::CallAgainOnNewInstance {
             self.instance = None;

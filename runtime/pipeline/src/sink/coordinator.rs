@@ -93,7 +93,7 @@ pub(crate) async fn run(
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
-    let mut meters = vec![Meter::new(committer.usage(), status.metrics())];
+    let mut meters = vec![Meter::new(committer.usage(), status)];
     let mut tasks = JoinSet::new();
     let mut commands = Vec::new();
     let mut usages = Vec::new();
@@ -102,7 +102,7 @@ pub(crate) async fn run(
         commands.push(sender);
         let span = tracing::info_span!("task", connector = %spec.connector, task = number);
         let usage = meter::usage(status.metrics());
-        meters.push(Meter::new(&usage, status.metrics()));
+        meters.push(Meter::new(&usage, status));
         usages.push(Arc::clone(&usage));
         let given = Given {
             number,

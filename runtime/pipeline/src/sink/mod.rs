@@ -74,7 +74,7 @@ async fn supervise(
     let mut retries = Retries::new(spec.patience, host.clock);
     // Whoever runs the connector has its orders; it is run once at a time.
     let mut orders = desk.orders.lock().await;
-    let count = |failed: &Failed| status.metrics().error(failed.consequence);
+    let count = |failed: &Failed| status.failed(failed);
     let standing = Standing::begin_with(spec, host, desk, &mut orders).await;
     let mut standing = standing.inspect_err(count)?;
     loop {

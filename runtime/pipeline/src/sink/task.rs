@@ -505,6 +505,7 @@ impl Task {
         self.given.pending.add(count, bytes, stage_now, now);
         let status = &self.given.status;
         status.took(count, now);
+        status.took_of(&fetched.at.topic, count);
         let metrics = status.metrics();
         metrics.records(count);
         metrics.bytes(bytes);
@@ -553,9 +554,8 @@ impl Task {
     }
 
     fn count_retry(&self, failed: &Failed) {
-        let metrics = self.given.status.metrics();
-        metrics.error(failed.consequence);
-        metrics.retries(1);
+        self.given.status.failed(failed);
+        self.given.status.metrics().retries(1);
     }
 
     async fn mirror_offsets(&mut self) -> Result<(), Failed> {

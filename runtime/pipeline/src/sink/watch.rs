@@ -19,7 +19,7 @@ pub(super) async fn run(
     host: &Host,
     status: &Status,
     books: &Books,
-    meters: &mut [Meter],
+    meters: &mut [Meter<'_>],
 ) -> Infallible {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

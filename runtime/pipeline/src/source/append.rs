@@ -14,13 +14,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a poll brought, counted.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     pub(crate) batches: u64,
     pub(crate) rejected: u64,
     pub(crate) dead_letters: u64,
+    /// Records by topic; a topic may come more than once.
+    pub(crate) by_topic: Vec<(Arc<str>, u64)>,
 }
 
 /// The transaction for what was polled; without outputs and positions there is nothing to append.
@@ -64,6 +66,7 @@ pub(crate) fn of(
                 counted,
             } => {
                 tally.records += u64::from(records);
+                tally.by_topic.push((Arc::clone(topic), u64::from(records)));
                 tally.bytes += bytes.len() as u64;
                 tally.batches += 1;
                 counted.add(u64::from(records));

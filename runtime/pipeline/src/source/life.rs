@@ -478,6 +478,9 @@ impl<'a> Life<'a> {
             metrics.bytes(tally.bytes);
             metrics.batches(tally.batches);
             shared.status.took(tally.records, shared.host.clock.now());
+            for (topic, records) in &tally.by_topic {
+                shared.status.took_of(topic, *records);
+            }
         }
         if needs_append {
             match self.writer.append(append).await {
@@ -544,9 +547,8 @@ impl<'a> Life<'a> {
             }
             // It is told again after the next poll; nothing depends on it having heard.
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
-                let metrics = self.shared.status.metrics();
-                metrics.error(failed.consequence);
-                metrics.retries(1);
+                self.shared.status.failed(&failed);
+                self.shared.status.metrics().retries(1);
                 Ok(())
             }
             Err(failed) => Err(failed),
@@ -556,9 +558,8 @@ impl<'a> Life<'a> {
     /// Waits as long as the component asked, unless a stop or a command comes first: who is asked
     /// to go does not keep the next one waiting.
     async fn retry_wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        let metrics = self.shared.status.metrics();
-        metrics.error(failed.consequence);
-        metrics.retries(1);
+        self.shared.status.failed(failed);
+        self.shared.status.metrics().retries(1);
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
         let wait = retries.wait(failed)?;
         tokio::select! {

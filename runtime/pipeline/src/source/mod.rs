@@ -58,7 +58,7 @@ async fn supervise(
 ) -> Result<(), Failed> {
     let version = fleet::first(spec, desk)
         .await
-        .inspect_err(|failed| status.metrics().error(failed.consequence))?;
+        .inspect_err(|failed| status.failed(failed))?;
     // Whoever runs the connector has its orders; it is run once at a time.
     let mut orders = desk.orders.lock().await;
     let mut standing = Standing {
@@ -109,7 +109,7 @@ async fn plan_patiently(
             Ok(slots) => return Ok(slots),
             Err(failed) => failed,
         };
-        status.metrics().error(failed.consequence);
+        status.failed(&failed);
         if after::source(failed.consequence) == Next::Fail {
             return Err(failed);
         }
@@ -131,7 +131,7 @@ async fn plan(spec: &SourceSpec, version: &Version, status: &Status) -> Result<V
     let inbox = Inbox::new(PLAN_INBOX_BYTES_MAX);
     let usage = meter::usage(status.metrics());
     // Counts what was used when the planning ends.
-    let _meter = Meter::new(&usage, status.metrics());
+    let _meter = Meter::new(&usage, status);
     let connections = Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone());
     let requests = Requests::new(inbox.clone(), spec.http.clone(), usage.clone());
     let host = SourceHost {

@@ -179,7 +179,7 @@ impl Shared {
 /// Serves the slot, one life after another, until it drains, ends or gives up. Then its
 /// connections are closed and its inbox is dropped: positions decide where the next one goes on.
 pub(crate) async fn run(shared: Arc<Shared>, mut serving: Serving) -> SlotEnd {
-    let mut meter = Meter::new(&shared.usage, shared.status.metrics());
+    let mut meter = Meter::new(&shared.usage, &shared.status);
     let end = tokio::select! {
         end = lives(&shared, &mut serving) => end,
         never = meter.run() => match never {},
@@ -213,7 +213,7 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
             },
             Err(failed) => failed,
         };
-        shared.status.metrics().error(failed.consequence);
+        shared.status.failed(&failed);
         if failed.component && !shared.stop.is_cancelled() {
             match serving.fallback.take() {
                 Some(Fallback::To(version, saved)) => {
@@ -235,7 +235,7 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         let wait = match retries.wait(&failed) {
             Ok(wait) => wait,
             Err(failed) => {
-                shared.status.metrics().error(failed.consequence);
+                shared.status.failed(&failed);
                 return SlotEnd::Failed(failed);
             }
         };

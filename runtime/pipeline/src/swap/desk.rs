@@ -260,12 +260,28 @@ impl Controls {
             .collect())
     }
 
+    /// The last swap of a connector since the process started.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    pub fn last(&self, connector: &str) -> Result<Option<SwapReport>, Refused> {
+        Ok(self.desk(connector)?.kept().history.back().cloned())
+    }
+
     /// The version of a connector that runs, once it has begun.
     ///
     /// # Errors
     /// There is no such connector.
+    pub fn version(&self, connector: &str) -> Result<Option<Arc<Version>>, Refused> {
+        Ok(self.desk(connector)?.current())
+    }
+
+    /// What people call that version.
+    ///
+    /// # Errors
+    /// There is no such connector.
     pub fn running(&self, connector: &str) -> Result<Option<VersionName>, Refused> {
-        Ok(self.desk(connector)?.current().map(|it| it.name()))
+        Ok(self.version(connector)?.map(|it| it.name()))
     }
 }
 

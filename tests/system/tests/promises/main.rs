@@ -18,6 +18,7 @@ mod neighbours;
 mod observed;
 mod operation;
 mod pace;
+mod page;
 mod reload;
 mod rest;
 mod shapes;
