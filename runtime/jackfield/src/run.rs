@@ -83,6 +83,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let shown = pipelines.clone();
     let told = move || states(&shown);
     let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
+    let watched = telemetry.clone();
     let connect = Connect {
         herder: Arc::new(Shepherd(Arc::clone(&herd))),
         levels,
@@ -98,7 +99,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let watching = CancellationToken::new();
     let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-    let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
+    let watch = operate::watch::files(loader, args.file.clone(), watched, asked, watching.clone());
     let watch = tokio::spawn(watch);
     let disk = open.embedded.map(|log| {
         let watching = watching.clone();

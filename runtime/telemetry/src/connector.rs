@@ -320,6 +320,8 @@ impl ConnectorMetrics {
     /// So many targets get no more commits.
     pub fn failed_targets(&self, n: usize) {
         of!(self.failed_targets).set(n as f64);
+    }
+
     /// Rows that were taken and that no commit has made visible.
     pub fn uncommitted_rows(&self, n: u64) {
         of!(self.uncommitted_rows).set(n as f64);

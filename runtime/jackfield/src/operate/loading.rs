@@ -76,11 +76,6 @@ impl Loader {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connector as it was declared when it was made so.
-    pub(super) fn declared(&self, connector: &str) -> Option<Declared> {
-        self.applied().get(connector).cloned()
-    }
-
     /// The connectors that each file of a component is declared for.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<String>> {
         let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();

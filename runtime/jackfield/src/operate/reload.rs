@@ -38,7 +38,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         *self != Self::default()
     }
 }

@@ -4,6 +4,7 @@ use super::operator::PROBATION;
 use super::reload::NotReloaded;
 use super::{Loader, Wanted};
 use jackfield_pipeline::{Refused, SwapOptions};
+use jackfield_telemetry::{ReloadOutcome, Telemetry};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -72,6 +73,7 @@ pub(crate) async fn files(
     loader: Arc<Loader>,
     file: PathBuf,
     mut asked: Signal,
+    telemetry: Telemetry,
     stop: CancellationToken,
 ) {
     let mut configuration = Watched::taken(&file);
@@ -88,7 +90,7 @@ pub(crate) async fn files(
         let changed = configuration.changed(&file);
         if again || changed.is_some() {
             configuration.taken = changed.or(configuration.taken);
-            again = !reload(&loader, &file, again).await;
+            again = !reload(&loader, &file, &telemetry, again).await;
         }
         let files = loader.files();
         plugins.retain(|file, _| files.contains_key(file));
@@ -105,9 +107,14 @@ pub(crate) async fn files(
 }
 
 /// Whether the file was taken or refused for good: what only has to wait is tried again.
-async fn reload(loader: &Loader, file: &Path, again: bool) -> bool {
+async fn reload(loader: &Loader, file: &Path, telemetry: &Telemetry, again: bool) -> bool {
     match loader.reload(file).await {
-        Ok(_) => true,
+        Ok(changes) => {
+            if changes.any() {
+                telemetry.config_reloaded(ReloadOutcome::Applied);
+            }
+            true
+        }
         Err(NotReloaded::NotNow { connector, refused }) => {
             if !again {
                 tracing::info!(%connector, %refused, "the changed file has to wait");
@@ -120,6 +127,7 @@ async fn reload(loader: &Loader, file: &Path, again: bool) -> bool {
             | NotReloaded::Swap { .. }),
         ) => {
             tracing::error!(file = %file.display(), %refused, "the file is not applied: all goes on as it was");
+            telemetry.config_reloaded(ReloadOutcome::Refused);
             true
         }
     }

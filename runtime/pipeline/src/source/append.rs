@@ -1,9 +1,8 @@
 //! One poll's outcome as one transaction of the log.
 
 use super::feeds::{Route, Routes};
-use crate::dead_letters::{self, Reporter};
 use super::way;
-use crate::dead_letters;
+use crate::dead_letters::{self, Reporter};
 use crate::failures::Failed;
 use crate::spec::OnBadRecord;
 use jackfield_batch::{Batch, Limits, stamp_schemas};

@@ -16,9 +16,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::admin::Admin;
 use crate::disk::Small;
 use crate::exchange;
-use crate::admin::Admin;
 
 /// A Jackfield with a Prometheus that scrapes it.
 struct Watched {

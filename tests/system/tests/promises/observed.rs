@@ -11,8 +11,8 @@ use promql_parser::parser::{self, Expr, VectorSelector};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::exchange;
 use crate::admin::{Admin, changed_copy};
+use crate::exchange;
 
 /// Labels that Prometheus itself adds.
 const OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
