@@ -106,6 +106,7 @@ pub(super) async fn serve(
             version: Arc::clone(&fleet.standing.version),
             saved: None,
             fallback: fleet.standing.trial.as_ref().map(|_| Fallback::Replan),
+            asked: None,
             commands: asked,
             went_back: went_back.clone(),
         };

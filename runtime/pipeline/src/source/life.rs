@@ -141,6 +141,7 @@ impl<'a> Life<'a> {
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         routes.extend(feeds, &spec.topics, &shared.host).await?;
+        let asked = serving.asked.take();
         Ok(Life {
             shared,
             serving,
@@ -153,7 +154,7 @@ impl<'a> Life<'a> {
                 all,
                 to_tell: BTreeMap::new(),
             },
-            asked: None,
+            asked,
             log_failure: None,
             behind: 0,
             progressed: false,

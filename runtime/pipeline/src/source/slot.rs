@@ -65,6 +65,8 @@ pub(crate) struct Serving {
     pub(crate) saved: Option<Saved>,
     /// While `version` is on probation.
     pub(crate) fallback: Option<Fallback>,
+    /// What the supervisor asked for between two lives, for the next one.
+    pub(crate) asked: Option<Command>,
     /// From the supervisor.
     pub(crate) commands: mpsc::Receiver<Command>,
     /// To the supervisor: it went back, and why.
@@ -72,12 +74,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Between two lives there is nothing to bring to rest, but the verdict on a version counts.
+    /// Before a life there is nothing to bring to rest yet, but the verdict on a version counts.
     fn obey_between_lives(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                // Whoever waits for it is told by its end.
-                Command::Rest { .. } => {}
+                Command::Rest { .. } => self.asked = Some(command),
                 Command::Keep => self.fallback = None,
                 Command::FallBack(_) => match self.fallback.take() {
                     Some(Fallback::To(version, saved)) => {

@@ -7,7 +7,7 @@ use jackfield_system_tests::{Artifacts, Site};
 use serde_json::{Value, json};
 
 use crate::admin::{Admin, changed_copy};
-use crate::{assert_landed, exchange};
+use crate::{assert_landed, exchange, run_until_idle};
 
 /// Swaps of each connector while the stream goes on.
 pub(crate) const SWAPS: usize = 200;
@@ -35,6 +35,24 @@ pub(crate) fn shown(connector: &str, pauses: &[u64]) {
     );
 }
 
+/// After all swaps: the stream goes to its end, over the one connection, and what the process had
+/// not taken yet when it drains the next one takes.
+pub(crate) async fn finish(mut admin: Admin, exchange: &Running, site: &Site) {
+    let at = exchange.status();
+    println!("the last swap at trade {} of {}", at.position, at.total);
+    for connector in ["trades-source", "trades-lake"] {
+        let path = format!("/connectors/{connector}/swaps");
+        let history = admin.get(&path).await;
+        let last = history.as_array().unwrap().last().unwrap();
+        assert_eq!(last["number"], SWAPS);
+    }
+    exchange.finished().await;
+    assert_eq!(exchange.status().connections, 1, "kept over every swap");
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    run_until_idle(site, "4s").await;
+}
+
 pub(crate) async fn busy_exchange() -> Running {
     exchange(Speed::PerSecond(2000.0), |o| o.laps = 3).await
 }
@@ -53,19 +71,15 @@ async fn hundreds_of_swaps_under_load_lose_and_double_nothing() {
     let [source, sink] = &copies[..] else {
         unreachable!("two were made")
     };
-    let mut admin = Admin::run(&site, &["--until-idle", "4s"]).await;
+    let admin = Admin::run(&site, &[]).await;
     let (source, sink) = tokio::join!(
         to_and_fro(&admin, "trades-source", [&source[0], &source[1]]),
         to_and_fro(&admin, "trades-lake", [&sink[0], &sink[1]]),
     );
     shown("source", &source);
     shown("sink", &sink);
-    let history = admin.get("/connectors/trades-lake/swaps").await;
-    let last = history.as_array().unwrap().last().unwrap();
-    assert_eq!(last["number"], SWAPS);
-    assert_eq!(admin.jackfield.wait().await, 0);
+    finish(admin, &exchange, &site).await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
-    assert_eq!(exchange.status().connections, 1, "kept over every swap");
 }
 
 /// Each reason has its own message and exit code, and what runs is not touched.
