@@ -143,7 +143,6 @@ async fn in_wasm(plugin: &Plugin, batches: &[Vec<u8>]) {
     let limits = CallLimits {
         deadlines: Deadlines::all(PATIENT),
         memory_bytes_max: MEMORY_BYTES_MAX,
-        ..CallLimits::default()
     };
     let open = async |role| {
         let host = SinkHost {

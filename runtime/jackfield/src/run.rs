@@ -99,7 +99,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let watching = CancellationToken::new();
     let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-    let watch = operate::watch::files(loader, args.file.clone(), watched, asked, watching.clone());
+    let watch = operate::watch::files(loader, args.file.clone(), asked, watched, watching.clone());
     let watch = tokio::spawn(watch);
     let disk = open.embedded.map(|log| {
         let watching = watching.clone();

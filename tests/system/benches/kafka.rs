@@ -193,7 +193,7 @@ fn alone(cluster: &Cluster, topic: &str, records: u64) -> (Rates, Rates) {
         // It is full: what is on its way goes first.
         while let Err((_, again)) = producer.send(record) {
             record = again;
-            std::thread::sleep(Duration::from_millis(1));
+            producer.poll(Duration::from_millis(1));
         }
     }
     producer.flush(Duration::from_secs(60)).unwrap();

@@ -1,4 +1,5 @@
 //! Connectors that live in a map, as a herder would run them.
+#![allow(dead_code, reason = "each test uses its part of it")]
 
 use async_trait::async_trait;
 use jackfield_admin::{

@@ -95,12 +95,11 @@ impl Loader {
         new: &BTreeMap<String, Declared>,
     ) -> Result<(Plan, BTreeMap<String, Spec>), NotReloaded> {
         let old = self.applied().clone();
-        let mut plan = Plan::default();
-        plan.gone = old
-            .keys()
-            .filter(|it| !new.contains_key(*it))
-            .cloned()
-            .collect();
+        let gone = old.keys().filter(|it| !new.contains_key(*it));
+        let mut plan = Plan {
+            gone: gone.cloned().collect(),
+            ..Plan::default()
+        };
         let mut swaps = Vec::new();
         for (name, declared) in new {
             match old.get(name).map(|before| before.way(declared)) {
