@@ -3,7 +3,7 @@
 use crate::cli::{LogFormat, RunArgs};
 use crate::exit::Exit;
 use crate::start_error::StartError;
-use crate::{check, operate, plugins, progress, published, wiring};
+use crate::{check, operate, plugins, progress, published, state, wiring};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
     }
 
+    state::open(&config.state_dir)?;
     let engine = plugins::engine(&config.state_dir)?;
     let loaded = plugins::load(&config, &engine).await?;
     let (mut findings, settings) = check::settings(&config, &loaded).await?;

@@ -27,6 +27,7 @@ pub struct ApicurioRegistry {
     dir: TempDir,
     jar: PathBuf,
     port: u16,
+    environment: Vec<(String, String)>,
     running: Option<Running>,
 }
 
@@ -42,10 +43,19 @@ impl ApicurioRegistry {
     /// # Panics
     /// It can't be started: what is missing is named.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with settings in its environment, as its image takes them.
+    ///
+    /// # Panics
+    /// It can't be started: what is missing is named.
+    pub fn with(environment: &[(String, String)]) -> Self {
         let mut registry = Self {
             dir: tempfile::tempdir().expect("a folder for the registry"),
             jar: fetched(),
             port: free_port(),
+            environment: environment.to_vec(),
             running: None,
         };
         registry.restart();
@@ -90,6 +100,7 @@ impl ApicurioRegistry {
             .arg("-jar")
             .arg(&self.jar)
             .current_dir(self.dir.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("LOG", self.log())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -2,6 +2,7 @@
 //! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod backup;
 mod crash;
 mod disk;
 mod example;
