@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.iceberg.CatalogUtil;
 import org.apache.iceberg.StructLike;
@@ -18,6 +19,7 @@ import org.apache.iceberg.catalog.TableIdentifier;
 import org.apache.iceberg.data.IcebergGenerics;
 import org.apache.iceberg.data.Record;
 import org.apache.iceberg.io.CloseableIterable;
+import org.apache.iceberg.types.Type;
 import org.apache.iceberg.types.Types;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
@@ -50,7 +52,12 @@ public final class ReadTable {
     Map<String, Object> values = new TreeMap<>();
     List<Types.NestedField> fields = row.struct().fields();
     for (int i = 0; i < fields.size(); i++) {
-      values.put(fields.get(i).name(), plain(row.get(i)));
+      Object value = row.get(i);
+      if (value instanceof byte[] && fields.get(i).type().typeId() == Type.TypeID.UUID) {
+        ByteBuffer bytes = ByteBuffer.wrap((byte[]) value);
+        value = new UUID(bytes.getLong(), bytes.getLong());
+      }
+      values.put(fields.get(i).name(), plain(value));
     }
     return values;
   }
@@ -75,6 +82,12 @@ public final class ReadTable {
         all.add(plain(item));
       }
       return all;
+    }
+    if (value instanceof Map) {
+      List<Object> pairs = new ArrayList<>();
+      new TreeMap<Object, Object>((Map<?, ?>) value)
+          .forEach((key, it) -> pairs.add(List.of(plain(key), plain(it))));
+      return pairs;
     }
     if (value instanceof ByteBuffer) {
       StringBuilder hex = new StringBuilder();

@@ -4,9 +4,33 @@ import argparse
 import datetime
 import decimal
 import os
+import uuid
 
+from pyarrow.fs import AzureFileSystem
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.types import ListType, MapType, StructType, UUIDType
+
+
+class OfTests(PyArrowFileIO):
+    """Reads `gs://` from the S3 server that a test keeps such buckets in, and Azure's from its emulator."""
+
+    @staticmethod
+    def parse_location(location, *more):
+        scheme, netloc, path = PyArrowFileIO.parse_location(location, *more)
+        # A container is named with its account, and read by its own name.
+        return scheme, netloc, path.replace(netloc, netloc.split("@")[0], 1)
+
+    def _initialize_fs(self, scheme, netloc=None):
+        if scheme == "gs":
+            return super()._initialize_fs("s3", netloc)
+        if scheme == "abfss":
+            prefix = "azure."
+            given = {k.removeprefix(prefix): v for k, v in self.properties.items() if k.startswith(prefix)}
+            return AzureFileSystem(**given)
+        return super()._initialize_fs(scheme, netloc)
+
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 MICROSECOND = datetime.timedelta(microseconds=1)
@@ -27,16 +51,19 @@ def uri(path, scheme):
 
 
 def open_table(args):
+    return open_catalog(args).load_table(args.table)
+
+
+def open_catalog(args):
     properties = dict(pair.split("=", 1) for pair in args.property)
     if args.catalog.startswith("http"):
-        return RestCatalog(args.name, uri=args.catalog, **properties).load_table(args.table)
-    catalog = SqlCatalog(
+        return RestCatalog(args.name, uri=args.catalog, **properties)
+    return SqlCatalog(
         args.name,
         uri=uri(args.catalog, "sqlite:///"),
         warehouse=uri(args.warehouse, "file://"),
         **properties,
     )
-    return catalog.load_table(args.table)
 
 
 def plain(value):
@@ -51,6 +78,22 @@ def plain(value):
     if isinstance(value, bytes):
         return value.hex()
     return value
+
+
+def typed(kind, value):
+    """The same by its Iceberg type: what a file lacks of a struct is null, a map is its sorted pairs."""
+    if value is None:
+        return None
+    if isinstance(kind, StructType):
+        return {f.name: typed(f.field_type, value.get(f.name)) for f in kind.fields}
+    if isinstance(kind, ListType):
+        return [typed(kind.element_type, item) for item in value]
+    if isinstance(kind, MapType):
+        pairs = value.items() if isinstance(value, dict) else value
+        return sorted([typed(kind.key_type, k), typed(kind.value_type, v)] for k, v in pairs)
+    if isinstance(kind, UUIDType):
+        return str(uuid.UUID(bytes=value) if isinstance(value, bytes) else value)
+    return plain(value)
 
 
 def describe(table):

@@ -17,11 +17,13 @@ def main():
     if args.no_rows:
         return
     arrow = table.scan().to_arrow()
+    kinds = {field.name: field.field_type for field in table.schema().fields}
     columns = arrow.column_names
     out = []
     for batch in arrow.to_batches():
         for values in zip(*(column.to_pylist() for column in batch.columns)):
-            out.append(json.dumps(dict(zip(columns, map(lake.plain, values)))))
+            row = {name: lake.typed(kinds[name], value) for name, value in zip(columns, values)}
+            out.append(json.dumps(row))
     sys.stdout.write("\n".join(out) + ("\n" if out else ""))
 
 

@@ -1,9 +1,11 @@
 """Writes lines of standard input to a topic with confluent-kafka: `{"key": …, "value": …}`.
 
 Values go through Confluent's own Avro serializer with the schema of `--schema`, unless a line has
-`"bytes"` instead of a value: hexadecimal digits that are written as they are.
+`"bytes"` instead of a value: hexadecimal digits that are written as they are. `{"$decimal": "1.25"}`
+within a value is a decimal.
 """
 
+import decimal
 import json
 import sys
 
@@ -12,6 +14,10 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import topics
+
+
+def decimals(value):
+    return decimal.Decimal(value["$decimal"]) if "$decimal" in value else value
 
 
 def main():
@@ -28,7 +34,7 @@ def main():
             failed.append(str(error))
 
     for line in sys.stdin:
-        record = json.loads(line)
+        record = json.loads(line, object_hook=decimals)
         if "bytes" in record:
             value = bytes.fromhex(record["bytes"])
         elif serialize:

@@ -107,6 +107,9 @@ impl Committer {
         spans: &[Span],
         id: &str,
     ) -> Result<Committed, Failure> {
+        if let Some(why) = piece::failed(pieces) {
+            return Err(Failure::Misconfigured(why));
+        }
         let (rows, files, bytes) = piece::tally(target, pieces)?;
         let committed = Committed { rows, files, bytes };
         let mut last = String::new();

@@ -51,7 +51,7 @@ impl Tally {
     }
 
     /// Whether the table has it; counted if so.
-    fn has(&mut self, offset: Option<i64>) -> bool {
+    pub(crate) fn has(&mut self, offset: Option<i64>) -> bool {
         let has = offset.is_some_and(|it| it < self.held);
         self.counts.duplicates += u64::from(has);
         has

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::metrics::{self, Metrics};
 
 /// The version of a piece's bytes, and the oldest that is read.
-pub(crate) const STAGED_VERSION: u32 = 2;
+pub(crate) const STAGED_VERSION: u32 = 3;
 pub(crate) const STAGED_VERSION_MIN: u32 = 1;
 
 /// A piece's bytes, as JSON: small (a kilobyte or two a file), and readable in a debugger.
@@ -35,6 +35,14 @@ struct Staged {
     bytes: u64,
     /// As Iceberg's own JSON of a data file.
     files: Vec<Box<RawValue>>,
+}
+
+/// Instead of files: the task could not write for this target. Its commit fails, so that rows that
+/// were left out are never passed over.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failed {
+    failed: String,
 }
 
 /// Data files of one commit.
@@ -101,6 +109,26 @@ pub(crate) fn encode(
         target: target.to_owned(),
         version: STAGED_VERSION,
         bytes: serde_json::to_vec(&staged)?,
+    })
+}
+
+/// The piece of a target that could not be written for, and why.
+pub(crate) fn of_failed(target: &str, why: &str) -> Piece {
+    let failed = Failed {
+        failed: why.to_owned(),
+    };
+    Piece {
+        target: target.to_owned(),
+        version: STAGED_VERSION,
+        bytes: serde_json::to_vec(&failed).expect("text is JSON"),
+    }
+}
+
+/// Why a target could not be written for, if one of its pieces says so.
+pub(crate) fn failed(pieces: &[Piece]) -> Option<String> {
+    pieces.iter().find_map(|piece| {
+        let failed: Failed = serde_json::from_slice(&piece.bytes).ok()?;
+        Some(failed.failed)
     })
 }
 

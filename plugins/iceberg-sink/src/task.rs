@@ -74,6 +74,9 @@ pub(crate) struct Task {
     held: HashMap<String, Held>,
     known: BTreeMap<u32, Arc<Known>>,
     targets: BTreeMap<String, Opens>,
+    /// Of several tables, those that can't be written for, and why: their records are left out, and
+    /// their commits fail.
+    failed: BTreeMap<String, String>,
 }
 
 impl Task {
@@ -95,6 +98,7 @@ impl Task {
             held: HashMap::new(),
             known: BTreeMap::new(),
             targets: BTreeMap::new(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -113,6 +117,23 @@ impl Task {
     /// Everything that was put and not staged is gone; the tables are looked at anew.
     pub(crate) fn discard(&mut self) {
         self.targets.clear();
+        self.failed.clear();
+    }
+
+    /// Of several tables one can't be written for: the others go on. What was put for it since the
+    /// last commit goes with it.
+    ///
+    /// # Errors
+    /// There is only this one, or the failure is not the table's.
+    fn fail(&mut self, target: &str, failure: Failure) -> Result<(), Failure> {
+        match failure {
+            Failure::Misconfigured(why) if self.route.only().is_none() => {
+                self.targets.remove(target);
+                self.failed.insert(target.to_owned(), why);
+                Ok(())
+            }
+            failure => Err(failure),
+        }
     }
 
     pub(crate) fn put(
@@ -190,11 +211,30 @@ impl Task {
                 tally.reject_one(index, why);
                 Ok(())
             }
+            Ok(target) if self.failed.contains_key(&target) => Ok(()),
             Ok(target) => {
                 tally.held(self.held(&target, at));
-                self.decode(&target, at, schema, std::iter::once(record), tally, before)
+                if tally.has(record.1) {
+                    return Ok(());
+                }
+                self.room_for(&target)?;
+                let those = std::iter::once(record);
+                let decoded = self.decode(&target, at, schema, those, tally, before);
+                decoded.or_else(|failure| self.fail(&target, failure))
             }
         }
+    }
+
+    fn room_for(&self, target: &str) -> Result<(), Failure> {
+        let most = self.settings.tables_max as usize;
+        let open = self.targets.len() + self.failed.len();
+        if self.targets.contains_key(target) || open < most {
+            return Ok(());
+        }
+        Err(Failure::Misconfigured(format!(
+            "records of more than {most} tables at once: {target} is one too many. Raise \
+             `tables-max`, or look at what `table` names them by"
+        )))
     }
 
     fn held(&self, target: &str, at: &Span) -> Option<i64> {
@@ -292,13 +332,6 @@ impl Task {
         let known = Arc::clone(&self.known[&id]);
         let avro = &known.avro;
         if !self.targets.contains_key(target) {
-            let most = self.settings.tables_max as usize;
-            if self.targets.len() >= most {
-                return Err(Failure::Misconfigured(format!(
-                    "records of more than {most} tables at once: {target} is one too many. Raise \
-                     `tables-max`, or look at what `table` names them by"
-                )));
-            }
             let open = self.open_table(target, avro, &misfit)?;
             self.targets.insert(target.to_owned(), vec![open]);
             self.share();
@@ -415,12 +448,15 @@ impl Task {
         generation: usize,
         schema: u32,
     ) -> Result<(), Failure> {
-        let outcome = self.try_write(runtime, target, generation, schema);
-        if outcome.is_err() {
+        let Err(failure) = self.try_write(runtime, target, generation, schema) else {
+            return Ok(());
+        };
+        let lost = self.fail(target, failure);
+        if lost.is_err() {
             // Rows of earlier calls are lost with these.
             self.discard();
         }
-        outcome
+        lost
     }
 
     fn try_write(
@@ -485,26 +521,41 @@ impl Task {
 
     fn stage_files(&mut self, runtime: &Runtime) -> Result<Vec<Piece>, Failure> {
         let mut pieces = Vec::new();
-        for (target, opens) in &mut self.targets {
-            for open in opens.iter_mut() {
-                let Some(files) = open.files.take() else {
-                    continue;
-                };
-                let (metadata, sort_order) = (open.table.metadata(), files.sort_order());
-                let metrics = Metrics::new(metadata.properties(), metadata.current_schema())
-                    .map_err(Failure::Misconfigured)?;
-                self.storage.take_error();
-                let files = runtime
-                    .block_on(files.finish())
-                    .map_err(|e| lost(&self.storage, "closing files", &e))?;
-                let base = open.base_schema_id;
-                let piece = piece::encode(target, &open.table, base, files, &metrics, sort_order);
-                pieces.push(piece.map_err(|e| Failure::Broken(format!("staging: {e}")))?);
+        let targets: Vec<String> = self.targets.keys().cloned().collect();
+        for target in targets {
+            match self.stage_target(runtime, &target) {
+                Ok(staged) => pieces.extend(staged),
+                Err(failure) => self.fail(&target, failure)?,
             }
-            // What is older takes no more rows. The newest goes on: until it is committed the
-            // table may not have its schema, and the next pieces say again what they need.
-            opens.drain(..opens.len().saturating_sub(1));
         }
+        let failed = self.failed.iter();
+        pieces.extend(failed.map(|(target, why)| piece::of_failed(target, why)));
+        Ok(pieces)
+    }
+
+    fn stage_target(&mut self, runtime: &Runtime, target: &str) -> Result<Vec<Piece>, Failure> {
+        let mut pieces = Vec::new();
+        let Some(opens) = self.targets.get_mut(target) else {
+            return Ok(pieces);
+        };
+        for open in opens.iter_mut() {
+            let Some(files) = open.files.take() else {
+                continue;
+            };
+            let (metadata, sort_order) = (open.table.metadata(), files.sort_order());
+            let metrics = Metrics::new(metadata.properties(), metadata.current_schema())
+                .map_err(Failure::Misconfigured)?;
+            self.storage.take_error();
+            let files = runtime
+                .block_on(files.finish())
+                .map_err(|e| lost(&self.storage, "closing files", &e))?;
+            let base = open.base_schema_id;
+            let piece = piece::encode(target, &open.table, base, files, &metrics, sort_order);
+            pieces.push(piece.map_err(|e| Failure::Broken(format!("staging: {e}")))?);
+        }
+        // What is older takes no more rows. The newest goes on: until it is committed the table may
+        // not have its schema, and the next pieces say again what they need.
+        opens.drain(..opens.len().saturating_sub(1));
         Ok(pieces)
     }
 }

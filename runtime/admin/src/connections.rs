@@ -1,5 +1,8 @@
 //! Accepts connections: not too many at a time, and none that sits there forever.
 
+use crate::tls::{Stream, Tls};
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
@@ -22,20 +25,32 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// A listener with a bound.
 pub(crate) struct Connections {
     listener: TcpListener,
+    tls: Option<Tls>,
     free: Arc<Semaphore>,
 }
 
+/// Who asks: the address that the connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Connected<IncomingStream<'_, Connections>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
 impl Connections {
-    pub(crate) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>) -> Self {
         Self {
             listener,
+            tls,
             free: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
 }
 
 impl axum::serve::Listener for Connections {
-    type Io = Connection<TcpStream>;
+    type Io = Connection<Stream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -45,6 +60,7 @@ impl axum::serve::Listener for Connections {
             .expect("the semaphore is never closed");
         // axum's accept retries what can be retried, and waits where descriptors have run out.
         let (stream, from) = axum::serve::Listener::accept(&mut self.listener).await;
+        let stream = Stream::new(stream, self.tls.as_ref());
         (Connection::new(stream, Some(permit)), from)
     }
 

@@ -1,4 +1,4 @@
-//! `/status` and `/connectors`.
+//! `/status`, and what connectors can do that Kafka Connect's can't.
 
 use crate::operator::{Objection, Operator, SwapCall};
 use axum::body::Bytes;
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ struct SwapQuery {
 pub(crate) fn routes(operator: Arc<dyn Operator>) -> Router {
     Router::new()
         .route("/status", get(all))
-        .route("/connectors/{connector}/status", get(one))
+        .route("/status/{connector}", get(one))
+        .route("/connectors/{connector}/details", get(details))
         .route("/connectors/{connector}/swaps", get(swaps))
         .route("/connectors/{connector}/swap", post(swap))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
@@ -48,6 +49,10 @@ async fn all(State(operator): Asked) -> Response {
 
 async fn one(State(operator): Asked, Path(connector): Path<String>) -> Response {
     answer(operator.status(Some(&connector)))
+}
+
+async fn details(State(operator): Asked, Path(connector): Path<String>) -> Response {
+    answer(operator.details(&connector))
 }
 
 async fn swaps(State(operator): Asked, Path(connector): Path<String>) -> Response {
@@ -93,15 +98,6 @@ async fn swap(
 fn answer(outcome: Result<Value, Objection>) -> Response {
     match outcome {
         Ok(value) => Json(value).into_response(),
-        Err(Objection {
-            status,
-            code,
-            message,
-        }) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            // As Kafka Connect words its errors, with a word for programs beside.
-            let body = json!({ "error_code": status.as_u16(), "code": code, "message": message });
-            (status, Json(body)).into_response()
-        }
+        Err(objection) => objection.into_response(),
     }
 }

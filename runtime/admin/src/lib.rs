@@ -5,25 +5,37 @@
 //! | `/livez` | 200 as long as the process can answer at all |
 //! | `/readyz` | each connector's state as JSON; 200 when all of them run, else 503 |
 //! | `/metrics` | the metrics in Prometheus' text format |
-//! | `/status`, `/connectors/{c}/status` | states and versions |
+//! | `/health` | whether connectors can be made and changed, as Kafka Connect says it |
+//! | `/`, `/connectors`, `/connector-plugins`, `/admin/loggers` | Kafka Connect's REST API |
+//! | `/status`, `/status/{c}` | states, counts and versions |
+//! | `/connectors/{c}/details` | what a connector is made of, and its last failures |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
+//! | `/` | to whoever asks for HTML: the page for people, made of `/page/…` |
+//! | `/events` | what the page shows, once a second, as server-sent events |
 //!
-//! Everything below `/status` and `/connectors` needs the bearer token.
+//! All but health, metrics and the page's files need the token, unless the file says that nobody is asked. Changes are
+//! limited in number, and each is written into the log.
 //!
 //! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
 //! asks it too much gets in nobody else's way. It knows nothing of pipelines: who starts it gives a
 //! function that tells the states, and that function may be as slow as it likes.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod changes;
+mod connect;
 mod connections;
 mod connectors;
+mod events;
 mod guard;
 mod health;
 mod metrics;
 mod operator;
+mod page;
 mod server;
+mod tls;
 
+pub use connect::{Connect, Herder, Put, Restart};
 pub use health::ConnectorState;
-pub use operator::{Answer, Objection, Operator, SwapCall};
-pub use server::{AdminConfig, AdminError, AdminServer};
+pub use operator::{Answer, Objection, Operator, Snapshot, SwapCall};
+pub use server::{AdminConfig, AdminError, AdminServer, Certificate};

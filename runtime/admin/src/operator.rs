@@ -1,6 +1,7 @@
 //! What the server asks of whoever runs the connectors.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -36,6 +37,16 @@ pub struct Objection {
     pub message: String,
 }
 
+/// What the page shows of the process at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Of the process: `version`, and `started_ms` since the epoch.
+    pub process: Value,
+    /// By connector: `name`, `pipeline`, `type`, `state`, `trace`, `plugin`, `topics` and figures.
+    /// What has not changed is equal to what it was, so nothing in it may be an age.
+    pub connectors: BTreeMap<String, Value>,
+}
+
 /// Runs the connectors. Called on the server's own runtime: what takes long or blocks belongs
 /// elsewhere.
 pub trait Operator: Send + Sync + 'static {
@@ -50,6 +61,17 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// There is no such connector.
     fn swaps(&self, connector: &str) -> Result<Value, Objection>;
+
+    /// All connectors as the page shows them. Asked once a second while somebody looks, from a
+    /// thread that may block.
+    fn snapshot(&self) -> Snapshot;
+
+    /// What a connector is made of, and what went wrong last: `settings`, what it may reach, how it
+    /// is run, and `failures`, the oldest first. Nothing in it is a secret.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    fn details(&self, connector: &str) -> Result<Value, Objection>;
 
     /// Swaps a connector. Answers with the report once the new version runs on probation.
     fn swap(&self, call: SwapCall) -> Answer;

@@ -1,8 +1,12 @@
 //! What the server answers, also when those it asks are stuck.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
+use common::{Fake, connect, nobody};
 use jackfield_admin::{
-    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, SwapCall,
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, Snapshot,
+    SwapCall,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -19,14 +23,28 @@ const TOKEN: &str = "a-token";
 const PROBE: Duration = Duration::from_secs(5);
 
 fn start(states: impl Fn() -> Vec<ConnectorState> + Send + Sync + 'static) -> AdminServer {
-    AdminServer::start(anywhere(), Telemetry::new().unwrap(), states, nobody()).unwrap()
+    serve(anywhere(), Telemetry::new().unwrap(), states).unwrap()
 }
 
 fn anywhere() -> AdminConfig {
-    AdminConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        token: TOKEN.to_owned(),
-    }
+    AdminConfig::new("127.0.0.1:0".parse().unwrap(), TOKEN)
+}
+
+/// A server of which Kafka Connect's API is nobody's concern here.
+fn serve(
+    config: AdminConfig,
+    telemetry: Telemetry,
+    states: impl Fn() -> Vec<ConnectorState> + Send + Sync + 'static,
+) -> Result<AdminServer, AdminError> {
+    let (connect, _lines) = connect(&Fake::new());
+    AdminServer::start(config, telemetry, states, nobody(), connect)
+}
+
+/// One that swaps as the script says.
+fn scripted() -> AdminServer {
+    let (connect, _lines) = connect(&Fake::new());
+    let telemetry = Telemetry::new().unwrap();
+    AdminServer::start(anywhere(), telemetry, Vec::new, Arc::new(Scripted), connect).unwrap()
 }
 
 /// Runs one connector and takes any component but one.
@@ -49,6 +67,14 @@ impl Operator for Scripted {
         Ok(json!([{ "number": 1 }]))
     }
 
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::default()
+    }
+
+    fn details(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!({ "settings": { "a": 1 } }))
+    }
+
     fn swap(&self, call: SwapCall) -> Answer {
         Box::pin(async move {
             if call.component.as_deref() == Some(b"bad") {
@@ -67,10 +93,6 @@ impl Operator for Scripted {
             }))
         })
     }
-}
-
-fn nobody() -> Arc<dyn Operator> {
-    Arc::new(Scripted)
 }
 
 fn ask(server: &AdminServer, method: &str, path: &str, token: &str, body: &[u8]) -> Answered {
@@ -94,14 +116,16 @@ type Answered = (u16, Value);
 
 #[test]
 fn connectors_are_shown_and_swapped_for_those_with_the_token() {
-    let server = start(Vec::new);
+    let server = scripted();
     let get = |path, token| ask(&server, "GET", path, token, b"");
     assert_eq!(get("/status", "wrong").0, 401);
     assert_eq!(get("/connectors/c/swaps", "").0, 401);
     assert_eq!(get("/status", TOKEN), (200, json!([{ "name": "c" }])));
-    assert_eq!(get("/connectors/c/status", TOKEN).1["name"], "c");
+    assert_eq!(get("/status/c", TOKEN).1["name"], "c");
     assert_eq!(get("/connectors/c/swaps", TOKEN).1[0]["number"], 1);
-    let (status, objection) = get("/connectors/d/status", TOKEN);
+    assert_eq!(get("/connectors/c/details", "").0, 401);
+    assert_eq!(get("/connectors/c/details", TOKEN).1["settings"]["a"], 1);
+    let (status, objection) = get("/status/d", TOKEN);
     assert_eq!(
         (status, &objection["code"]),
         (404, &json!("unknown-connector"))
@@ -211,7 +235,7 @@ fn metrics_are_shown() {
         kind: Kind::Source,
     };
     telemetry.connector(&labels).records(7);
-    let server = AdminServer::start(anywhere(), telemetry, Vec::new, nobody()).unwrap();
+    let server = serve(anywhere(), telemetry, Vec::new).unwrap();
     let answer = get(server.local_addr(), "/metrics");
     assert_eq!(answer.status, 200);
     assert!(
@@ -319,11 +343,8 @@ fn it_stops_inside_an_async_program() {
 #[test]
 fn an_address_that_is_taken_is_named() {
     let server = start(Vec::new);
-    let taken = AdminConfig {
-        listen: server.local_addr(),
-        token: TOKEN.to_owned(),
-    };
-    let error = AdminServer::start(taken, Telemetry::new().unwrap(), Vec::new, nobody())
+    let taken = AdminConfig::new(server.local_addr(), TOKEN);
+    let error = serve(taken, Telemetry::new().unwrap(), Vec::new)
         .err()
         .unwrap();
     assert!(matches!(error, AdminError::Listen { .. }));
@@ -344,7 +365,7 @@ fn a_scrape_storm_is_answered_and_silences_nothing() {
         };
         telemetry.connector(&labels).records(1);
     }
-    let server = AdminServer::start(anywhere(), telemetry, Vec::new, nobody()).unwrap();
+    let server = serve(anywhere(), telemetry, Vec::new).unwrap();
     let address = server.local_addr();
     let stop = Arc::new(AtomicBool::new(false));
     let scrapers: Vec<_> = (0..16)

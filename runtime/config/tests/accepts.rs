@@ -38,7 +38,8 @@ fn the_example_is_what_it_says() {
         config.telemetry,
         TelemetryConfig {
             format: LogFormat::Auto,
-            level: LogLevel::Info
+            level: LogLevel::Info,
+            otlp: None,
         }
     );
     let LogConfig::Embedded(log) = &config.log else {
@@ -176,6 +177,34 @@ fn what_is_left_out_has_its_default() {
     // Keys with nothing after them are as good as left out.
     let empty = parse(&with_sink("settings:\ncommit:\nallow:")).unwrap();
     assert_eq!(empty.pipelines, config.pipelines);
+}
+
+#[test]
+fn pushing_is_asked_for_by_naming_a_receiver() {
+    let with = |telemetry: &str| parse(&format!("{EXAMPLE}\ntelemetry: {telemetry}\n"));
+    let config = with("{ otlp: { endpoint: \"http://collector:4318\" } }").unwrap();
+    let otlp = config.telemetry.otlp.unwrap();
+    assert_eq!(otlp.endpoint.as_str(), "http://collector:4318/");
+    assert_eq!(otlp.protocol, OtlpProtocol::Http);
+    assert_eq!(otlp.interval, 30 * SECOND);
+    assert_eq!(otlp.sample.map(u32::from), Some(100_000));
+    assert!(otlp.headers.is_empty());
+    let all = "{ otlp: { endpoint: \"https://c/otlp\", protocol: grpc, headers: { X-Key: hunter2 }, interval: 1s, sample: 0 } }";
+    let config = with(all).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let otlp = config.telemetry.otlp.unwrap();
+    assert_eq!(otlp.protocol, OtlpProtocol::Grpc);
+    assert_eq!(otlp.headers["x-key"].expose(), "hunter2");
+    assert_eq!((otlp.interval, otlp.sample), (SECOND, None));
+    for wrong in [
+        "{ otlp: {} }",
+        "{ otlp: { endpoint: \"collector:4318\" } }",
+        "{ otlp: { endpoint: \"http://c\", protocol: udp } }",
+        "{ otlp: { endpoint: \"http://c\", interval: 1ms } }",
+        "{ otlp: { endpoint: \"http://c\", sample: 0.5 } }",
+    ] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -592,5 +621,49 @@ pipelines:
     assert_eq!(
         warehouse("azure"),
         "abfss://c@account.dfs.core.windows.net/w"
+    );
+}
+
+#[test]
+fn an_admin_server_for_others_has_a_token_or_says_that_it_is_exposed() {
+    let admin =
+        |admin: &str| parse(&format!("admin: {admin}\n{}", with_sink(""))).map(|it| it.admin);
+    let ours = admin("{}").unwrap();
+    assert_eq!(
+        (ours.auth, ours.expose, ours.tls),
+        (AdminAuth::Token, false, None)
+    );
+    assert_eq!(admin("{ auth: none }").unwrap().auth, AdminAuth::None);
+    assert!(admin("{ listen: '[::1]:0', auth: none }").is_ok());
+    assert!(admin("{ listen: '0.0.0.0:80' }").is_err());
+    assert!(
+        admin("{ listen: '0.0.0.0:80', expose: true }")
+            .unwrap()
+            .expose
+    );
+    assert!(admin("{ listen: '10.0.0.1:80', token: t, auth: none }").is_err());
+    let whole = admin(
+        "{ listen: '10.0.0.1:443', token: t, hosts: [Admin.example], tls: { cert: c.pem, key: k.pem } }",
+    );
+    let whole = whole.unwrap();
+    assert_eq!(whole.hosts, ["admin.example"]);
+    assert_eq!(whole.tls.unwrap().cert, Path::new("/etc/jackfield/c.pem"));
+}
+
+#[test]
+fn grants_for_connectors_made_over_rest_need_no_pipelines() {
+    let text = "lakes: { local: { catalog: { sql: 'sqlite://c.db' }, warehouse: w } }\n\
+                plugins: { unused: a.wasm }\n\
+                grants: { both: { lake: local, websocket: ['wss://a'], http: ['https://b'] }, none: {} }\n";
+    let config = parse(text).unwrap_or_else(|findings| panic!("{findings}"));
+    assert!(config.warnings.is_empty(), "{}", config.warnings);
+    assert!(config.pipelines.is_empty());
+    assert_eq!(config.grants["both"].lake.as_deref(), Some("local"));
+    assert_eq!(config.grants["both"].websocket.len(), 1);
+    assert_eq!(config.grants["none"], Grants::default());
+    assert!(parse("grants: { a: { lake: nowhere } }").is_err());
+    assert!(
+        parse("plugins: { unused: a.wasm }").is_err(),
+        "nothing to run"
     );
 }

@@ -20,6 +20,20 @@ pub enum Consequence {
     Fail,
 }
 
+impl Consequence {
+    /// The consequence in a word, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Consequence::Retry => "retry",
+            Consequence::Rewind => "rewind",
+            Consequence::Fenced => "fenced",
+            Consequence::Replace => "replace",
+            Consequence::Unknown => "unknown",
+            Consequence::Fail => "fail",
+        }
+    }
+}
+
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {

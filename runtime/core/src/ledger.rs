@@ -36,6 +36,8 @@ pub struct Ledger<P> {
     owned: BTreeMap<P, Owned>,
     /// Since when a target has been behind.
     behind_since: BTreeMap<String, Duration>,
+    /// Targets that get no more commits. What they hold stays as it is.
+    failed: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,7 @@ impl<P: Ord + Clone> Ledger<P> {
             held: held.into_iter().collect(),
             owned: BTreeMap::new(),
             behind_since: BTreeMap::new(),
+            failed: BTreeSet::new(),
         }
     }
 
@@ -59,9 +62,38 @@ impl<P: Ord + Clone> Ledger<P> {
         &self.held
     }
 
+    /// The partitions that are read.
+    pub fn owned(&self) -> impl Iterator<Item = &P> {
+        self.owned.keys()
+    }
+
     /// The targets that ever held anything.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.held.keys().map(String::as_str)
+    }
+
+    /// The target gets no more commits: from now on its pieces are dropped, and it is not advanced.
+    /// Reading begins at what it holds when there is a new ledger.
+    pub fn fail(&mut self, target: &str) {
+        self.failed.insert(target.to_owned());
+    }
+
+    /// The targets that get no more commits.
+    pub fn failed(&self) -> &BTreeSet<String> {
+        &self.failed
+    }
+
+    /// Where a target begins in the partitions that it was never told a position of, according to a
+    /// commit that it has not taken. From now on it holds these: whoever calls keeps them.
+    pub fn begins<X>(&mut self, commit: &Commit<P, X>) -> BTreeMap<P, i64> {
+        let held = self.held.entry(commit.target.clone()).or_default();
+        let lacking = commit.spans.iter();
+        let lacking = lacking.filter(|span| !held.contains_key(&span.partition));
+        let begins: BTreeMap<P, i64> = lacking
+            .map(|span| (span.partition.clone(), span.first))
+            .collect();
+        held.extend(begins.clone());
+        begins
     }
 
     /// Where a partition must be read from: the lowest position that a target holds. `None` when
@@ -72,6 +104,18 @@ impl<P: Ord + Clone> Ledger<P> {
             .filter_map(|positions| positions.get(partition))
             .min()
             .copied()
+    }
+
+    /// Where a partition that was read before is read again: as [`Self::stored`], but what targets
+    /// hold that get no more commits does not count.
+    pub fn wanted(&self, partition: &P) -> Option<i64> {
+        let working = self.held.iter();
+        let working = working.filter(|(target, _)| !self.failed.contains(*target));
+        working
+            .filter_map(|(_, positions)| positions.get(partition))
+            .min()
+            .copied()
+            .or_else(|| self.stored(partition))
     }
 
     /// The highest position that a target holds of a partition.
@@ -131,8 +175,11 @@ impl<P: Ord + Clone> Ledger<P> {
                 }
             }
         }
-        let targets: BTreeSet<String> = self.held.keys().chain(pieces.keys()).cloned().collect();
+        let mut targets: BTreeSet<String> =
+            self.held.keys().chain(pieces.keys()).cloned().collect();
         let several = targets.len() > 1;
+        targets.retain(|target| !self.failed.contains(target));
+        pieces.retain(|target, _| !self.failed.contains(target));
         let mut commits = Vec::new();
         for target in targets
             .iter()
@@ -321,6 +368,39 @@ mod tests {
         assert_eq!(names(&commits), [("b", 1, vec![(5, 20)])]);
         apply(&mut ledger, &commits);
         assert_eq!(ledger.held()["a"][&0], 50);
+    }
+
+    #[test]
+    fn a_failed_target_stays_where_it_is_and_the_others_go_on() {
+        let mut ledger = Ledger::new([
+            ("a".to_owned(), BTreeMap::from([(0u8, 5)])),
+            ("b".to_owned(), BTreeMap::from([(0u8, 5)])),
+        ]);
+        ledger.own(0, 5);
+        ledger.fail("b");
+        let idle_max = Duration::from_secs(60);
+        for (from, to, now) in [(5, 9, Duration::ZERO), (9, 12, idle_max * 2)] {
+            let staged = staged(&["a", "b"], &[(0, from, to)]);
+            let commits = ledger.interval(vec![staged], now, idle_max);
+            assert_eq!(names(&commits), [("a", 1, vec![(from, to)])]);
+            apply(&mut ledger, &commits);
+        }
+        assert_eq!(ledger.stored(&0), Some(5), "a new life reads what it lacks");
+        assert_eq!(ledger.wanted(&0), Some(12), "this one does not");
+    }
+
+    #[test]
+    fn a_target_that_fails_at_its_first_commit_begins_there_in_another_life() {
+        let mut ledger = Ledger::new([("a".to_owned(), BTreeMap::from([(0u8, 5)]))]);
+        ledger.own(0, 5);
+        let staged = staged(&["a", "b"], &[(0, 5, 9)]);
+        let commits = ledger.interval(vec![staged], Duration::ZERO, NEVER);
+        assert_eq!(commits[0].target, "b");
+        assert_eq!(ledger.begins(&commits[0]), BTreeMap::from([(0, 5)]));
+        ledger.fail("b");
+        ledger.committed(&commits[1]);
+        assert_eq!(ledger.stored(&0), Some(5));
+        assert!(ledger.begins(&commits[0]).is_empty(), "it is told by now");
     }
 
     /// Kills at every point of a run over three targets: after a restart from what the targets

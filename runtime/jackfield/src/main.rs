@@ -3,11 +3,14 @@
 mod backup;
 mod check;
 mod cli;
+mod declared;
 mod exit;
+mod greeting;
 mod health;
 mod inspect;
 mod kafka;
 mod lakes;
+mod observe;
 mod operate;
 mod plugins;
 mod progress;
@@ -19,6 +22,7 @@ mod state;
 mod swap;
 mod wiring;
 mod worker;
+mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};

@@ -1,9 +1,9 @@
-//! Connectors' states in a compacted topic, in the form of Kafka Connect's status topic, so that
+//! Connectors' and tasks' states in a compacted topic, in the form of Kafka Connect's status topic, so that
 //! its tools and other workers read them. Nothing else depends on it.
 
 use crate::progress;
 use jackfield_log::{Keyed, Log, LogError};
-use jackfield_pipeline::{Report, State, Status};
+use jackfield_pipeline::{Pipelines, Report, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Published {
 pub(crate) async fn keep(
     log: Arc<dyn Log>,
     published: Published,
-    statuses: Vec<Arc<Status>>,
+    pipelines: Pipelines,
     stop: CancellationToken,
 ) {
     let mut told = BTreeMap::new();
@@ -37,7 +37,7 @@ pub(crate) async fn keep(
             () = stop.cancelled() => {}
             _ = tick.tick() => {}
         }
-        let looking = look(&log, &published, &statuses, &mut told);
+        let looking = look(&log, &published, &pipelines, &mut told);
         let looked = match stop.is_cancelled() {
             false => looking.await,
             true => tokio::time::timeout(LAST_MAX, looking)
@@ -59,17 +59,26 @@ pub(crate) async fn keep(
 async fn look(
     log: &Arc<dyn Log>,
     published: &Published,
-    statuses: &[Arc<Status>],
-    told: &mut BTreeMap<String, State>,
+    pipelines: &Pipelines,
+    told: &mut BTreeMap<String, (State, u32)>,
 ) -> Result<(), LogError> {
+    let statuses = pipelines.statuses();
+    let is_there = |name: &String| statuses.iter().any(|it| it.connector() == name);
+    let gone: Vec<String> = told.keys().filter(|it| !is_there(it)).cloned().collect();
+    for connector in gone {
+        let keyed = log.keyed(&published.topic).await?;
+        forget(&*keyed, published, &connector).await?;
+        told.remove(&connector);
+    }
     for status in statuses {
         let report = status.report();
-        if told.get(&report.connector) == Some(&report.state) {
+        let now = (report.state.clone(), report.tasks);
+        if told.get(&report.connector) == Some(&now) {
             continue;
         }
         let keyed = log.keyed(&published.topic).await?;
         publish(&*keyed, published, &report).await?;
-        told.insert(report.connector, report.state);
+        told.insert(report.connector, now);
     }
     Ok(())
 }
@@ -80,21 +89,60 @@ async fn publish(
     report: &Report,
 ) -> Result<(), LogError> {
     let key = format!("status-connector-{}", report.connector);
-    let trace = match &report.state {
-        State::Restarting { trace } | State::Failed { trace } => Some(trace),
+    match &report.state {
         // What this worker does not run any more may be another's by now: that one's word counts.
         State::Unassigned | State::Stopped if !is_ours(keyed, &key, published).await? => {
             return Ok(());
         }
-        State::Unassigned | State::Running | State::Stopped => None,
-    };
+        State::Unassigned
+        | State::Running
+        | State::Restarting { .. }
+        | State::Failed { .. }
+        | State::Paused
+        | State::Stopped => {}
+    }
     let value = json!({
         "state": progress::word(&report.state),
-        "trace": trace,
+        "trace": report.state.trace(),
         "worker_id": published.worker,
         "generation": 0,
     });
-    keyed.put(&key, Some(&value.to_string())).await
+    let value = value.to_string();
+    keyed.put(&key, Some(&value)).await?;
+    for task in 0..report.tasks {
+        let key = task_key(&report.connector, task);
+        keyed.put(&key, Some(&value)).await?;
+    }
+    if report.state == State::Running {
+        forget_tasks(keyed, &report.connector, report.tasks).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was told of a connector that is there no more.
+async fn forget(keyed: &dyn Keyed, published: &Published, connector: &str) -> Result<(), LogError> {
+    let key = format!("status-connector-{connector}");
+    if !is_ours(keyed, &key, published).await? {
+        return Ok(());
+    }
+    keyed.put(&key, None).await?;
+    forget_tasks(keyed, connector, 0).await
+}
+
+/// Removes the tasks that the connector had and has no more: from `first` on.
+async fn forget_tasks(keyed: &dyn Keyed, connector: &str, first: u32) -> Result<(), LogError> {
+    for task in first.. {
+        let key = task_key(connector, task);
+        if keyed.get(&key).await?.is_none() {
+            break;
+        }
+        keyed.put(&key, None).await?;
+    }
+    Ok(())
+}
+
+fn task_key(connector: &str, task: u32) -> String {
+    format!("status-task-{connector}-{task}")
 }
 
 async fn is_ours(keyed: &dyn Keyed, key: &str, published: &Published) -> Result<bool, LogError> {

@@ -1,19 +1,24 @@
 //! `jackfield run`.
 
 use crate::cli::{LogFormat, RunArgs};
+use crate::declared::{self, Declared};
 use crate::exit::Exit;
+use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
-use crate::{check, operate, plugins, progress, published, state, wiring};
+use crate::wiring::{self, Spec};
+use crate::workshop::Workshop;
+use crate::{check, greeting, observe, operate, plugins, progress, published, state};
 use indicatif::MultiProgress;
-use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
+use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
-use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Status};
-use jackfield_plugin::Network;
-use jackfield_telemetry::{Telemetry, logging};
+use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
+use jackfield_telemetry::logging::{self, Levels};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for the last log lines: whoever reads them may be gone.
@@ -22,28 +27,29 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let config = Config::load(&args.file)?;
     let live = std::io::stderr().is_terminal().then(MultiProgress::new);
-    start_logging(&args, &config, live.is_some())?;
+    let levels = start_logging(&args, &config, live.is_some())?;
     let mut signals = Signals::listen()?;
     for warning in &config.warnings.findings {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
     }
 
     state::open(&config.state_dir)?;
-    let engine = plugins::engine(&config.state_dir)?;
-    let loaded = plugins::load(&config, &engine).await?;
-    let (mut findings, settings) = check::settings(&config, &loaded).await?;
-    findings.extend(check::log(&config));
+    let findings = check::log(&config);
     if findings.has_errors() {
         return Err(StartError::Findings(findings));
     }
+    let workshop = Workshop::new(plugins::engine(&config.state_dir)?)?;
+    let all = declared::all(&config);
+    let file = &config.warnings.file;
+    let connectors: Vec<&Declared> = all.values().collect();
+    let specs = workshop.build(file, &connectors).await?;
     let open = wiring::open_log(&config).await?;
-    let network = Network::new()?;
-    let wired = wiring::wire(&config, &loaded, &settings, &network).await?;
 
-    let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
-    let clock = Clock::start();
+    let telemetry = observe::telemetry(&config)?;
+    let (clock, started_ms) = (Clock::start(), operate::now_ms());
+    let cluster = open.cluster;
     let host = Host {
-        cluster: open.cluster,
+        cluster: cluster.clone(),
         log: open.log,
         assignments: open.assignments,
         subjects: open.subjects,
@@ -52,61 +58,97 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let log = Arc::clone(&host.log);
-    let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
-    let mut statuses = pipelines.statuses();
-    // As records go: each pipeline's source before its sinks.
-    statuses.sort_by_key(|status| {
-        let report = status.report();
-        (report.pipeline, !report.source, report.connector)
-    });
-
-    let admin = AdminConfig {
-        listen: args.listen.unwrap_or(config.admin.listen),
-        token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
-    };
+    let pipelines = Pipelines::new(host);
+    let admin = operate::admin::of(&config, args.listen)?;
     let state_dir = config.state_dir.clone();
-    let loader = operate::Loader::new(config, engine, pipelines.controls());
+    let pushes = config.telemetry.otlp.is_some();
+    let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
+    let herd = Herd::new(Pens {
+        loader: Arc::clone(&loader),
+        log: Arc::clone(&log),
+        cluster: &cluster,
+        published: open.published.as_ref(),
+        levels: levels.clone(),
+    });
+    let targets = herd.targets().await;
+    start(&loader, specs, &targets)?;
+    herd.begin().await;
     let operator = operate::Running {
         loader: Arc::clone(&loader),
-        statuses: statuses.clone(),
+        pipelines: pipelines.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
+        started_ms,
     };
-    let shown = statuses.clone();
+    let (token, tls) = (admin.token.clone(), admin.certificate.is_some());
+    let shown = pipelines.clone();
     let told = move || states(&shown);
-    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
+    let (disk_shown, closing) = (telemetry.clone(), telemetry.clone());
+    let watched = telemetry.clone();
+    let connect = Connect {
+        herder: Arc::new(Shepherd(Arc::clone(&herd))),
+        levels,
+        commit: env!("JACKFIELD_COMMIT").into(),
+    };
+    let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator), connect)
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
     let publish = open.published.map(|published| {
-        let keeping = published::keep(log, published, statuses.clone(), publishing.clone());
+        let keeping = published::keep(log, published, pipelines.clone(), publishing.clone());
         tokio::spawn(keeping)
     });
     let watching = CancellationToken::new();
-    let watch = tokio::spawn(operate::watch::plugins(loader, watching.clone()));
-    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
+    let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
+    let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let watch = operate::watch::files(loader, args.file.clone(), watched, asked, watching.clone());
+    let watch = tokio::spawn(watch);
+    let disk = open.embedded.map(|log| {
+        let watching = watching.clone();
+        tokio::spawn(observe::log_disk(log, disk_shown, watching))
+    });
+    tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz, a page for people at /");
     if let Some(lines) = &live {
-        // A line that can't be written is no reason to stop.
-        let _shown = lines.println(format!("metrics    http://{}/metrics", admin.local_addr()));
+        for line in greeting::lines(admin.local_addr(), tls, token.as_deref()) {
+            // A line that can't be written is no reason to stop.
+            let _shown = lines.println(line);
+        }
     }
 
-    let ending = until_stopped(&args, pipelines, &statuses, clock, live, &mut signals).await;
+    let ending = until_stopped(
+        &args,
+        &pipelines,
+        clock,
+        live,
+        &mut signals,
+        watching,
+        watch,
+    )
+    .await;
     publishing.cancel();
     if let Some(publish) = publish
         && let Err(error) = publish.await
     {
         tracing::warn!(%error, "states were not published to the end");
     }
-    watching.cancel();
-    if let Err(error) = watch.await {
-        tracing::warn!(%error, "the plugins' files were not watched to the end");
+    if let Some(disk) = disk
+        && let Err(error) = disk.await
+    {
+        tracing::warn!(%error, "the log's disk was not watched to the end");
+    }
+    if let Err(error) = reconciling.await {
+        tracing::warn!(%error, "connectors made over REST were not looked up to the end");
     }
     admin.stop();
+    // What pushes may hang as long as the receiver does; it is not waited for.
+    if !closing.close(FLUSH_MAX) && pushes {
+        tracing::warn!("the last metrics may not have been pushed");
+    }
     let exit = judge(&ending);
     logging::flush(FLUSH_MAX);
     Ok(exit)
 }
 
-fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), StartError> {
+fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<Levels, StartError> {
     let format = match (args.log_format, config.telemetry.format) {
         (Some(LogFormat::Json), _) | (None, jackfield_config::LogFormat::Json) => {
             logging::Format::Json
@@ -127,29 +169,48 @@ fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), Star
         config.telemetry.level.as_str()
     };
     logging::init(format, args.log.as_deref().unwrap_or(level))
-        .map_err(|e| StartError::Telemetry(e.to_string()))
+        .map_err(|e| StartError::Telemetry(e.to_string()))?;
+    let levels = tracing::dispatcher::get_default(logging::levels);
+    Ok(levels.expect("what was set up a line before has levels"))
+}
+
+/// Starts all connectors of the file; sinks first, so that the first record finds its reader.
+fn start(
+    loader: &operate::Loader,
+    specs: Vec<Spec>,
+    targets: &BTreeMap<String, Target>,
+) -> Result<(), StartError> {
+    let (sinks, sources): (Vec<_>, Vec<_>) = specs
+        .into_iter()
+        .partition(|spec| matches!(spec, Spec::Sink(_)));
+    for spec in sinks.into_iter().chain(sources) {
+        let target = targets.get(spec.connector()).copied();
+        loader.add(spec, target.unwrap_or(Target::Running))?;
+    }
+    Ok(())
 }
 
 async fn until_stopped(
     args: &RunArgs,
-    pipelines: Pipelines,
-    statuses: &[Arc<Status>],
+    pipelines: &Pipelines,
     clock: Clock,
     live: Option<MultiProgress>,
     signals: &mut Signals,
+    watching: CancellationToken,
+    watch: JoinHandle<()>,
 ) -> Ending {
     let shown = CancellationToken::new();
-    let progress = tokio::spawn(progress::show(
-        statuses.to_vec(),
-        clock,
-        live,
-        shown.clone(),
-    ));
+    let progress = progress::show(pipelines.clone(), clock, live, shown.clone());
+    let progress = tokio::spawn(progress);
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping: draining"),
-        () = idle(args, &pipelines) => tracing::info!("idle, and all is committed: stopping"),
+        () = idle(args, pipelines) => tracing::info!("idle, and all is committed: stopping"),
     }
+    watching.cancel();
     let ending = pipelines.shut_down(args.grace).await;
+    if let Err(error) = watch.await {
+        tracing::warn!(%error, "the files were not watched to the end");
+    }
     shown.cancel();
     if let Err(error) = progress.await {
         tracing::warn!(%error, "progress could not be shown");
@@ -164,22 +225,15 @@ async fn idle(args: &RunArgs, pipelines: &Pipelines) {
     }
 }
 
-fn states(statuses: &[Arc<Status>]) -> Vec<ConnectorState> {
-    statuses
-        .iter()
-        .map(|status| {
-            let report = status.report();
-            let trace = match &report.state {
-                State::Restarting { trace } | State::Failed { trace } => Some(trace.clone()),
-                State::Unassigned | State::Running | State::Stopped => None,
-            };
-            ConnectorState {
-                connector: report.connector,
-                pipeline: report.pipeline,
-                running: report.state == State::Running,
-                state: progress::word(&report.state).to_owned(),
-                trace,
-            }
+fn states(pipelines: &Pipelines) -> Vec<ConnectorState> {
+    let reports = pipelines.statuses().into_iter().map(|it| it.report());
+    reports
+        .map(|report| ConnectorState {
+            running: report.state == State::Running,
+            state: progress::word(&report.state).to_owned(),
+            trace: report.state.trace().map(str::to_owned),
+            connector: report.connector,
+            pipeline: report.pipeline,
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use crate::swap::AskError;
 use jackfield_backup::BackupError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
+use jackfield_pipeline::Unchanged;
 use jackfield_plugin::{BadGrant, CallError, LoadError, NetworkError};
 use jackfield_schema::SchemaError;
 
@@ -48,6 +49,8 @@ pub(crate) enum StartError {
     #[error("the admin server: {0}")]
     Admin(String),
     #[error("{0}")]
+    Start(#[from] Unchanged),
+    #[error("{0}")]
     Ask(#[from] AskError),
     #[error("{0}")]
     Unwell(#[from] Unwell),
@@ -78,6 +81,7 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Start(_)
             | Self::Ask(_)
             | Self::Unwell(_)
             | Self::Backup(_)

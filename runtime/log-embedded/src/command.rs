@@ -56,6 +56,12 @@ pub(crate) enum Command {
         offsets: Vec<(Place, i64)>,
         reply: Reply<()>,
     },
+    /// Offsets that a person sets.
+    SetOffsets {
+        group: Arc<Group>,
+        offsets: Vec<(Place, Option<i64>)>,
+        reply: Reply<()>,
+    },
     CreateTopic {
         name: String,
         kept: Kept,
@@ -92,6 +98,7 @@ impl Command {
             | Self::SetPositions { .. }
             | Self::PutKeyed { .. }
             | Self::CommitOffsets { .. }
+            | Self::SetOffsets { .. }
             | Self::Trim { .. }
             | Self::Purge { .. } => false,
         }
@@ -108,6 +115,7 @@ impl Command {
                 value.as_ref().map(|value| key.len() + value.len())
             }
             Self::CommitOffsets { offsets, .. } => Some(offsets.len() * ENTRY_BYTES),
+            Self::SetOffsets { offsets, .. } => Some(offsets.len() * ENTRY_BYTES),
             Self::CreateTopic { .. } => Some(ENTRY_BYTES),
             Self::OpenWriter { .. }
             | Self::Flush { .. }
@@ -128,6 +136,7 @@ impl Command {
             | Self::SetPositions { reply, .. }
             | Self::PutKeyed { reply, .. }
             | Self::CommitOffsets { reply, .. }
+            | Self::SetOffsets { reply, .. }
             | Self::DeleteTopic { reply, .. } => drop(reply.send(Err(why))),
             Self::Trim { .. } | Self::Purge { .. } => {
                 tracing::warn!(%why, "old records are not deleted");

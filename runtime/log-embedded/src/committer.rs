@@ -153,6 +153,17 @@ impl Committer {
                 }
                 Err(why) => drop(reply.send(Err(why))),
             },
+            Command::SetOffsets {
+                group: of,
+                offsets,
+                reply,
+            } => match of.set(&offsets) {
+                Ok(puts) => {
+                    group.write(puts);
+                    group.effects.push(Effect::Done(reply));
+                }
+                Err(why) => drop(reply.send(Err(why))),
+            },
             Command::CreateTopic { name, kept, reply } => self.create(&name, &kept, reply, group),
             Command::DeleteTopic { name, reply } => self.delete(&name, reply, group),
             Command::Trim {

@@ -85,6 +85,11 @@ impl Engine {
         &self.dir
     }
 
+    /// Bytes that its files take.
+    pub(crate) fn disk_bytes(&self) -> Result<u64, LogError> {
+        self.database.disk_space().map_err(|e| self.failed(&e))
+    }
+
     /// One atomic write, flushed when it returns.
     pub(crate) fn transaction(&self) -> Transaction<'_> {
         let writes = self

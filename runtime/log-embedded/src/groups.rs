@@ -21,16 +21,16 @@ pub(crate) enum Told {
 /// One group.
 #[derive(Debug)]
 pub(crate) struct Group {
-    name: String,
-    state: Mutex<State>,
+    pub(crate) name: String,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    members: BTreeMap<MemberId, Member>,
+pub(crate) struct State {
+    pub(crate) members: BTreeMap<MemberId, Member>,
     /// Who reads what; a partition that is being given up counts as read until it is released.
     owners: BTreeMap<Place, MemberId>,
-    committed: HashMap<Place, i64>,
+    pub(crate) committed: HashMap<Place, i64>,
     /// Where a partition stood for the group when it was first assigned.
     begins: HashMap<Place, i64>,
     /// Topics that a member of this process ever subscribed to.
@@ -38,7 +38,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Member {
+pub(crate) struct Member {
     name: String,
     topics: Vec<Arc<Topic>>,
     start: Start,

@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod assignment;
+mod by_hand;
 mod command;
 mod committer;
 mod config;
@@ -50,3 +51,4 @@ mod writer;
 pub use config::EmbeddedConfig;
 pub use folder::{Held, hold};
 pub use log::EmbeddedLog;
+pub use space::Disk;

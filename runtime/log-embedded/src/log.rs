@@ -12,12 +12,13 @@ use crate::keys;
 use crate::prepare::read_mark;
 use crate::reader::EmbeddedReader;
 use crate::retention;
+use crate::space::Disk;
 use crate::topics::{Topics, read_offset, validated};
 use crate::writer::{EmbeddedWriter, IN_FLIGHT_BYTES_MAX};
 use async_trait::async_trait;
 use jackfield_log::{
     Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicSpec, Writer,
+    TopicPartition, TopicSpec, Writer,
 };
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -167,6 +168,15 @@ impl EmbeddedLog {
             _lock: lock,
         }))))
     }
+
+    /// What the log takes of its disk. Blocks as long as the file system does.
+    ///
+    /// # Errors
+    /// [`LogError::Retriable`]: the file system did not say.
+    pub fn disk(&self) -> Result<Disk, LogError> {
+        let engine = &self.0.shared.engine;
+        Disk::of(engine.dir(), engine.disk_bytes()?)
+    }
 }
 
 #[cfg(test)]
@@ -307,6 +317,30 @@ impl Log for EmbeddedLog {
             member,
             spec,
         )?))
+    }
+
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError> {
+        self.0.shared.group_offsets(group, topics)
+    }
+
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        _topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
+        let offsets = self.0.shared.places(offsets)?;
+        let group = self.0.shared.groups.get(group);
+        let ask = |reply| Command::SetOffsets {
+            group,
+            offsets,
+            reply,
+        };
+        self.0.ask(ask).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -6,7 +6,7 @@ use crate::writer::JsonWriter;
 use async_trait::async_trait;
 use jackfield_log::{
     Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicSpec, Writer,
+    TopicPartition, TopicSpec, Writer,
 };
 use jackfield_schema::Registry;
 use std::collections::BTreeMap;
@@ -105,6 +105,23 @@ impl Log for JsonLog {
     async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError> {
         let inner = self.inner.reader(spec).await?;
         Ok(Box::new(JsonReader::new(inner, Arc::clone(&self.shared))))
+    }
+
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError> {
+        self.inner.group_offsets(group, topics).await
+    }
+
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
+        self.inner.set_group_offsets(group, topics, offsets).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

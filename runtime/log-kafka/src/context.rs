@@ -6,6 +6,7 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::error::KafkaError;
 use std::error::Error;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 /// The context of every client of a log.
@@ -49,5 +50,45 @@ impl ClientContext for Context {
             Some(file) => Ok(oauth::read(file)?),
             None => Err("sasl.mechanism is OAUTHBEARER and no token file is set".into()),
         }
+    }
+}
+
+/// The context of a client that tells of more, which `T` keeps.
+pub(crate) struct Telling<T> {
+    context: Context,
+    kept: T,
+}
+
+impl<T> Telling<T> {
+    pub(crate) fn new(context: Context, kept: T) -> Self {
+        Self { context, kept }
+    }
+}
+
+impl<T> Deref for Telling<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.kept
+    }
+}
+
+impl<T: Send + Sync> ClientContext for Telling<T> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Context::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn log(&self, level: Level, fac: &str, text: &str) {
+        self.context.log(level, fac, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.context.stats_raw(statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.context.generate_oauth_token(config)
     }
 }

@@ -1,13 +1,9 @@
 //! What became of the records that were handed to librdkafka: counted, not awaited one by one.
 
-use crate::context::Context;
-use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use crate::context::Telling;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,10 +14,10 @@ pub(crate) const UNASKED: usize = 0;
 /// How long librdkafka may take to tell of records that it has given up.
 const TOLD_MAX: Duration = Duration::from_secs(10);
 
-/// The context of a writer's producer. Records are marked with [`UNASKED`], or with 1 + the number
-/// of the output whose first record it is.
+/// The outcomes that a writer's producer tells of. Records are marked with [`UNASKED`], or with
+/// 1 + the number of the output whose first record it is.
+#[derive(Default)]
 pub(crate) struct Deliveries {
-    context: Context,
     /// Records handed over and not heard of.
     open: AtomicU64,
     told: Mutex<Told>,
@@ -37,15 +33,6 @@ struct Told {
 }
 
 impl Deliveries {
-    pub(crate) fn new(context: Context) -> Self {
-        Self {
-            context,
-            open: AtomicU64::new(0),
-            told: Mutex::default(),
-            changed: Condvar::new(),
-        }
-    }
-
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,23 +82,7 @@ impl Deliveries {
     }
 }
 
-impl ClientContext for Deliveries {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
-        self.context.log(level, fac, text);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.context.generate_oauth_token(config)
-    }
-}
-
-impl ProducerContext for Deliveries {
+impl ProducerContext for Telling<Deliveries> {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, asked: usize) {

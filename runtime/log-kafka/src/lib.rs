@@ -29,6 +29,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![deny(unsafe_code)]
 
+mod by_hand;
 mod commit;
 mod config;
 mod consequence;

@@ -1,5 +1,6 @@
 //! The log itself: the port over a cluster.
 
+use crate::by_hand;
 use crate::config::KafkaConfig;
 use crate::keyed::KafkaKeyed;
 use crate::open;
@@ -13,7 +14,7 @@ use crate::writer::Delivery;
 use async_trait::async_trait;
 use jackfield_log::{
     Cleanup, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicSpec, Writer,
+    TopicPartition, TopicSpec, Writer,
 };
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -131,6 +132,26 @@ impl Log for KafkaLog {
     async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError> {
         let reader = KafkaReader::join(&self.shared, spec).await?;
         Ok(Box::new(reader))
+    }
+
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError> {
+        by_hand::offsets(&self.shared, group, topics).await
+    }
+
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
+        for (at, _) in offsets {
+            topics::existing(&self.shared, &at.topic, at.partition).await?;
+        }
+        by_hand::set(&self.shared, group, topics, offsets).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -1,6 +1,7 @@
 //! Opening a writer: fences every earlier one of its identity.
 
 use crate::consequence;
+use crate::context::Telling;
 use crate::deliveries::Deliveries;
 use crate::prepare::APPEND_COST_BYTES;
 use crate::shared::Shared;
@@ -74,7 +75,8 @@ pub(crate) async fn writer(
 
 fn producer(shared: &Shared, own: &[(&str, &str)]) -> Result<WriterProducer, LogError> {
     let config = shared.config.producer(own);
-    ThreadedProducer::from_config_and_context(&config, Deliveries::new(shared.context()))
+    let context = Telling::new(shared.context(), Deliveries::default());
+    ThreadedProducer::from_config_and_context(&config, context)
         .map_err(|e| consequence::kafka("a Kafka producer can't be made", &e))
 }
 

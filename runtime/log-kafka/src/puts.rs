@@ -1,16 +1,13 @@
 //! Single records, written at once and not within a transaction: keyed topics, positions by hand.
 
 use crate::consequence;
-use crate::context::Context;
+use crate::context::Telling;
 use crate::positions::Put;
 use crate::shared::Shared;
 use jackfield_log::LogError;
-use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
-use std::error::Error;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 
@@ -20,23 +17,10 @@ pub(crate) struct Puts(Mutex<Option<Arc<ThreadedProducer<PutContext>>>>);
 
 type Outcome = Result<(), KafkaError>;
 
-pub(crate) struct PutContext(Context);
+/// Tells of each record to whoever waits for it.
+pub(crate) struct Answers;
 
-impl ClientContext for PutContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
-        self.0.log(level, fac, text);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.0.generate_oauth_token(config)
-    }
-}
+type PutContext = Telling<Answers>;
 
 impl ProducerContext for PutContext {
     type DeliveryOpaque = Box<oneshot::Sender<Outcome>>;
@@ -66,7 +50,8 @@ impl Puts {
             return Ok(Arc::clone(producer));
         }
         let config = shared.config.producer(&[]);
-        let made = ThreadedProducer::from_config_and_context(&config, PutContext(shared.context()))
+        let context = PutContext::new(shared.context(), Answers);
+        let made = ThreadedProducer::from_config_and_context(&config, context)
             .map_err(|e| consequence::kafka("a Kafka producer can't be made", &e))?;
         let made = Arc::new(made);
         *held = Some(Arc::clone(&made));

@@ -4,7 +4,7 @@ use crate::config::Membership;
 use crate::consequence::{self, Consequence};
 use crate::membership::{Both, Going};
 use crate::poller::Poller;
-use crate::rebalance::ReaderContext;
+use crate::rebalance::{ReaderContext, Rebalances};
 use crate::shared::Shared;
 use async_trait::async_trait;
 use jackfield_log::{LogError, Reader, ReaderEvent, ReaderSpec, TopicPartition};
@@ -105,7 +105,7 @@ fn consumer(
     if let Membership::Static { worker } = &config.membership {
         native.set("group.instance.id", instance_id(worker, &spec.member));
     }
-    let context = ReaderContext::new(shared.context());
+    let context = ReaderContext::new(shared.context(), Rebalances::default());
     let mut consumer = BaseConsumer::from_config_and_context(&native, context)
         .map_err(|e| consequence::kafka("a Kafka consumer can't be made", &e))?;
     let woken = Arc::clone(both);

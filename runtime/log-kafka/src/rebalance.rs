@@ -1,23 +1,22 @@
 //! What librdkafka tells of the group, kept until the polling thread looks at it.
 
-use crate::context::Context;
+use crate::context::Telling;
 use jackfield_log::TopicPartition;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// The context of a reader's consumer.
+pub(crate) type ReaderContext = Telling<Rebalances>;
+
 /// What librdkafka told of the group, until the thread looks at it.
-pub(crate) struct ReaderContext {
-    context: Context,
-    rebalances: Mutex<VecDeque<Rebalance>>,
+#[derive(Default)]
+pub(crate) struct Rebalances {
+    told: Mutex<VecDeque<Rebalance>>,
     /// Nobody looks at rebalances any more: they are answered at once.
     leaving: AtomicBool,
 }
@@ -30,15 +29,7 @@ pub(crate) enum Rebalance {
     Revoke(Vec<TopicPartition>),
 }
 
-impl ReaderContext {
-    pub(crate) fn new(context: Context) -> Self {
-        Self {
-            context,
-            rebalances: Mutex::default(),
-            leaving: AtomicBool::new(false),
-        }
-    }
-
+impl Rebalances {
     /// From now on rebalances are answered at once.
     pub(crate) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
@@ -46,27 +37,8 @@ impl ReaderContext {
 
     /// What was told and not looked at.
     pub(crate) fn take(&self) -> VecDeque<Rebalance> {
-        let mut held = self
-            .rebalances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut held)
-    }
-}
-
-impl ClientContext for ReaderContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
-        self.context.log(level, fac, text);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.context.generate_oauth_token(config)
     }
 }
 
@@ -90,10 +62,7 @@ impl ConsumerContext for ReaderContext {
             return;
         }
         let partitions = partitions(list);
-        let mut held = self
-            .rebalances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         held.push_back(if assign {
             Rebalance::Assign(partitions)
         } else {

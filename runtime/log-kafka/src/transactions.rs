@@ -15,6 +15,7 @@
 //! unknown outcome likewise: nothing of it was sent).
 
 use crate::consequence;
+use crate::context::Telling;
 use crate::deliveries::{Deliveries, UNASKED};
 use crate::encoding;
 use crate::prepare::Prepared;
@@ -49,7 +50,7 @@ pub(crate) struct Queued {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
-pub(crate) type WriterProducer = ThreadedProducer<Deliveries>;
+pub(crate) type WriterProducer = ThreadedProducer<Telling<Deliveries>>;
 
 /// What a writer's thread has.
 pub(crate) struct Transactions {

@@ -13,7 +13,7 @@ use cluster::Cluster;
 use jackfield_log::suite::Fixture;
 use jackfield_log::{
     Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicSpec, Writer,
+    TopicPartition, TopicSpec, Writer,
 };
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use std::sync::{Arc, Mutex, Weak};
@@ -96,6 +96,23 @@ impl Log for Mocked {
         self.log.reader(spec).await
     }
 
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError> {
+        self.log.group_offsets(group, topics).await
+    }
+
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
+        self.log.set_group_offsets(group, topics, offsets).await
+    }
+
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {
         self.make(topic, 1).await;
         self.log.keyed(topic).await
@@ -136,6 +153,7 @@ fn lacks(promise: &str) -> Option<&'static str> {
         | "an_append_to_a_deleted_topic_fails"
         | "a_deleted_topic_is_lost"
         | "topics_survive" => Some("the mock deletes no topics"),
+        "offsets_are_set_by_hand" => Some("the mock deletes no groups"),
         "settings_have_kafkas_names" => Some("the mock's topics have no settings"),
         "a_newer_writer_fences_the_older"
         | "a_fenced_writer_stays_fenced"

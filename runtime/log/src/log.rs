@@ -1,8 +1,8 @@
 //! The log itself.
 
 use crate::{
-    Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo, TopicSpec,
-    Writer,
+    Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    TopicPartition, TopicSpec, Writer,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -49,6 +49,23 @@ pub trait Log: Send + Sync + 'static {
 
     /// Joins a group.
     async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError>;
+
+    /// The offsets that a group has committed in these topics, ordered by topic and partition.
+    async fn group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, LogError>;
+
+    /// Sets offsets of a group by hand, or deletes them (`None`). `topics` are all that the group
+    /// reads. [`LogError::Rejected`] while the group has members, and for a partition that is not
+    /// there.
+    async fn set_group_offsets(
+        &self,
+        group: &str,
+        topics: &[String],
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError>;
 
     /// Opens a keyed, compacted topic, and creates it when missing.
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError>;

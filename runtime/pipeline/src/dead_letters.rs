@@ -15,7 +15,12 @@ const TOPIC: &str = "__connect.errors.topic";
 const PARTITION: &str = "__connect.errors.partition";
 const OFFSET: &str = "__connect.errors.offset";
 const CONNECTOR: &str = "__connect.errors.connector.name";
+const TASK: &str = "__connect.errors.task.id";
+const STAGE: &str = "__connect.errors.stage";
+const CLASS: &str = "__connect.errors.class.name";
+const ERROR: &str = "__connect.errors.exception.class.name";
 const REASON: &str = "__connect.errors.exception.message";
+const STACK: &str = "__connect.errors.exception.stacktrace";
 const EVENT: &str = "jackfield.inbox.event";
 
 /// Longest reason kept, bytes: long enough for a message, short enough for any batch.
@@ -23,39 +28,166 @@ const REASON_BYTES_MAX: usize = 4 * 1024;
 /// Dead-letter topics have one partition: their order is the order of the failures.
 const DEAD_LETTER_PARTITION: i32 = 0;
 
-/// A record of a topic that a sink rejected.
+/// Who could not deliver.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reporter<'a> {
+    pub(crate) connector: &'a str,
+    /// The task's number, or the slot's.
+    pub(crate) task: u32,
+    /// The component's name and version.
+    pub(crate) component: (&'a str, &'a str),
+}
+
+/// Where in its way a record failed, in the words of Kafka Connect's `Stage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The log read it from a topic.
+    Consume,
+    /// The log read its value by the topic's format.
+    Convert,
+    /// The sink's component took it.
+    Put,
+    /// The source's component made it of an event.
+    Poll,
+}
+
+impl Reporter<'_> {
+    fn component(&self) -> String {
+        let (name, version) = self.component;
+        format!("{name} {version}")
+    }
+}
+
+impl Stage {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Consume => "KAFKA_CONSUME",
+            Self::Convert => "VALUE_CONVERTER",
+            Self::Put => "TASK_PUT",
+            Self::Poll => "TASK_POLL",
+        }
+    }
+}
+
+/// Why a record can't be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause<'a> {
+    /// The component says so.
+    Rejected(&'a str),
+    /// It is not what its topic's format is.
+    Unreadable(&'a str),
+}
+
+impl<'a> Cause<'a> {
+    /// The reason, for people.
+    pub(crate) fn reason(self) -> &'a str {
+        match self {
+            Self::Rejected(reason) | Self::Unreadable(reason) => reason,
+        }
+    }
+
+    /// What stands where Kafka Connect has the exception's class.
+    fn error(self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "jackfield.Rejected",
+            Self::Unreadable(_) => "jackfield.Unreadable",
+        }
+    }
+}
+
+/// The stages that a record came through, the one that failed first, each with who did its work.
+struct Trace<'a> {
+    cause: Cause<'a>,
+    stages: &'a [(Stage, &'a str)],
+}
+
+impl std::fmt::Display for Trace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.cause.error(), cut(self.cause.reason()))?;
+        for (stage, by) in self.stages {
+            write!(f, "\n\tat {} ({by})", stage.word())?;
+        }
+        Ok(())
+    }
+}
+
+/// A record of a topic that a sink can't deliver.
 pub(crate) struct Letter<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    pub(crate) reason: &'a str,
+    pub(crate) cause: Cause<'a>,
     pub(crate) record: Record<'a>,
+}
+
+/// What a letter says beside its coordinates, in the order of Kafka Connect's own.
+struct Account {
+    task: String,
+    stage: &'static str,
+    class: String,
+    error: &'static str,
+    reason: String,
+    stack: String,
+}
+
+impl Account {
+    fn new(by: Reporter<'_>, cause: Cause<'_>, stages: &[(Stage, &str)]) -> Self {
+        let (stage, class) = stages
+            .first()
+            .map_or(("", ""), |(stage, by)| (stage.word(), *by));
+        Self {
+            task: by.task.to_string(),
+            stage,
+            class: class.to_owned(),
+            error: cause.error(),
+            reason: cut(cause.reason()).to_owned(),
+            stack: Trace { cause, stages }.to_string(),
+        }
+    }
+
+    fn headers(&self) -> [(&str, Option<&[u8]>); 6] {
+        [
+            (TASK, Some(self.task.as_bytes())),
+            (STAGE, Some(self.stage.as_bytes())),
+            (CLASS, Some(self.class.as_bytes())),
+            (ERROR, Some(self.error.as_bytes())),
+            (REASON, Some(self.reason.as_bytes())),
+            (STACK, Some(self.stack.as_bytes())),
+        ]
+    }
 }
 
 /// Batches of rejected records for the dead-letter topic.
 pub(crate) fn of_records(
     to: &str,
-    connector: &str,
+    by: Reporter<'_>,
     letters: &[Letter<'_>],
 ) -> Result<Vec<Output>, Failed> {
     let mut outputs = Outputs::new(to);
+    let component = by.component();
     for letter in letters {
         let key = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
         let partition = letter.partition.to_string();
         let offset = letter.offset.to_string();
-        let own = [
+        let read_from = (Stage::Consume, key.as_str());
+        let stages = match letter.cause {
+            Cause::Rejected(_) => [(Stage::Put, component.as_str()), read_from],
+            Cause::Unreadable(_) => [(Stage::Convert, "json"), read_from],
+        };
+        let account = Account::new(by, letter.cause, &stages);
+        let coordinates = [
             (TOPIC, Some(letter.topic.as_bytes())),
             (PARTITION, Some(partition.as_bytes())),
             (OFFSET, Some(offset.as_bytes())),
-            (CONNECTOR, Some(connector.as_bytes())),
-            (REASON, Some(cut(letter.reason).as_bytes())),
+            (CONNECTOR, Some(by.connector.as_bytes())),
         ];
         let headers: Vec<(&str, Option<&[u8]>)> = letter
             .record
             .headers
             .clone()
             .into_iter()
-            .chain(own)
+            .chain(coordinates)
+            .chain(account.headers())
             .collect();
         outputs.push(&Record {
             key: Some(key.as_bytes()),
@@ -73,18 +205,22 @@ pub(crate) fn of_records(
 /// Batches of inbox events that can never become records.
 pub(crate) fn of_events(
     to: &str,
-    connector: &str,
+    by: Reporter<'_>,
     events: &[RejectedEvent],
     now_ms: i64,
 ) -> Result<Vec<Output>, Failed> {
     let mut outputs = Outputs::new(to);
+    let component = by.component();
     for event in events {
         let number = event.event.to_string();
-        let headers = [
-            (CONNECTOR, Some(connector.as_bytes())),
+        let stages = [(Stage::Poll, component.as_str())];
+        let account = Account::new(by, Cause::Rejected(&event.reason), &stages);
+        let coordinates = [
+            (CONNECTOR, Some(by.connector.as_bytes())),
             (EVENT, Some(number.as_bytes())),
-            (REASON, Some(cut(&event.reason).as_bytes())),
         ];
+        let headers: Vec<(&str, Option<&[u8]>)> =
+            coordinates.into_iter().chain(account.headers()).collect();
         outputs.push(&Record {
             timestamp_ms: now_ms,
             key: None,

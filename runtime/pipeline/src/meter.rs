@@ -1,25 +1,56 @@
-//! What instances use, carried over from the plugin host to the metrics.
+//! What instances use, carried over from the plugin host to the connector's status and metrics.
 
-use jackfield_plugin::Usage;
-use jackfield_telemetry::{ConnectorMetrics, Used};
+use crate::status::Status;
+use jackfield_plugin::{Call, Usage};
+use jackfield_telemetry::{Call as Labelled, ConnectorMetrics, Used};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often usage is carried over: well within a scrape's interval.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Counters of one slot or task, whose calls are timed for the connector.
+pub(crate) fn usage(metrics: &ConnectorMetrics) -> Arc<Usage> {
+    let metrics = metrics.clone();
+    Arc::new(Usage::observed(move |call, took| {
+        if let Some(call) = labelled(call) {
+            metrics.call(call, took);
+        }
+    }))
+}
+
+fn labelled(call: Call) -> Option<Labelled> {
+    Some(match call {
+        Call::Instantiate => Labelled::Instantiate,
+        Call::Plan => Labelled::Plan,
+        Call::Open => Labelled::Open,
+        Call::Poll => Labelled::Poll,
+        Call::Settled => Labelled::Settled,
+        Call::Save => Labelled::Save,
+        Call::Assigned => Labelled::Assigned,
+        Call::Put => Labelled::Put,
+        Call::Stage => Labelled::Stage,
+        Call::Discard => Labelled::Discard,
+        Call::Stored => Labelled::Stored,
+        Call::Commit => Labelled::Commit,
+        Call::Close => Labelled::Close,
+        // These are asked of a plugin, on an instance that is no connector's.
+        Call::Describe | Call::Check => return None,
+    })
+}
+
 /// Carries one slot's or task's usage over. Dropping it carries over the rest.
-pub(crate) struct Meter {
+pub(crate) struct Meter<'a> {
     usage: Arc<Usage>,
-    metrics: ConnectorMetrics,
+    status: &'a Status,
     before: Used,
 }
 
-impl Meter {
-    pub(crate) fn new(usage: &Arc<Usage>, metrics: &ConnectorMetrics) -> Self {
+impl<'a> Meter<'a> {
+    pub(crate) fn new(usage: &Arc<Usage>, status: &'a Status) -> Self {
         Self {
             usage: Arc::clone(usage),
-            metrics: metrics.clone(),
+            status,
             before: Used::default(),
         }
     }
@@ -34,6 +65,7 @@ impl Meter {
             host_calls: now.host_calls,
             denials: now.denials,
             log_lines_dropped: now.log_lines_dropped,
+            held_back: now.held_back,
             connects: now.connects,
             reconnects: now.reconnects,
             frames: now.frames,
@@ -41,7 +73,7 @@ impl Meter {
             requests: now.requests,
             requests_failed: now.requests_failed,
         };
-        self.metrics.used(&self.before, &now);
+        self.status.used(&self.before, &now);
         self.before = now;
     }
 
@@ -54,7 +86,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for Meter<'_> {
     fn drop(&mut self) {
         self.read();
     }

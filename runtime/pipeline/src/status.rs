@@ -1,10 +1,12 @@
 //! What a connector is doing, for the terminal, the admin API, tests and idleness.
 
+use crate::failures::Failed;
+use crate::recent::{Failure, Recent};
 use crate::swap::Work;
-use jackfield_telemetry::ConnectorMetrics;
+use jackfield_telemetry::{ConnectorMetrics, Used};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a connector's supervisor ended.
@@ -38,8 +40,20 @@ pub enum State {
         /// The last failure.
         trace: String,
     },
+    /// It rests and is ready to go on.
+    Paused,
     /// It was asked to end, and has.
     Stopped,
+}
+
+impl State {
+    /// What went wrong, in the states that something going wrong leads to.
+    pub fn trace(&self) -> Option<&str> {
+        match self {
+            Self::Restarting { trace } | Self::Failed { trace } => Some(trace),
+            Self::Unassigned | Self::Running | Self::Paused | Self::Stopped => None,
+        }
+    }
 }
 
 /// A snapshot of a [`Status`].
@@ -51,8 +65,13 @@ pub struct Report {
     pub connector: String,
     /// Whether it is a source.
     pub source: bool,
-    /// Its state.
+    /// Its state, which is that of each of its tasks too: they begin and end together.
     pub state: State,
+    /// Its tasks, or a source's slots; none before it first runs.
+    pub tasks: u32,
+    /// A sink's targets that get no more commits until it begins again, with the reason, while the
+    /// others go on.
+    pub failed_targets: BTreeMap<String, String>,
     /// Records appended by a source, or put by a sink, since the start.
     pub records: u64,
     /// Records in the log that a sink has not put yet, as far as known.
@@ -69,6 +88,12 @@ pub struct Report {
     pub last_commit: Option<Duration>,
     /// When it last took something or began to run, on the clock of the pipelines.
     pub last_active: Duration,
+    /// Failures since the start, those that were tried again included.
+    pub failures: u64,
+    /// CPU time inside the component since the start.
+    pub cpu: Duration,
+    /// Linear memory of the component's instances that live now, bytes.
+    pub memory_bytes: u64,
 }
 
 /// What one slot of a source has taken and not finished.
@@ -93,6 +118,8 @@ pub struct Status {
     source: bool,
     metrics: ConnectorMetrics,
     state: Mutex<State>,
+    tasks: AtomicU32,
+    failed_targets: Mutex<BTreeMap<String, String>>,
     records: AtomicU64,
     rejected: AtomicU64,
     lag: AtomicI64,
@@ -103,6 +130,11 @@ pub struct Status {
     committed: AtomicU64,
     last_commit_ms: AtomicI64,
     last_active_ms: AtomicU64,
+    recent: Recent,
+    cpu_us: AtomicU64,
+    memory_bytes: AtomicU64,
+    /// Records by topic.
+    by_topic: Mutex<BTreeMap<Arc<str>, u64>>,
 }
 
 /// No commit yet.
@@ -121,6 +153,8 @@ impl Status {
             source,
             metrics,
             state: Mutex::new(State::Unassigned),
+            tasks: AtomicU32::new(0),
+            failed_targets: Mutex::default(),
             records: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             lag: AtomicI64::new(0),
@@ -130,6 +164,10 @@ impl Status {
             committed: AtomicU64::new(0),
             last_commit_ms: AtomicI64::new(NEVER),
             last_active_ms: AtomicU64::new(0),
+            recent: Recent::default(),
+            cpu_us: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
+            by_topic: Mutex::default(),
         };
         Arc::new(status)
     }
@@ -156,6 +194,8 @@ impl Status {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            tasks: self.tasks.load(Ordering::Acquire),
+            failed_targets: self.failed_targets(),
             records: self.records.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             lag_at: Duration::from_millis(self.lag_at_ms.load(Ordering::Acquire)),
@@ -163,6 +203,50 @@ impl Status {
             committed: self.committed.load(Ordering::Relaxed),
             last_commit: u64::try_from(last_commit).ok().map(Duration::from_millis),
             last_active: Duration::from_millis(self.last_active_ms.load(Ordering::Acquire)),
+            failures: self.recent.count(),
+            cpu: Duration::from_micros(self.cpu_us.load(Ordering::Relaxed)),
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The last failures, the oldest first.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.recent.all()
+    }
+
+    /// Records appended to, or put from, each topic since the start; a topic without any may be
+    /// missing.
+    pub fn by_topic(&self) -> BTreeMap<Arc<str>, u64> {
+        let by_topic = self.by_topic.lock();
+        by_topic.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something went wrong, whatever comes of it.
+    pub(crate) fn failed(&self, failed: &Failed) {
+        self.metrics.error(failed.consequence);
+        self.recent.add(failed);
+    }
+
+    /// What a slot's or a task's instances used between two looks; see [`ConnectorMetrics::used`].
+    pub(crate) fn used(&self, before: &Used, now: &Used) {
+        self.metrics.used(before, now);
+        let cpu = now.cpu.saturating_sub(before.cpu);
+        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+        self.cpu_us.fetch_add(cpu_us, Ordering::Relaxed);
+        // Wraps both ways, so that the sum over all slots or tasks is right whatever the order.
+        let memory = now.memory_bytes.wrapping_sub(before.memory_bytes);
+        self.memory_bytes.fetch_add(memory, Ordering::Relaxed);
+    }
+
+    /// So many of the records that were taken are of this topic.
+    pub(crate) fn took_of(&self, topic: &Arc<str>, records: u64) {
+        // A figure that is added to is whole, also in a panic.
+        let mut by_topic = self.by_topic.lock().unwrap_or_else(PoisonError::into_inner);
+        match by_topic.get_mut(topic) {
+            Some(all) => *all += records,
+            None => {
+                by_topic.insert(Arc::clone(topic), records);
+            }
         }
     }
 
@@ -172,9 +256,38 @@ impl Status {
             State::Running => jackfield_telemetry::State::Running,
             State::Restarting { .. } => jackfield_telemetry::State::Restarting,
             State::Failed { .. } => jackfield_telemetry::State::Failed,
+            State::Paused => jackfield_telemetry::State::Paused,
             State::Stopped => jackfield_telemetry::State::Stopped,
         });
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// So many tasks or slots share the work from now on.
+    pub(crate) fn set_tasks(&self, tasks: u32) {
+        self.tasks.store(tasks, Ordering::Release);
+    }
+
+    /// A target gets no more commits.
+    pub(crate) fn target_failed(&self, target: &str, reason: &str) {
+        let mut failed = self.lock_failed_targets();
+        failed.insert(target.to_owned(), reason.to_owned());
+        self.metrics.failed_targets(failed.len());
+    }
+
+    /// All targets get commits again.
+    pub(crate) fn targets_work(&self) {
+        self.lock_failed_targets().clear();
+        self.metrics.failed_targets(0);
+    }
+
+    pub(crate) fn failed_targets(&self) -> BTreeMap<String, String> {
+        self.lock_failed_targets().clone()
+    }
+
+    fn lock_failed_targets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Every change leaves the map whole.
+        let failed = self.failed_targets.lock();
+        failed.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `records` were taken at `now`.
@@ -204,6 +317,9 @@ impl Status {
 
     pub(crate) fn set_open(&self, open: u64) {
         self.open.store(open, Ordering::Release);
+        if !self.source {
+            self.metrics.uncommitted_rows(open);
+        }
     }
 
     /// Publishes what a slot of a source has open; none when the slot is no more.

@@ -54,7 +54,10 @@ impl<G> Caller<G> {
         let after = limits.deadlines.of(Call::Instantiate);
         let mut store = engine.store(state);
         prepare(&mut store, after);
-        let Ok((mut store, made)) = timed(&usage, after, make(store)).await else {
+        let began = Instant::now();
+        let made = timed(&usage, after, make(store)).await;
+        usage.called(Call::Instantiate, began.elapsed());
+        let Ok((mut store, made)) = made else {
             usage.died();
             return Err(CallError::Dead(Death::Deadline {
                 call: Call::Instantiate.name(),
@@ -100,7 +103,12 @@ impl<G> Caller<G> {
         F: Future<Output = wasmtime::Result<T>>,
     {
         let (usage, after) = (Arc::clone(&self.usage), self.deadlines.of(call));
-        async move { Outcome(timed(&usage, after, answer).await) }
+        async move {
+            let began = Instant::now();
+            let outcome = timed(&usage, after, answer).await;
+            usage.called(call, began.elapsed());
+            Outcome(outcome)
+        }
     }
 
     /// Puts the instance back if the call returned.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use wasmtime::{Config, Store, StoreContextMut, UpdateDeadline};
 
 /// Largest plugin file: a component with a whole Python inside has 18 MB.
@@ -155,10 +156,19 @@ impl Inner {
     }
 }
 
-/// A guest that computes lets others run at each tick, until its call's deadline.
-fn at_tick(context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
-    if std::time::Instant::now() >= context.data().deadline {
+/// A guest that computes lets others run at each tick, until its call's deadline; one that called
+/// the host too often rests.
+fn at_tick(mut context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let (now, state) = (Instant::now(), context.data_mut());
+    let left = state.deadline.saturating_duration_since(now);
+    if left.is_zero() {
         return Ok(UpdateDeadline::Interrupt);
+    }
+    let rest = state.host_calls.debt(now).min(left);
+    if !rest.is_zero() {
+        state.usage.held_back(rest);
+        let rested = Box::pin(tokio::time::sleep(rest));
+        return Ok(UpdateDeadline::YieldCustom(1, rested));
     }
     Ok(UpdateDeadline::YieldCustom(
         1,

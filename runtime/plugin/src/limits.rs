@@ -74,11 +74,20 @@ pub(crate) const COUNT_MAX: u64 = 1 << 48;
 /// Longest wait that a `retry` may ask for.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// Linear memory of an instance, unless the file says otherwise: it holds a source many times
+/// over, and a sink with a few open partitions.
+const MEMORY_BYTES: usize = 256 * MIB;
+/// A call that only takes note, or says what is known.
+const BRIEF: Duration = Duration::from_secs(5);
+/// A call that works on what it was given, and may wait a little.
+const USUAL: Duration = Duration::from_secs(30);
+/// A call that may wait for an origin, a store or a catalog.
+const LONG: Duration = Duration::from_secs(120);
+
 /// What one instance may use.
 #[derive(Debug, Clone)]
 pub struct CallLimits {
-    /// Linear memory of an instance. The default holds a source many times over, and a sink with
-    /// a few open partitions.
+    /// Linear memory of an instance.
     pub memory_bytes_max: usize,
     /// How long each call may take.
     pub deadlines: Deadlines,
@@ -87,7 +96,7 @@ pub struct CallLimits {
 impl Default for CallLimits {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 256 * MIB,
+            memory_bytes_max: MEMORY_BYTES,
             deadlines: Deadlines::default(),
         }
     }
@@ -130,27 +139,22 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let (brief, usual, long) = (
-            Duration::from_secs(5),
-            Duration::from_secs(30),
-            Duration::from_secs(120),
-        );
         Self {
-            instantiate: brief,
-            describe: brief,
-            check: brief,
-            plan: long,
-            open: long,
-            poll: usual,
-            settled: brief,
-            save: brief,
-            assigned: usual,
-            put: usual,
-            stage: long,
-            discard: brief,
-            stored: long,
-            commit: long,
-            close: brief,
+            instantiate: BRIEF,
+            describe: BRIEF,
+            check: BRIEF,
+            plan: LONG,
+            open: LONG,
+            poll: USUAL,
+            settled: BRIEF,
+            save: BRIEF,
+            assigned: USUAL,
+            put: USUAL,
+            stage: LONG,
+            discard: BRIEF,
+            stored: LONG,
+            commit: LONG,
+            close: BRIEF,
         }
     }
 }
@@ -208,28 +212,44 @@ impl Deadlines {
     }
 }
 
-/// The functions that are called.
+/// The functions of a component that are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
+    /// Making an instance.
     Instantiate,
+    /// `describe`
     Describe,
+    /// `check`
     Check,
+    /// `plan`
     Plan,
+    /// `open`
     Open,
+    /// `poll`
     Poll,
+    /// `settled`
     Settled,
+    /// `save`
     Save,
+    /// `assigned`
     Assigned,
+    /// `put`
     Put,
+    /// `stage`
     Stage,
+    /// `discard`
     Discard,
+    /// `stored`
     Stored,
+    /// `commit`
     Commit,
+    /// `close`
     Close,
 }
 
 impl Call {
-    pub(crate) fn name(self) -> &'static str {
+    /// As the contract names it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Instantiate => "instantiate",
             Self::Describe => "describe",

@@ -39,6 +39,8 @@ pub struct SinkHost {
 /// An instance of a sink.
 pub struct SinkInstance {
     caller: Caller<SinkConnector>,
+    /// Of the pieces that it stages, as it describes itself.
+    staged_version: u32,
 }
 
 impl std::fmt::Debug for SinkInstance {
@@ -66,6 +68,7 @@ impl SinkInstance {
                 plugin.world()
             ))));
         };
+        let staged_version = plugin.describe(limits).await?.staged_version;
         let given = Given::Sink(SinkGiven::new(
             host.lake,
             host.schemas,
@@ -78,7 +81,10 @@ impl SinkInstance {
             (store, made)
         })
         .await?;
-        Ok(Self { caller })
+        Ok(Self {
+            caller,
+            staged_version,
+        })
     }
 
     /// Takes up a role.
@@ -140,7 +146,8 @@ impl SinkInstance {
         let answer = call!(self.caller, Call::Stage, |guest, store| guest
             .jackfield_connector_sink()
             .call_stage(store));
-        self.caller.judge(convert::pieces(answer))
+        self.caller
+            .judge(convert::pieces(answer, self.staged_version))
     }
 
     /// Forgets what was put or staged and not committed.

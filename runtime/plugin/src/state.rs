@@ -1,6 +1,7 @@
 //! What a store holds: an instance's limits and what it was given.
 
 use crate::bindings::source::jackfield::connector::{http_types, log, types};
+use crate::host_calls::HostCalls;
 use crate::inbox::Inbox;
 use crate::interrupt::Interrupt;
 use crate::limits::{
@@ -42,6 +43,7 @@ pub(crate) struct State {
     pub(crate) given: Given,
     pub(crate) usage: Arc<Usage>,
     pub(crate) lines: Arc<LogLines>,
+    pub(crate) host_calls: HostCalls,
     pub(crate) table: ResourceTable,
     wasi: WasiCtx,
     /// A call that computes beyond this is interrupted.
@@ -74,6 +76,7 @@ impl State {
             given,
             usage,
             lines,
+            host_calls: HostCalls::new(Instant::now()),
             table,
             wasi,
             deadline: Instant::now(),
@@ -82,6 +85,12 @@ impl State {
             table_elements: 0,
             memory_denied: false,
         }
+    }
+
+    /// A call of a host function that counts as so many.
+    pub(crate) fn called(&self, calls: u64) {
+        self.usage.host_call();
+        self.host_calls.count(calls);
     }
 
     /// Whether memory was denied since the last look; and the limit.
@@ -170,7 +179,7 @@ impl http_types::Host for State {}
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) {
-        self.usage.host_call();
+        self.called(1);
         let level = match level {
             log::Level::Debug => Level::Debug,
             log::Level::Info => Level::Info,

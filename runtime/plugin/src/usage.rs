@@ -1,5 +1,7 @@
 //! What a connector's instances used, counted by the host.
 
+use crate::limits::Call;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -17,7 +19,19 @@ pub struct Usage {
     memory_bytes: AtomicU64,
     cpu_ns: AtomicU64,
     log_lines_dropped: AtomicU64,
+    held_back_ns: AtomicU64,
     deaths: AtomicU64,
+    observer: Observer,
+}
+
+/// Told of each call, if anyone is.
+#[derive(Default)]
+struct Observer(Option<Box<dyn Fn(Call, Duration) + Send + Sync>>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some" } else { "None" })
+    }
 }
 
 /// The counters at one moment.
@@ -45,11 +59,22 @@ pub struct UsageSnapshot {
     pub cpu: Duration,
     /// Log lines over the rate limit.
     pub log_lines_dropped: u64,
+    /// Time that they rested for, since they called the host too often.
+    pub held_back: Duration,
     /// Instances that died in a call.
     pub deaths: u64,
 }
 
 impl Usage {
+    /// Counters that also tell of each call that ended, well or not, and how long it took, waits
+    /// inside it included. The observer is called between a call and its caller: it must not block.
+    pub fn observed(observer: impl Fn(Call, Duration) + Send + Sync + 'static) -> Self {
+        Self {
+            observer: Observer(Some(Box::new(observer))),
+            ..Self::default()
+        }
+    }
+
     /// Reads every counter.
     pub fn snapshot(&self) -> UsageSnapshot {
         UsageSnapshot {
@@ -64,7 +89,14 @@ impl Usage {
             memory_bytes: self.memory_bytes.load(Relaxed),
             cpu: Duration::from_nanos(self.cpu_ns.load(Relaxed)),
             log_lines_dropped: self.log_lines_dropped.load(Relaxed),
+            held_back: Duration::from_nanos(self.held_back_ns.load(Relaxed)),
             deaths: self.deaths.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn called(&self, call: Call, took: Duration) {
+        if let Some(observer) = &self.observer.0 {
+            observer(call, took);
         }
     }
 
@@ -111,6 +143,11 @@ impl Usage {
 
     pub(crate) fn log_line_dropped(&self) {
         self.log_lines_dropped.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn held_back(&self, rest: Duration) {
+        self.held_back_ns
+            .fetch_add(u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
     pub(crate) fn died(&self) {

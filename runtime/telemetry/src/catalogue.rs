@@ -2,14 +2,44 @@
 
 use crate::entry::{Entry, Unit};
 use crate::labels::{
-    BuildLabels, CallLabels, ConnectorLabels, ErrorLabels, Labels, ProcessLabels, StateLabels,
+    BuildLabels, CallLabels, ConnectorLabels, ErrorLabels, ExportLabels, Labels, ProcessLabels,
+    ReloadLabels, StateLabels, SwapLabels, TopicLabels,
 };
 use crate::metric::{Counter, Gauge, Histogram, Level, Metric, Seconds};
 use opentelemetry::metrics::Meter;
 
+/// Upper bounds of buckets, s. Calls take from microseconds to the longest deadline.
+const CALLS: &[f64] = &[
+    0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0,
+    100.0,
+];
+/// An fsync takes a millisecond or a few, a cluster's answer tens, a delivery time-out 30 s.
+const APPENDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+/// A commit uploads files and asks a catalog: on a disk some ten milliseconds, in a region far
+/// away minutes.
+const COMMITS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+/// A source's pause is microseconds, a sink's as long as its `stage`.
+const PAUSES: &[f64] = &[
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+
+/// What follows the unit of a histogram, if anything does.
+const fn buckets(given: &[&'static [f64]]) -> &'static [f64] {
+    match given {
+        [] => &[],
+        [first, ..] => first,
+    }
+}
+
 /// Makes of each line a field of [`Catalogue`], typed by its labels, and an [`Entry`].
 macro_rules! catalogue {
-    ($($field:ident: $Metric:ident<$Labels:ident> = $name:literal, $unit:ident, $help:literal;)+) => {
+    ($($field:ident: $Metric:ident<$Labels:ident> = $name:literal, $unit:ident $(in $buckets:ident)?, $help:literal;)+) => {
         /// Every metric, each to be bound to labels of its own type.
         #[derive(Debug)]
         pub struct Catalogue {
@@ -25,7 +55,7 @@ macro_rules! catalogue {
                 kind: <$Metric<$Labels> as Metric>::KIND,
                 labels: <$Labels as Labels>::NAMES,
                 series_max: <$Labels as Labels>::SERIES_MAX,
-                buckets: <$Metric<$Labels> as Metric>::BUCKETS,
+                buckets: buckets(&[$($buckets)?]),
             },)+];
 
             pub(crate) fn new(meter: &Meter) -> Self {
@@ -44,6 +74,16 @@ catalogue! {
         "When the process started, since the epoch.";
     uptime: Gauge<ProcessLabels> = "jackfield_uptime_seconds", Seconds,
         "How long the process has been running.";
+    log_bytes: Gauge<ProcessLabels> = "jackfield_log_bytes", Bytes,
+        "Bytes that the embedded log takes on its disk; absent with a Kafka log.";
+    log_disk_free: Gauge<ProcessLabels> = "jackfield_log_disk_free_bytes", Bytes,
+        "Bytes that are free on the embedded log's disk; below its reserve the log takes no more.";
+    log_disk_size: Gauge<ProcessLabels> = "jackfield_log_disk_size_bytes", Bytes,
+        "Size of the embedded log's disk.";
+    config_reloads: Counter<ReloadLabels> = "jackfield_config_reloads_total", Count,
+        "Changes of the configuration file while it ran, by what became of them.";
+    exports: Counter<ExportLabels> = "jackfield_telemetry_exports_total", Count,
+        "Pushes of metrics or traces by OTLP, if asked for; one that failed is not made again.";
 
     records: Counter<ConnectorLabels> = "jackfield_records_total", Count,
         "Records that a source has had appended to the log, or that a sink has taken from it.";
@@ -51,7 +91,9 @@ catalogue! {
         "Bytes of the batches that these records came in.";
     batches: Counter<ConnectorLabels> = "jackfield_batches_total", Count,
         "Batches that these records came in.";
-    call_duration: Histogram<CallLabels> = "jackfield_call_duration_seconds", Seconds,
+    topic_records: Counter<TopicLabels> = "jackfield_topic_records_total", Count,
+        "Records that a source has written to a topic, or that a sink has taken from it.";
+    call_duration: Histogram<CallLabels> = "jackfield_call_duration_seconds", Seconds in CALLS,
         "How long calls into the component took, waits inside them included.";
 
     errors: Counter<ErrorLabels> = "jackfield_errors_total", Count,
@@ -69,6 +111,8 @@ catalogue! {
 
     lag_records: Gauge<ConnectorLabels> = "jackfield_lag_records", Count,
         "Records in the log that the sink has not taken yet.";
+    topic_lag_records: Gauge<TopicLabels> = "jackfield_topic_lag_records", Count,
+        "The same by topic; topics beyond the limit of series are not shown.";
     event_time_lag: Gauge<ConnectorLabels> = "jackfield_event_time_lag_seconds", Seconds,
         "How old the newest record was when it was taken, by its event time; negative when the origin's clock is ahead.";
     duplicate_records: Counter<ConnectorLabels> = "jackfield_duplicate_records_total", Count,
@@ -84,14 +128,14 @@ catalogue! {
         "Bytes of these events; at its limit the inbox stops reading its connections.";
     behind_records: Gauge<ConnectorLabels> = "jackfield_behind_records", Count,
         "Records that a source knows to be at its origin and has not fetched yet.";
-    append_duration: Histogram<ConnectorLabels> = "jackfield_append_duration_seconds", Seconds,
+    append_duration: Histogram<ConnectorLabels> = "jackfield_append_duration_seconds", Seconds in APPENDS,
         "How long the log took to make an append durable.";
-    settle_duration: Histogram<ConnectorLabels> = "jackfield_settle_duration_seconds", Seconds,
+    settle_duration: Histogram<ConnectorLabels> = "jackfield_settle_duration_seconds", Seconds in APPENDS,
         "How long the oldest event of each append had waited, from its arrival until it was durable.";
     appends_in_flight: Gauge<ConnectorLabels> = "jackfield_appends_in_flight", Count,
         "Appends that the log has not acknowledged yet.";
 
-    commit_duration: Histogram<ConnectorLabels> = "jackfield_commit_duration_seconds", Seconds,
+    commit_duration: Histogram<ConnectorLabels> = "jackfield_commit_duration_seconds", Seconds in COMMITS,
         "How long commits of a sink's target took, from staging to visible.";
     committed_rows: Counter<ConnectorLabels> = "jackfield_committed_rows_total", Count,
         "Rows that commits made visible.";
@@ -101,6 +145,16 @@ catalogue! {
         "Bytes of these files.";
     last_commit: Gauge<ConnectorLabels> = "jackfield_last_commit_timestamp_seconds", Seconds,
         "When the last commit succeeded, since the epoch; absent before the first.";
+
+    failed_targets: Gauge<ConnectorLabels> = "jackfield_failed_targets", Count,
+        "Targets of a sink that get no more commits until it begins again, while the others go on.";
+    uncommitted_rows: Gauge<ConnectorLabels> = "jackfield_uncommitted_rows", Count,
+        "Rows that the sink has taken and that no commit has made visible yet.";
+
+    swaps: Counter<SwapLabels> = "jackfield_swaps_total", Count,
+        "Changes of a connector's version, by how they ended; one on probation is not counted yet.";
+    swap_pause: Histogram<ConnectorLabels> = "jackfield_swap_pause_seconds", Seconds in PAUSES,
+        "For how long a connector took nothing while its version was changed.";
 
     component_memory: Level<ConnectorLabels> = "jackfield_component_memory_bytes", Bytes,
         "Linear memory of the connector's instances.";
@@ -114,6 +168,8 @@ catalogue! {
         "Host calls that reached for what is not granted.";
     dropped_log_lines: Counter<ConnectorLabels> = "jackfield_dropped_log_lines_total", Count,
         "Log lines of the component over its rate limit.";
+    held_back: Seconds<ConnectorLabels> = "jackfield_component_held_back_seconds_total", Seconds,
+        "Time that the component was held back for, since it called the host more often than it may.";
     websocket_connections: Counter<ConnectorLabels> = "jackfield_websocket_connections_total", Count,
         "WebSocket connections opened.";
     websocket_reconnects: Counter<ConnectorLabels> = "jackfield_websocket_reconnects_total", Count,
@@ -149,6 +205,15 @@ mod tests {
                 Unit::Seconds => "_seconds",
             };
             assert!(name.trim_end_matches("_total").ends_with(unit), "{name}");
+        }
+    }
+
+    #[test]
+    fn histograms_and_only_they_have_buckets_in_order() {
+        for entry in Catalogue::ENTRIES {
+            let histogram = entry.kind == MetricKind::Histogram;
+            assert_eq!(histogram, !entry.buckets.is_empty(), "{}", entry.name);
+            assert!(entry.buckets.is_sorted(), "{}", entry.name);
         }
     }
 

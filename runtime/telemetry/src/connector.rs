@@ -2,15 +2,17 @@
 
 use crate::catalogue::Catalogue;
 use crate::labels::{
-    CONSEQUENCES, Call, CallLabels, ConnectorLabels, ErrorLabels, State, StateLabels,
-    consequence_index,
+    CONSEQUENCES, Call, CallLabels, ConnectorLabels, ErrorLabels, State, StateLabels, SwapLabels,
+    SwapOutcome, TopicLabels, consequence_index,
 };
 use crate::metric::{CounterHandle, GaugeHandle, HistogramHandle, LevelHandle, SecondsHandle};
 use crate::telemetry::since_epoch;
+use crate::traces::{Of, Part, Step, Traces};
 use jackfield_core::Consequence;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Records what a connector does. Cheap to clone; all clones record the same series.
 ///
@@ -24,6 +26,9 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     labels: ConnectorLabels,
     bound: Bound,
+    traces: Option<Arc<Traces>>,
+    /// Tells spans of one life of the connector from those of another, also in another process.
+    life: AtomicU64,
 }
 
 #[derive(Default)]
@@ -54,12 +59,17 @@ struct Bound {
     committed_files: OnceLock<CounterHandle>,
     committed_bytes: OnceLock<CounterHandle>,
     last_commit: OnceLock<GaugeHandle>,
+    failed_targets: OnceLock<GaugeHandle>,
+    uncommitted_rows: OnceLock<GaugeHandle>,
+    swaps: [OnceLock<CounterHandle>; SwapOutcome::ALL.len()],
+    swap_pause: OnceLock<HistogramHandle>,
     component_memory: OnceLock<LevelHandle>,
     component_cpu: OnceLock<SecondsHandle>,
     component_deaths: OnceLock<CounterHandle>,
     host_calls: OnceLock<CounterHandle>,
     denials: OnceLock<CounterHandle>,
     dropped_log_lines: OnceLock<CounterHandle>,
+    held_back: OnceLock<SecondsHandle>,
     websocket_connections: OnceLock<CounterHandle>,
     websocket_reconnects: OnceLock<CounterHandle>,
     websocket_frames: OnceLock<CounterHandle>,
@@ -94,6 +104,8 @@ pub struct Used {
     pub denials: u64,
     /// Log lines over the rate limit.
     pub log_lines_dropped: u64,
+    /// Time that it was held back for, since it called the host too often.
+    pub held_back: Duration,
     /// WebSocket connections opened.
     pub connects: u64,
     /// Those of a name that had been open before.
@@ -109,11 +121,20 @@ pub struct Used {
 }
 
 impl ConnectorMetrics {
-    pub(crate) fn new(catalogue: Arc<Catalogue>, labels: ConnectorLabels) -> Self {
+    pub(crate) fn new(
+        catalogue: Arc<Catalogue>,
+        labels: ConnectorLabels,
+        traces: Option<Arc<Traces>>,
+    ) -> Self {
+        let born = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let metrics = Self(Arc::new(Inner {
             catalogue,
             labels,
             bound: Bound::default(),
+            traces,
+            life: AtomicU64::new(u64::try_from(born.as_nanos()).unwrap_or_default()),
         }));
         for counter in [
             of!(metrics.records),
@@ -124,6 +145,7 @@ impl ConnectorMetrics {
             of!(metrics.rejected_records),
             of!(metrics.dead_letters),
             of!(metrics.missing_records),
+            of!(metrics.committed_rows),
             of!(metrics.component_deaths),
             of!(metrics.denials),
         ] {
@@ -132,6 +154,9 @@ impl ConnectorMetrics {
         CONSEQUENCES
             .into_iter()
             .for_each(|consequence| metrics.errors(consequence).add(0));
+        SwapOutcome::ALL
+            .iter()
+            .for_each(|outcome| metrics.swaps(*outcome).add(0));
         metrics
     }
 
@@ -160,21 +185,6 @@ impl ConnectorMetrics {
         inner.bound.calls[call as usize]
             .get_or_init(|| inner.catalogue.call_duration.of(&labels()))
             .record(took);
-    }
-
-    /// A `poll` took so long.
-    pub fn poll_seconds(&self, took: Duration) {
-        self.call(Call::Poll, took);
-    }
-
-    /// A `put` took so long.
-    pub fn put_seconds(&self, took: Duration) {
-        self.call(Call::Put, took);
-    }
-
-    /// A `stage` took so long.
-    pub fn stage_seconds(&self, took: Duration) {
-        self.call(Call::Stage, took);
     }
 
     /// A failure, by what it led to.
@@ -238,6 +248,23 @@ impl ConnectorMetrics {
         of!(self.event_time_lag).set(ms as f64 / 1000.0);
     }
 
+    /// Counts records of a topic that the connector writes or reads.
+    pub fn topic_records(&self, topic: &str) -> CounterHandle {
+        self.0.catalogue.topic_records.of(&self.topic(topic))
+    }
+
+    /// Shows the records of a topic that the sink has not taken yet.
+    pub fn topic_lag(&self, topic: &str) -> GaugeHandle {
+        self.0.catalogue.topic_lag_records.of(&self.topic(topic))
+    }
+
+    fn topic(&self, topic: &str) -> TopicLabels {
+        TopicLabels {
+            connector: self.0.labels.clone(),
+            topic: topic.to_owned(),
+        }
+    }
+
     /// What a component reported.
     pub fn counts(
         &self,
@@ -290,6 +317,65 @@ impl ConnectorMetrics {
         of!(self.last_commit).set(since_epoch());
     }
 
+    /// So many targets get no more commits.
+    pub fn failed_targets(&self, n: usize) {
+        of!(self.failed_targets).set(n as f64);
+    }
+
+    /// Rows that were taken and that no commit has made visible.
+    pub fn uncommitted_rows(&self, n: u64) {
+        of!(self.uncommitted_rows).set(n as f64);
+    }
+
+    /// A change of the connector's version ended.
+    pub fn swap(&self, outcome: SwapOutcome) {
+        self.swaps(outcome).add(1);
+    }
+
+    fn swaps(&self, outcome: SwapOutcome) -> &CounterHandle {
+        let inner = &*self.0;
+        let labels = || SwapLabels {
+            connector: inner.labels.clone(),
+            outcome,
+        };
+        inner.bound.swaps[outcome as usize].get_or_init(|| inner.catalogue.swaps.of(&labels()))
+    }
+
+    /// Nothing was taken for so long while the version was changed.
+    pub fn swap_pause(&self, pause: Duration) {
+        of!(self.swap_pause).record(pause);
+    }
+
+    /// Whether records may be traced at all.
+    pub fn traces(&self) -> bool {
+        self.0.traces.is_some()
+    }
+
+    /// Whether a record of this part is traced.
+    pub fn is_traced(&self, part: &Part<'_>) -> bool {
+        let traces = self.0.traces.as_ref();
+        traces.is_some_and(|traces| traces.sampled(part).is_some())
+    }
+
+    /// A step of these records' way began and ended then. Does nothing unless one of them is
+    /// traced; never waits: a span that finds no room is dropped.
+    pub fn trace(&self, step: Step, part: &Part<'_>, began: Instant, ended: Instant) {
+        let inner = &*self.0;
+        let Some(traces) = &inner.traces else {
+            return;
+        };
+        let of = Of {
+            labels: &inner.labels,
+            life: inner.life.load(Ordering::Relaxed),
+        };
+        traces.step(step, part, of, (began, ended));
+    }
+
+    /// The connector begins anew: what it does again has spans of its own.
+    pub fn new_life(&self) {
+        self.0.life.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What the component used between two looks at the same totals. Several slots or tasks each
     /// give their own; when one ends, `now` is its last totals with `memory_bytes` 0.
     pub fn used(&self, before: &Used, now: &Used) {
@@ -303,6 +389,7 @@ impl ConnectorMetrics {
             now.log_lines_dropped
                 .saturating_sub(before.log_lines_dropped),
         );
+        of!(self.held_back).add(now.held_back.saturating_sub(before.held_back));
         of!(self.websocket_connections).add(now.connects.saturating_sub(before.connects));
         of!(self.websocket_reconnects).add(now.reconnects.saturating_sub(before.reconnects));
         of!(self.websocket_frames).add(now.frames.saturating_sub(before.frames));

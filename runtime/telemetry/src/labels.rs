@@ -7,6 +7,10 @@ use opentelemetry::KeyValue;
 /// that runs 1,000 is a target, and a series costs about 100 bytes, a histogram's 300.
 pub const CONNECTORS_MAX: usize = 2000;
 
+/// Series of a metric by topic, over all connectors: a pipeline has some topics, and lags are
+/// looked at one by one only where there are few.
+pub const TOPICS_MAX: usize = 2000;
+
 /// A set of labels. Only the structs of this module are.
 pub trait Labels: sealed::Sealed {
     /// The labels' names.
@@ -71,6 +75,40 @@ pub struct StateLabels {
     pub state: State,
 }
 
+/// A connector, and a topic that it writes or reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TopicLabels {
+    /// The connector.
+    pub connector: ConnectorLabels,
+    /// The topic, as the configuration names it.
+    pub topic: String,
+}
+
+/// A connector, and how a change of its version ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SwapLabels {
+    /// The connector.
+    pub connector: ConnectorLabels,
+    /// How it ended.
+    pub outcome: SwapOutcome,
+}
+
+/// What became of a changed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReloadLabels {
+    /// What became of it.
+    pub outcome: ReloadOutcome,
+}
+
+/// What was pushed, and whether it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExportLabels {
+    /// What was pushed.
+    pub signal: Signal,
+    /// Whether it arrived.
+    pub outcome: ExportOutcome,
+}
+
 impl sealed::Sealed for ProcessLabels {}
 impl Labels for ProcessLabels {
     const NAMES: &'static [&'static str] = &[];
@@ -121,11 +159,7 @@ impl Labels for ErrorLabels {
     const SERIES_MAX: usize = CONNECTORS_MAX * CONSEQUENCES.len();
 
     fn pairs(&self) -> Vec<KeyValue> {
-        with(
-            &self.connector,
-            "consequence",
-            consequence_name(self.consequence),
-        )
+        with(&self.connector, "consequence", self.consequence.as_str())
     }
 }
 
@@ -136,6 +170,51 @@ impl Labels for StateLabels {
 
     fn pairs(&self) -> Vec<KeyValue> {
         with(&self.connector, "state", self.state.name())
+    }
+}
+
+impl sealed::Sealed for TopicLabels {}
+impl Labels for TopicLabels {
+    const NAMES: &'static [&'static str] = &["pipeline", "connector", "kind", "topic"];
+    const SERIES_MAX: usize = TOPICS_MAX;
+
+    fn pairs(&self) -> Vec<KeyValue> {
+        let mut pairs = self.connector.pairs();
+        pairs.push(KeyValue::new("topic", self.topic.clone()));
+        pairs
+    }
+}
+
+impl sealed::Sealed for SwapLabels {}
+impl Labels for SwapLabels {
+    const NAMES: &'static [&'static str] = &["pipeline", "connector", "kind", "outcome"];
+    const SERIES_MAX: usize = CONNECTORS_MAX * SwapOutcome::ALL.len();
+
+    fn pairs(&self) -> Vec<KeyValue> {
+        with(&self.connector, "outcome", self.outcome.name())
+    }
+}
+
+impl sealed::Sealed for ReloadLabels {}
+impl Labels for ReloadLabels {
+    const NAMES: &'static [&'static str] = &["outcome"];
+    const SERIES_MAX: usize = ReloadOutcome::ALL.len();
+
+    fn pairs(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("outcome", self.outcome.name())]
+    }
+}
+
+impl sealed::Sealed for ExportLabels {}
+impl Labels for ExportLabels {
+    const NAMES: &'static [&'static str] = &["signal", "outcome"];
+    const SERIES_MAX: usize = Signal::ALL.len() * ExportOutcome::ALL.len();
+
+    fn pairs(&self) -> Vec<KeyValue> {
+        vec![
+            KeyValue::new("signal", self.signal.name()),
+            KeyValue::new("outcome", self.outcome.name()),
+        ]
     }
 }
 
@@ -185,10 +264,8 @@ macro_rules! named {
 named! {
     /// A call into a component.
     Call {
-        /// `describe`
-        Describe = "describe",
-        /// `check`
-        Check = "check",
+        /// Making an instance.
+        Instantiate = "instantiate",
         /// `plan`
         Plan = "plan",
         /// `open`
@@ -211,8 +288,6 @@ named! {
         Stored = "stored",
         /// `commit`
         Commit = "commit",
-        /// `apply`
-        Apply = "apply",
         /// `close`
         Close = "close",
     }
@@ -229,8 +304,52 @@ named! {
         Restarting = "restarting",
         /// It gave up: a person must act.
         Failed = "failed",
+        /// It rests and is ready to go on.
+        Paused = "paused",
         /// It was asked to end, and has.
         Stopped = "stopped",
+    }
+}
+
+named! {
+    /// How a change of a connector's version ended.
+    SwapOutcome {
+        /// The new version stayed.
+        Kept = "kept",
+        /// It was no good: the one before runs again.
+        RolledBack = "rolled-back",
+        /// It did not take over: what ran was not touched.
+        Refused = "refused",
+    }
+}
+
+named! {
+    /// What became of a changed configuration file.
+    ReloadOutcome {
+        /// The difference was applied.
+        Applied = "applied",
+        /// It is wrong: nothing was touched.
+        Refused = "refused",
+    }
+}
+
+named! {
+    /// What is pushed by OTLP.
+    Signal {
+        /// Metrics.
+        Metrics = "metrics",
+        /// Spans of traces.
+        Traces = "traces",
+    }
+}
+
+named! {
+    /// Whether a push arrived.
+    ExportOutcome {
+        /// The receiver said so.
+        Arrived = "arrived",
+        /// It refused, was not there, or took too long.
+        Failed = "failed",
     }
 }
 
@@ -242,17 +361,6 @@ pub(crate) const CONSEQUENCES: [Consequence; 6] = [
     Consequence::Unknown,
     Consequence::Fail,
 ];
-
-fn consequence_name(consequence: Consequence) -> &'static str {
-    match consequence {
-        Consequence::Retry => "retry",
-        Consequence::Rewind => "rewind",
-        Consequence::Fenced => "fenced",
-        Consequence::Replace => "replace",
-        Consequence::Unknown => "unknown",
-        Consequence::Fail => "fail",
-    }
-}
 
 /// Where a consequence stands in [`CONSEQUENCES`].
 pub(crate) fn consequence_index(consequence: Consequence) -> usize {
@@ -292,6 +400,21 @@ mod tests {
             connector: connector.clone(),
             consequence: Consequence::Fail,
         });
+        check(&TopicLabels {
+            connector: connector.clone(),
+            topic: "t".into(),
+        });
+        check(&SwapLabels {
+            connector: connector.clone(),
+            outcome: SwapOutcome::Kept,
+        });
+        check(&ReloadLabels {
+            outcome: ReloadOutcome::Applied,
+        });
+        check(&ExportLabels {
+            signal: Signal::Traces,
+            outcome: ExportOutcome::Failed,
+        });
         check(&StateLabels {
             connector,
             state: State::Running,
@@ -305,7 +428,7 @@ mod tests {
             assert_eq!(
                 CONSEQUENCES
                     .iter()
-                    .filter(|c| consequence_name(**c) == consequence_name(consequence))
+                    .filter(|c| c.as_str() == consequence.as_str())
                     .count(),
                 1
             );

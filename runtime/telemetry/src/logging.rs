@@ -4,13 +4,15 @@
 //! holds up nothing but lines: what finds no room is dropped, and how many were is said in a line
 //! as soon as there is room again.
 
+mod levels;
 mod lines;
+
+pub use levels::{LevelError, Levels, Logger};
 
 use lines::Lines;
 use std::io::{self, Write};
 use std::time::Duration;
 use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -86,14 +88,9 @@ pub fn dispatch(
     filter: &str,
     to: impl Write + Send + 'static,
 ) -> Result<Dispatch, LoggingError> {
-    let parsed = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|e| LoggingError::Filter {
-            filter: filter.to_owned(),
-            reason: e.to_string(),
-        })?;
+    let (filter, levels) = Levels::of_filter(filter)?;
     let lines = Lines::start(format.notice(), to).map_err(LoggingError::Thread)?;
-    let registry = tracing_subscriber::registry().with(parsed);
+    let registry = tracing_subscriber::registry().with(filter);
     let writer = lines.clone();
     let layer = match format {
         Format::Text => tracing_subscriber::fmt::layer()
@@ -108,7 +105,12 @@ pub fn dispatch(
             .with_writer(writer)
             .boxed(),
     };
-    Ok(Dispatch::new(registry.with(layer).with(lines)))
+    Ok(Dispatch::new(registry.with(layer).with(lines).with(levels)))
+}
+
+/// The levels of what [`dispatch`] made, to be changed while it writes.
+pub fn levels(dispatch: &Dispatch) -> Option<Levels> {
+    dispatch.downcast_ref::<Levels>().cloned()
 }
 
 /// Nothing is done here: a layer can be found again in the subscriber, which is how [`flush`]

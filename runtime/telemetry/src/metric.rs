@@ -7,23 +7,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// Upper bounds in seconds: calls take from microseconds to the longest deadline.
-pub(crate) const SECONDS_BUCKETS: &[f64] = &[
-    0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0,
-];
-
 /// What the catalogue needs of each type of metric.
 pub(crate) trait Metric {
     type Labels: Labels;
     const KIND: MetricKind;
-    const BUCKETS: &'static [f64] = &[];
 
     fn build(meter: &Meter, entry: &Entry) -> Self;
 }
 
 macro_rules! metric {
     (
-        $(#[$doc:meta])* $Metric:ident: $Otel:ident<$number:ty> = $build:ident, $kind:ident, $buckets:expr;
+        $(#[$doc:meta])* $Metric:ident: $Otel:ident<$number:ty> = $build:ident, $kind:ident;
         $(#[$handle_doc:meta])* $Handle:ident: $Bound:ident
     ) => {
         $(#[$doc])*
@@ -42,7 +36,6 @@ macro_rules! metric {
         impl<L: Labels> Metric for $Metric<L> {
             type Labels = L;
             const KIND: MetricKind = MetricKind::$kind;
-            const BUCKETS: &'static [f64] = $buckets;
 
             fn build(meter: &Meter, entry: &Entry) -> Self {
                 let builder = meter.$build(entry.name).with_unit(entry.unit.ucum()).with_description(entry.help);
@@ -64,35 +57,35 @@ macro_rules! metric {
 
 metric! {
     /// Counts things.
-    Counter: Counter<u64> = u64_counter, Counter, &[];
+    Counter: Counter<u64> = u64_counter, Counter;
     /// A series of a [`Counter`].
     CounterHandle: BoundCounter
 }
 
 metric! {
     /// Adds up time.
-    Seconds: Counter<f64> = f64_counter, Counter, &[];
+    Seconds: Counter<f64> = f64_counter, Counter;
     /// A series of a [`Seconds`].
     SecondsHandle: BoundCounter
 }
 
 metric! {
     /// Shows a figure that someone else keeps.
-    Gauge: Gauge<f64> = f64_gauge, Gauge, &[];
+    Gauge: Gauge<f64> = f64_gauge, Gauge;
     /// A series of a [`Gauge`].
     GaugeHandle: BoundGauge
 }
 
 metric! {
     /// Shows how much there is, where several add to it and take from it.
-    Level: UpDownCounter<i64> = i64_up_down_counter, Gauge, &[];
+    Level: UpDownCounter<i64> = i64_up_down_counter, Gauge;
     /// A series of a [`Level`].
     LevelHandle: BoundUpDownCounter
 }
 
 metric! {
     /// Counts durations by length.
-    Histogram: Histogram<f64> = f64_histogram, Histogram, SECONDS_BUCKETS;
+    Histogram: Histogram<f64> = f64_histogram, Histogram;
     /// A series of a [`Histogram`].
     HistogramHandle: BoundHistogram
 }

@@ -3,22 +3,43 @@
 use crate::catalogue::Catalogue;
 use crate::connector::ConnectorMetrics;
 use crate::entry::MetricKind;
-use crate::labels::{BuildLabels, ConnectorLabels, ProcessLabels};
+use crate::labels::{BuildLabels, ConnectorLabels, ProcessLabels, ReloadLabels, ReloadOutcome};
 use crate::metric::GaugeHandle;
+use crate::otlp::{Otlp, Pushing, Running};
+use crate::traces::Traces;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, MeterProviderBuilder, SdkMeterProvider, Stream,
 };
 use prometheus::{Registry, TextEncoder};
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Metrics can't be set up. Nothing can run without knowing what it does.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics can't be set up: {reason}")]
 pub struct TelemetryError {
     reason: String,
+}
+
+impl TelemetryError {
+    pub(crate) fn new(reason: &dyn fmt::Display) -> Self {
+        Self {
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A log's share of its disk, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogDisk {
+    /// Taken by the log.
+    pub used: u64,
+    /// Free for anyone.
+    pub free: u64,
+    /// The disk's size.
+    pub size: u64,
 }
 
 /// A scrape failed; recording goes on.
@@ -38,7 +59,10 @@ struct Inner {
     uptime: GaugeHandle,
     started: Instant,
     /// Keeps the readers alive.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
+    traces: Option<Arc<Traces>>,
+    /// The network of what pushes.
+    _pushing: Option<Running>,
 }
 
 impl Telemetry {
@@ -57,6 +81,21 @@ impl Telemetry {
     pub fn with(
         add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
     ) -> Result<Self, TelemetryError> {
+        Self::build(add, None)
+    }
+
+    /// Metrics that are pushed too, and traces if these are asked for.
+    ///
+    /// # Errors
+    /// The settings make no sense, or the system gives no thread.
+    pub fn pushing(otlp: &Otlp) -> Result<Self, TelemetryError> {
+        Self::build(|provider| provider, Some(Pushing::start(otlp)?))
+    }
+
+    fn build(
+        add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
+        pushing: Option<Pushing>,
+    ) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         // The catalogue's names are whole; scopes and resources would be labels that nobody asks for.
         let exporter = opentelemetry_prometheus::exporter()
@@ -66,14 +105,22 @@ impl Telemetry {
             .without_target_info()
             .scope_info_enabled(false)
             .build()
-            .map_err(|e| TelemetryError {
-                reason: e.to_string(),
-            })?;
+            .map_err(|e| TelemetryError::new(&e))?;
         let provider = add(SdkMeterProvider::builder()
             .with_reader(exporter)
-            .with_view(limits))
-        .build();
+            .with_view(limits));
+        let (provider, traces, running, counting) = match pushing {
+            None => (provider, None, None, None),
+            Some(pushing) => {
+                let (provider, traces, running, counting) = pushing.read(provider);
+                (provider, traces, Some(running), Some(counting))
+            }
+        };
+        let provider = provider.build();
         let catalogue = Arc::new(Catalogue::new(&provider.meter("jackfield")));
+        if let Some(counting) = counting {
+            counting.of(&catalogue);
+        }
         let uptime = catalogue.uptime.of(&ProcessLabels);
         catalogue
             .build_info
@@ -82,12 +129,18 @@ impl Telemetry {
             })
             .set(1.0);
         catalogue.start_time.of(&ProcessLabels).set(since_epoch());
+        for outcome in ReloadOutcome::ALL {
+            let labels = ReloadLabels { outcome: *outcome };
+            catalogue.config_reloads.of(&labels).add(0);
+        }
         let inner = Inner {
             catalogue,
             registry,
             uptime,
             started: Instant::now(),
-            _provider: provider,
+            provider,
+            traces: traces.map(Arc::new),
+            _pushing: running,
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -99,7 +152,46 @@ impl Telemetry {
 
     /// A connector's metrics.
     pub fn connector(&self, labels: &ConnectorLabels) -> ConnectorMetrics {
-        ConnectorMetrics::new(Arc::clone(&self.0.catalogue), labels.clone())
+        ConnectorMetrics::new(
+            Arc::clone(&self.0.catalogue),
+            labels.clone(),
+            self.0.traces.clone(),
+        )
+    }
+
+    /// What the log takes of its disk now.
+    pub fn log_disk(&self, disk: LogDisk) {
+        let catalogue = &self.0.catalogue;
+        let shown = [
+            (&catalogue.log_bytes, disk.used),
+            (&catalogue.log_disk_free, disk.free),
+            (&catalogue.log_disk_size, disk.size),
+        ];
+        for (gauge, bytes) in shown {
+            gauge.of(&ProcessLabels).set(bytes as f64);
+        }
+    }
+
+    /// The configuration file changed.
+    pub fn config_reloaded(&self, outcome: ReloadOutcome) {
+        let labels = ReloadLabels { outcome };
+        self.0.catalogue.config_reloads.of(&labels).add(1);
+    }
+
+    /// Pushes what was recorded last, if anything is pushed at all, and stops pushing; whether
+    /// that was done in time. Blocks no longer than `patience`.
+    pub fn close(&self, patience: Duration) -> bool {
+        let (closed, done) = mpsc::channel();
+        let (provider, traces) = (self.0.provider.clone(), self.0.traces.clone());
+        let started = std::thread::Builder::new()
+            .name("telemetry-close".to_owned())
+            .spawn(move || {
+                let spans = traces.is_none_or(|traces| traces.close(patience));
+                let pushed = provider.shutdown().is_ok();
+                // Whoever waited may have given up.
+                let _late = closed.send(spans && pushed);
+            });
+        started.is_ok() && done.recv_timeout(patience).unwrap_or(false)
     }
 
     /// What Prometheus asks for at `/metrics`, in its text format (version 0.0.4).

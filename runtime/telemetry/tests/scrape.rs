@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use jackfield_telemetry::{
-    CONNECTORS_MAX, Call, Catalogue, ConnectorLabels, ConnectorMetrics, Consequence, Kind,
-    MetricKind, State, Telemetry, Used,
+    CONNECTORS_MAX, Call, Catalogue, ConnectorLabels, ConnectorMetrics, Consequence, ExportLabels,
+    ExportOutcome, Kind, LogDisk, MetricKind, ReloadOutcome, Signal, State, SwapOutcome,
+    TOPICS_MAX, Telemetry, Used,
 };
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -18,7 +19,22 @@ fn labels(connector: &str) -> ConnectorLabels {
 }
 
 /// Records something in every metric that there is.
-fn record_all(metrics: &ConnectorMetrics) {
+fn record_all(telemetry: &Telemetry) {
+    telemetry.log_disk(LogDisk {
+        used: 1 << 30,
+        free: 1 << 34,
+        size: 1 << 35,
+    });
+    telemetry.config_reloaded(ReloadOutcome::Applied);
+    let labels = ExportLabels {
+        signal: Signal::Metrics,
+        outcome: ExportOutcome::Arrived,
+    };
+    telemetry.catalogue().exports.of(&labels).add(1);
+    record_all_of(&telemetry.connector(&self::labels("trades-source")));
+}
+
+fn record_all_of(metrics: &ConnectorMetrics) {
     metrics.records(10);
     metrics.bytes(1000);
     metrics.batches(2);
@@ -40,10 +56,16 @@ fn record_all(metrics: &ConnectorMetrics) {
     metrics.settle_seconds(Duration::from_millis(9));
     metrics.appends_in_flight(2);
     metrics.commit(Duration::from_secs(2), 100, 3, 5000);
+    metrics.uncommitted_rows(8);
+    metrics.swap(SwapOutcome::RolledBack);
+    metrics.swap_pause(Duration::from_micros(300));
+    metrics.topic_records("trades").add(10);
+    metrics.topic_lag("trades").set(5.0);
     let now = Used {
         memory_bytes: 1 << 20,
         cpu: Duration::from_millis(1500),
         host_calls: 7,
+        held_back: Duration::from_millis(250),
         ..Used::default()
     };
     metrics.used(&Used::default(), &now);
@@ -83,7 +105,7 @@ fn sum(page: &str, metric: &str) -> f64 {
 #[test]
 fn what_is_recorded_is_shown() {
     let telemetry = Telemetry::new().unwrap();
-    record_all(&telemetry.connector(&labels("trades-source")));
+    record_all(&telemetry);
     let page = telemetry.render().unwrap();
     let of = &[
         "pipeline=\"trades\"",
@@ -100,9 +122,23 @@ fn what_is_recorded_is_shown() {
     assert_eq!(shown("jackfield_component_cpu_seconds_total"), 1.5);
     assert_eq!(shown("jackfield_host_calls_total"), 7.0);
     assert_eq!(shown("jackfield_denials_total"), 1.0);
+    assert_eq!(shown("jackfield_component_held_back_seconds_total"), 0.25);
     assert_eq!(shown("jackfield_committed_rows_total"), 100.0);
     assert!(shown("jackfield_last_commit_timestamp_seconds") > 1.6e9);
     assert_eq!(shown("jackfield_commit_duration_seconds_sum"), 2.0);
+    assert_eq!(shown("jackfield_uncommitted_rows"), 8.0);
+    assert_eq!(shown("jackfield_topic_records_total"), 10.0);
+    assert_eq!(shown("jackfield_topic_lag_records"), 5.0);
+    for (outcome, count) in [("kept", 0.0), ("rolled-back", 1.0), ("refused", 0.0)] {
+        let with = format!("outcome=\"{outcome}\"");
+        let swaps = value(&page, "jackfield_swaps_total", &[&with]);
+        assert_eq!(swaps, Some(count), "{outcome}");
+    }
+    let free = value(&page, "jackfield_log_disk_free_bytes", &[]);
+    assert_eq!(free, Some((1u64 << 34) as f64));
+    let refused = &["outcome=\"refused\""];
+    let reloads = value(&page, "jackfield_config_reloads_total", refused);
+    assert_eq!(reloads, Some(0.0), "there from the start");
     assert_eq!(shown("jackfield_settle_duration_seconds_sum"), 0.009);
     let poll = &["call=\"poll\""];
     assert_eq!(
@@ -151,7 +187,7 @@ fn what_is_recorded_is_shown() {
 #[test]
 fn every_metric_of_the_catalogue_is_shown_as_it_says() {
     let telemetry = Telemetry::new().unwrap();
-    record_all(&telemetry.connector(&labels("c")));
+    record_all(&telemetry);
     let page = telemetry.render().unwrap();
     for entry in Catalogue::ENTRIES {
         assert!(
@@ -207,7 +243,7 @@ fn handles_of_the_same_connector_share_its_series() {
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
     let telemetry = Telemetry::new().unwrap();
-    record_all(&telemetry.connector(&labels("c")));
+    record_all(&telemetry);
     let page = telemetry.render().unwrap();
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -252,4 +288,50 @@ fn beyond_its_series_a_metric_overflows_and_its_sum_stays_right() {
         .filter(|line| line.starts_with("jackfield_records_total{"))
         .count();
     assert_eq!(lines, CONNECTORS_MAX + 1);
+}
+
+#[test]
+fn ten_thousand_topics_overflow_and_their_sum_stays_right() {
+    let topics = 10_000;
+    assert!(topics > TOPICS_MAX);
+    let telemetry = Telemetry::new().unwrap();
+    let metrics = telemetry.connector(&labels("c"));
+    for i in 0..topics {
+        let topic = format!("t{i}");
+        metrics.topic_records(&topic).add(3);
+        metrics.topic_lag(&topic).set(1.0);
+    }
+    let page = telemetry.render().unwrap();
+    assert_eq!(sum(&page, "jackfield_topic_records_total"), 30_000.0);
+    let surplus = (topics - TOPICS_MAX) as f64 * 3.0;
+    let overflow = &["otel_metric_overflow=\"true\""];
+    let overflowed = value(&page, "jackfield_topic_records_total", overflow);
+    assert_eq!(overflowed, Some(surplus));
+    for metric in [
+        "jackfield_topic_records_total",
+        "jackfield_topic_lag_records",
+    ] {
+        let series = |line: &&str| line.starts_with(&format!("{metric}{{"));
+        assert_eq!(
+            page.lines().filter(series).count(),
+            TOPICS_MAX + 1,
+            "{metric}"
+        );
+    }
+    // The other metrics of the connector are as they were.
+    metrics.records(1);
+    let page = telemetry.render().unwrap();
+    let records = value(&page, "jackfield_records_total", &["connector=\"c\""]);
+    assert_eq!(records, Some(1.0));
+}
+
+#[test]
+fn nothing_is_shown_of_exemplars() {
+    let telemetry = Telemetry::new().unwrap();
+    record_all(&telemetry);
+    let page = telemetry.render().unwrap();
+    assert!(
+        !page.contains("trace_id") && !page.contains(" # {"),
+        "{page}"
+    );
 }

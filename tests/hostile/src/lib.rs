@@ -1,68 +1,21 @@
-//! What the tests of evil plugins share: the component, and a bench to run it on.
+//! What the tests of evil plugins share: the components, and a bench to run each on.
+
+mod components;
+mod sink;
+
+pub use components::{component, engraved, sink_component};
+pub use sink::{SinkBench, batch, committer, span, task};
 
 use jackfield_plugin::{
     CallError, CallLimits, Connections, Context, Deadlines, Delivery, Engine, Feed, HttpGrant,
     HttpGrants, Inbox, Interrupt, Network, Plugin, PollLimits, Polled, Requests, Role, Slot,
     SourceHost, SourceInstance, Usage, WebSocketGrants,
 };
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Where `make test` leaves the components that it has built.
-const PLUGINS_DIR: &str = "JACKFIELD_PLUGINS_TEST_DIR";
 /// Enough for any decent call on a machine that is busy with other tests.
 const PATIENT: Duration = Duration::from_secs(60);
-
-/// The hostile component; built once if nobody has built it yet.
-///
-/// # Panics
-/// It can't be built; says how to.
-pub fn component() -> &'static Path {
-    static COMPONENT: OnceLock<PathBuf> = OnceLock::new();
-    COMPONENT.get_or_init(|| match std::env::var_os(PLUGINS_DIR) {
-        Some(dir) => {
-            let file = PathBuf::from(dir).join("hostile.wasm");
-            assert!(
-                file.exists(),
-                "{PLUGINS_DIR} is set, but {} is missing: run `make plugins-test`",
-                file.display()
-            );
-            file
-        }
-        None => build(),
-    })
-}
-
-fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .current_dir(&root)
-        .env("CARGO_TARGET_DIR", &target)
-        // It would replace the flags that .cargo/config.toml gives the target.
-        .env_remove("RUSTFLAGS")
-        .args([
-            "build",
-            "-p",
-            "hostile-plugin",
-            "--target",
-            "wasm32-wasip2",
-            "--profile",
-            "plugin-test",
-        ])
-        .output()
-        .expect("cargo runs this test, so it can be run");
-    assert!(
-        built.status.success(),
-        "the hostile component can't be built; is the target there (`rustup target add wasm32-wasip2`)?\n{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    target.join("wasm32-wasip2/plugin-test/hostile_plugin.wasm")
-}
 
 /// Settings that tell the component what to do wrong in which call.
 pub fn told(call: &str, deed: &str) -> String {
@@ -86,17 +39,24 @@ pub fn patient() -> CallLimits {
 /// of it on a busy machine.
 ///
 /// # Panics
-/// There is no such call of a source.
+/// There is no such call.
 pub fn brisk(call: &str, deadline: Duration) -> CallLimits {
     let mut limits = patient();
     let deadlines = &mut limits.deadlines;
     let place = match call {
+        "describe" => &mut deadlines.describe,
         "check" => &mut deadlines.check,
         "plan" => &mut deadlines.plan,
         "open" => &mut deadlines.open,
         "poll" => &mut deadlines.poll,
         "settled" => &mut deadlines.settled,
         "save" => &mut deadlines.save,
+        "assigned" => &mut deadlines.assigned,
+        "put" => &mut deadlines.put,
+        "stage" => &mut deadlines.stage,
+        "discard" => &mut deadlines.discard,
+        "stored" => &mut deadlines.stored,
+        "commit" => &mut deadlines.commit,
         "close" => &mut deadlines.close,
         other => panic!("no such call: {other}"),
     };

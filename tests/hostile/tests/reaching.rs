@@ -3,7 +3,7 @@
 
 mod common;
 
-use jackfield_hostile_tests::{Bench, POLL, patient, told, told_with};
+use jackfield_hostile_tests::{Bench, POLL, SinkBench, batch, patient, span, told, told_with};
 use jackfield_plugin::CallError;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,4 +105,49 @@ async fn more_slots_than_asked_for_are_refused() {
         instance.plan("{}".to_owned(), 0).await,
         Err(CallError::Dead(_))
     ));
+}
+
+fn with_root(deed: &str, bench: &SinkBench) -> String {
+    let root = bench.root();
+    format!(r#"{{"in": "put", "do": "{deed}", "root": "{root}"}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_reaches_nothing_but_its_lake() {
+    let bench = SinkBench::new(&common::engine()).await;
+    let settings = with_root("reach", &bench);
+    let mut sink = bench.opened(&settings, &patient()).await.unwrap();
+    sink.put(span(3), batch(3).into()).await.unwrap();
+    let denials = bench.usage.snapshot().denials;
+    assert!(denials >= 5, "{denials} denials were counted");
+    assert_eq!(bench.files(), 0, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_puts_no_more_at_once_than_it_may() {
+    let bench = SinkBench::new(&common::engine()).await;
+    let settings = with_root("put-too-much", &bench);
+    let mut sink = bench.opened(&settings, &patient()).await.unwrap();
+    sink.put(span(3), batch(3).into()).await.unwrap();
+    assert_eq!(bench.files(), 0, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_sink_are_limited_too() {
+    let bench = SinkBench::new(&common::engine()).await;
+    for deed in ["flood-the-log", "flood-stderr"] {
+        let before = bench.usage.snapshot().log_lines_dropped;
+        bench.opened(&told("open", deed), &patient()).await.unwrap();
+        let dropped = bench.usage.snapshot().log_lines_dropped - before;
+        assert!((90_000..100_000).contains(&dropped), "{deed}: {dropped}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_the_log_is_given_to_the_check_of_a_sink() {
+    let bench = SinkBench::new(&common::engine()).await;
+    // It stops at the first thing that is not denied.
+    let settings = with_root("reach", &bench).replace("put", "check");
+    let checked = bench.plugin.check(&settings, &patient()).await;
+    assert_eq!(checked, Ok(Vec::new()));
 }

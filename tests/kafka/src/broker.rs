@@ -2,25 +2,15 @@
 
 use crate::answers::answers;
 use crate::proxy::Proxy;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use jackfield_test_process::{Process, fetched, free_port};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// Longest that a start may take, on a machine that is busy with other tests.
 const START_MAX: Duration = Duration::from_secs(120);
-/// How often it is looked whether the broker answers.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Ports to choose from: below those that the kernel gives to clients, so that none of them takes
-/// the broker's while it is down.
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
-
-/// Runs the broker, says its process id, and kills it when our end of its input is closed: so it
-/// never outlives the test.
-const WATCHED: &str = r#"exec 3<&0; java "$@" </dev/null >"$LOG" 2>&1 & p=$!; echo $p; (cat <&3 >/dev/null; kill -9 $p) 2>/dev/null >&2 & wait $p"#;
-
 /// Without it a broker would not say that it has started.
 const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name="err" target="SYSTEM_ERR"><PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders><Loggers><Root level="${sys:log.level:-WARN}"><AppenderRef ref="err"/></Root></Loggers></Configuration>"#;
 
@@ -30,13 +20,7 @@ pub struct Broker {
     libs: PathBuf,
     port: u16,
     secure_port: u16,
-    running: Option<Running>,
-}
-
-struct Running {
-    child: Child,
-    input: Option<ChildStdin>,
-    pid: i32,
+    running: Option<Process>,
 }
 
 impl Broker {
@@ -67,7 +51,7 @@ impl Broker {
     }
 
     fn begun(settings: &[(&str, &str)], proxy: Option<&Proxy>) -> Self {
-        let libs = fetched();
+        let libs = fetched("kafka-fetch");
         let dir = tempfile::tempdir().expect("a folder for the broker");
         let (port, controller) = (free_port(), free_port());
         let log = dir.path().join("log");
@@ -129,18 +113,15 @@ impl Broker {
 
     /// Kills it as `kill -9` does, and returns when it is gone. Does nothing when it is not running.
     pub fn kill(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            drop(running.input.take());
-            running.child.wait().expect("the broker's process ends");
+        if let Some(running) = self.running.take() {
+            running.kill();
         }
     }
 
     /// Stops it with nothing left undone, and returns when it is gone.
     pub fn stop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            // SAFETY: a signal to the process that was started here and was not waited for yet.
-            unsafe { libc::kill(running.pid, libc::SIGTERM) };
-            running.child.wait().expect("the broker's process ends");
+        if let Some(running) = self.running.take() {
+            running.stop();
         }
     }
 
@@ -150,37 +131,19 @@ impl Broker {
     /// It does not start, with the end of its log.
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the broker runs");
-        let mut command = Command::new("sh");
-        command.args(["-c", WATCHED, "sh", "-Dlog.level=INFO"]);
-        command.args(self.java());
-        command.arg("kafka.Kafka").arg(self.config());
-        command.env("LOG", self.log());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("sh starts");
-        let output = child.stdout.take().expect("the output is piped");
-        let mut pid = String::new();
-        BufReader::new(output)
-            .read_line(&mut pid)
-            .expect("the broker's process id");
-        self.running = Some(Running {
-            input: child.stdin.take(),
-            child,
-            pid: pid.trim().parse().expect("the broker's process id"),
+        let mut arguments = vec!["-Dlog.level=INFO".to_owned()];
+        arguments.extend(self.java());
+        arguments.push("kafka.Kafka".to_owned());
+        arguments.push(self.config().display().to_string());
+        let log = self.dir.path().join("broker.log");
+        let mut process = Process::start("java", arguments, self.dir.path(), &log);
+        let at = self.socket();
+        // A broker that listens may still be fenced by its controller: a topic can be created only
+        // once it says this.
+        process.until(START_MAX, |it| {
+            it.said().contains("Kafka Server started") && answers(at)
         });
-        let deadline = Instant::now() + START_MAX;
-        while !(self.is_started() && answers(self.socket())) {
-            let running = self.running.as_mut().expect("it was started");
-            let ended = running.child.try_wait().expect("the broker's process");
-            assert!(
-                ended.is_none() && Instant::now() < deadline,
-                "the broker did not start: {}",
-                self.log_end()
-            );
-            std::thread::park_timeout(LOOK_EVERY);
-        }
+        self.running = Some(process);
     }
 
     /// Runs one of Kafka's own tools by its class, and gives what it says.
@@ -230,54 +193,5 @@ impl Broker {
 
     fn logging(&self) -> PathBuf {
         self.dir.path().join("log4j2.xml")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.dir.path().join("broker.log")
-    }
-
-    fn is_started(&self) -> bool {
-        // A broker that listens may still be fenced by its controller: a topic can be created only
-        // once it says this.
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-        log.contains("Kafka Server started")
-    }
-
-    fn log_end(&self) -> String {
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// The folder of Kafka's jars, fetched when they are missing.
-fn fetched() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = Command::new(root.join("scripts/kafka-fetch"))
-        .stderr(Stdio::piped())
-        .output()
-        .expect("scripts/kafka-fetch runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}", errors.trim());
-    let libs = String::from_utf8_lossy(&output.stdout);
-    libs.trim().into()
-}
-
-fn free_port() -> u16 {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH);
-    let mut seed = nanos.map_or(0, |since| since.subsec_nanos()) ^ std::process::id();
-    loop {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let port =
-            PORTS.start + u16::try_from(seed >> 16).expect("16 bits") % (PORTS.end - PORTS.start);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
     }
 }

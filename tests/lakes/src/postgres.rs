@@ -1,6 +1,6 @@
 //! PostgreSQL, as Debian and its kin install it.
 
-use crate::process::free_port;
+use jackfield_test_process::free_port;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,9 @@
 //! Iceberg's own REST catalog server, over its JDBC catalog.
 
-use crate::process::{Process, free_port};
-use crate::repository;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::START_MAX;
+use jackfield_test_process::{Process, free_port, repository};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A REST catalog whose tables are on this machine's disk.
@@ -21,26 +21,19 @@ impl RestServer {
     pub fn start() -> Self {
         let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
         let folder = dir.path().canonicalize().expect("the folder is there");
-        let settings = [
-            format!(
-                "CATALOG_URI=jdbc:sqlite:{}",
-                folder.join("catalog.db").display()
-            ),
-            format!("CATALOG_WAREHOUSE=file://{}", folder.join("w").display()),
-            format!("CATALOG_REST_PORT={port}"),
+        let arguments = [
+            "RestCatalog".to_owned(),
+            port.to_string(),
+            "type=jdbc".to_owned(),
+            "jdbc.schema-version=V1".to_owned(),
+            format!("uri=jdbc:sqlite:{}", folder.join("catalog.db").display()),
+            format!("warehouse=file://{}", folder.join("w").display()),
         ];
-        let mut arguments = Vec::from(settings);
-        let java = [
-            "java",
-            "-Xmx256m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-cp",
-        ];
-        arguments.extend(java.map(str::to_owned));
-        arguments.push(format!("{}/*", libraries().display()));
-        arguments.push("org.apache.iceberg.rest.RESTCatalogServer".to_owned());
-        let process = Process::start(Path::new("env"), &arguments, &folder.join("log"), port);
+        let java = repository().join("scripts/iceberg-java");
+        let mut process = Process::start(java, arguments, &folder, &folder.join("log"));
+        process.until(START_MAX, |_| {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
         Self {
             port,
             dir,
@@ -61,17 +54,4 @@ impl RestServer {
         let folder = self.dir.path().canonicalize().expect("the folder is there");
         folder.join("w")
     }
-}
-
-/// Iceberg's jars, fetched once.
-fn libraries() -> PathBuf {
-    let fetched = Command::new(repository().join("scripts/iceberg-fetch"))
-        .output()
-        .expect("the script runs");
-    assert!(
-        fetched.status.success(),
-        "{}",
-        String::from_utf8_lossy(&fetched.stderr)
-    );
-    PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim())
 }

@@ -1,7 +1,8 @@
 //! moto: an S3 server in memory.
 
-use crate::process::{Process, free_port};
-use crate::repository;
+use crate::START_MAX;
+use jackfield_test_process::{Process, free_port, repository};
+use std::net::{Ipv4Addr, TcpStream};
 use tempfile::TempDir;
 
 /// An S3 server with one bucket, `lake`. It takes any keys.
@@ -22,7 +23,10 @@ impl S3Server {
         let mut arguments = Vec::from(arguments);
         arguments.push(port.to_string());
         let python = repository().join("scripts/python");
-        let process = Process::start(&python, &arguments, &dir.path().join("log"), port);
+        let mut process = Process::start(python, arguments, dir.path(), &dir.path().join("log"));
+        process.until(START_MAX, |_| {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
         let server = Self {
             port,
             _process: process,

@@ -5,7 +5,7 @@
 //! yet, and returns when it answers. A registry ends with the value that started it, and in any
 //! case with the test's process, however that ends.
 
+mod apicurio;
 mod ask;
-mod process;
 
-pub use process::ApicurioRegistry;
+pub use apicurio::ApicurioRegistry;

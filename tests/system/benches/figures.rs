@@ -24,6 +24,7 @@ async fn main() {
     start_up().await;
     throughput(laps).await;
     latency(number("SECONDS", 20)).await;
+    scraped(number("SCRAPED_LAPS", 20)).await;
 }
 
 async fn exchange(speed: Speed, laps: u32) -> Running {
@@ -202,6 +203,63 @@ async fn throughput(laps: u32) {
         sink.resident_mib()
     );
     sink.stop().await;
+}
+
+/// Scrapers at once, each asking again as soon as it was answered and had waited for a second.
+const SCRAPERS: usize = 200;
+
+/// The source path alone and under a storm of scrapes, in turns: what the storm costs it. The
+/// scrapers run in this process; what they take is told by records per CPU second, which is the
+/// process's own, and by the rate, which also shows the processors that they take.
+async fn scraped(laps: u32) {
+    const ROUNDS: usize = 5;
+    let (mut alone, mut stormed) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(source_path(laps, false).await);
+        stormed.push(source_path(laps, true).await);
+    }
+    let median = |figures: &mut Vec<(f64, f64)>, of: fn(&(f64, f64)) -> f64| {
+        let mut figures: Vec<f64> = figures.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[ROUNDS / 2]
+    };
+    let (rate, per_cpu) = (|it: &(f64, f64)| it.0, |it: &(f64, f64)| it.1);
+    println!(
+        "source path under {SCRAPERS} scrapers, medians of {ROUNDS} rounds in turns: {:.1} % of the records/s, {:.1} % of the records per CPU second",
+        100.0 * median(&mut stormed, rate) / median(&mut alone, rate),
+        100.0 * median(&mut stormed, per_cpu) / median(&mut alone, per_cpu),
+    );
+}
+
+/// Records a second, and records per CPU second.
+async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
+    let exchange = exchange(Speed::Unlimited, laps).await;
+    let total = exchange.status().total as f64;
+    let mut site = Site::new(&exchange).await;
+    site.set("/pipelines/trades/sinks", Value::Null);
+    let source = Watched::run(&site).await;
+    let (records, connector) = ("jackfield_records_total", "trades-source");
+    let first = source.until(records, connector, 1.0).await;
+    let cpu = source.cpu();
+    let scrapers: Vec<_> = (0..if storm { SCRAPERS } else { 0 })
+        .map(|_| {
+            let (http, url) = (source.http.clone(), source.metrics.clone());
+            tokio::spawn(async move {
+                loop {
+                    if let Ok(answer) = http.get(&url).send().await {
+                        // The end of the run may cut it off.
+                        let _cut = answer.bytes().await;
+                    }
+                    sleep(Duration::from_secs(1)).await;
+                }
+            })
+        })
+        .collect();
+    let last = source.until(records, connector, total).await;
+    let used = source.cpu() - cpu;
+    scrapers.iter().for_each(tokio::task::JoinHandle::abort);
+    source.stop().await;
+    (total / (last - first).as_secs_f64(), total / used)
 }
 
 /// At an even pace, both ends running.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+/// What most tests run.
+const COMPONENTS: [&str; 4] = ["binance-source", "iceberg-sink", "hostile", "hostile-sink"];
+
 /// Where they are.
 #[derive(Debug)]
 pub struct Artifacts {
@@ -21,7 +24,8 @@ pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn target() -> PathBuf {
+/// Where cargo builds, and where tests leave what people may look at.
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }
 
@@ -57,7 +61,7 @@ fn find() -> Artifacts {
         });
     let plugins = std::env::var_os("JACKFIELD_PLUGINS_TEST_DIR")
         .map_or_else(|| target.join("plugins-test"), PathBuf::from);
-    for name in ["binance-source", "iceberg-sink", "hostile"] {
+    for name in COMPONENTS {
         let file = plugins.join(format!("{name}.wasm"));
         assert!(
             file.exists(),
@@ -80,7 +84,7 @@ fn compile(jackfield: &Path, plugins: &Path, state: &Path) {
     std::fs::create_dir_all(state).unwrap();
     let lock = File::create(state.with_extension("lock")).unwrap();
     lock.lock().unwrap();
-    for name in ["binance-source", "iceberg-sink", "hostile"] {
+    for name in COMPONENTS {
         let output = Command::new(jackfield)
             .args(["plugin", "compile"])
             .arg(plugins.join(format!("{name}.wasm")))

@@ -9,18 +9,24 @@
 mod artifacts;
 mod compare;
 mod kafka;
+mod kept;
+mod metrics;
 mod process;
+mod prometheus;
 mod readers;
 mod site;
 mod topics;
 
-pub use artifacts::{Artifacts, repository};
+pub use artifacts::{Artifacts, repository, target};
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
+pub use kept::{Kept, KeptRecord, kept_below};
+pub use metrics::metric;
 pub use process::{Jackfield, output};
+pub use prometheus::{Prometheus, faster_expr, rules};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
-    read_java, read_java_below, read_pyiceberg, read_pyiceberg_at,
+    read_duckdb_by_id, read_java, read_java_below, read_pyiceberg, read_pyiceberg_at, spoil_table,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 pub use topics::{TopicRecord, python, read_topic, read_topic_by_java, values, write_topic};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokio::process::Command;
 
 use crate::repository;
+use jackfield_test_lakes::AzureServer;
 
 /// What a reader found: the first line of its script, and the rows.
 #[derive(Debug)]
@@ -139,6 +140,34 @@ impl Place {
         }
     }
 
+    /// The same catalog, its files in a bucket of Google's that an S3 server keeps: `endpoint`.
+    pub fn in_gcs(data: &Path, warehouse: &str, endpoint: &str) -> Self {
+        let mut place = Self::in_s3(data, warehouse, endpoint);
+        let io = ("py-io-impl".to_owned(), "lake.OfTests".to_owned());
+        place.properties.push(io);
+        place
+    }
+
+    /// The same catalog, its files in a container of Azure's, at a server's host and port.
+    pub fn in_azure(data: &Path, warehouse: &str, server: &AzureServer) -> Self {
+        let properties = [
+            ("py-io-impl", "lake.OfTests".to_owned()),
+            ("azure.account_name", server.account().to_owned()),
+            ("azure.account_key", server.key().to_owned()),
+            ("azure.blob_storage_authority", server.authority()),
+            ("azure.dfs_storage_authority", server.authority()),
+            ("azure.blob_storage_scheme", "http".to_owned()),
+            ("azure.dfs_storage_scheme", "http".to_owned()),
+        ];
+        Self {
+            warehouse: warehouse.to_owned(),
+            properties: properties
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
+            ..Self::below(data)
+        }
+    }
+
     /// Behind a REST catalog.
     pub fn behind(url: &str) -> Self {
         Self {
@@ -159,6 +188,11 @@ pub async fn read_duckdb(data: &Path, table: &str) -> Table<Files> {
     read("read_duckdb.py", &Place::below(data), table).await
 }
 
+/// Reads the same with DuckDB where its files have several schemas.
+pub async fn read_duckdb_by_id(data: &Path, table: &str) -> Table<Value> {
+    read("read_duckdb_by_id.py", &Place::below(data), table).await
+}
+
 /// Reads a table of any lake with PyIceberg.
 pub async fn read_pyiceberg_at(place: &Place, table: &str) -> Table<About> {
     read("read_table.py", place, table).await
@@ -168,7 +202,7 @@ pub async fn read_pyiceberg_at(place: &Place, table: &str) -> Table<About> {
 pub async fn read_java(url: &str, table: &str) -> Table<Value> {
     let mut command = Command::new(repository().join("scripts/iceberg-java"));
     command
-        .arg(table)
+        .args(["ReadTable", table])
         .arg("type=rest")
         .arg(format!("uri={url}"))
         .arg("io-impl=org.apache.iceberg.hadoop.HadoopFileIO");
@@ -180,12 +214,30 @@ pub async fn read_java_below(data: &Path, table: &str) -> Table<Value> {
     let (catalog, warehouse) = (data.join("catalog.db"), data.join("warehouse"));
     let mut command = Command::new(repository().join("scripts/iceberg-java"));
     command
-        .arg(table)
+        .args(["ReadTable", table])
         .arg("type=jdbc")
         .arg("jdbc.schema-version=V1")
         .arg(format!("uri=jdbc:sqlite:{}", catalog.display()))
         .arg(format!("warehouse=file://{}", warehouse.display()));
     run("iceberg-java", command, table).await
+}
+
+/// Makes the table one that nothing fits into, or takes it away.
+pub async fn spoil_table(data: &Path, table: &str, mend: bool) {
+    let (place, root) = (Place::below(data), repository());
+    let mut command = Command::new(root.join("scripts/python"));
+    command
+        .arg(root.join("tests/python/spoil_table.py"))
+        .args(["--catalog", &place.catalog])
+        .args(["--warehouse", &place.warehouse])
+        .args(["--name", "local", "--table", table]);
+    if mend {
+        command.arg("--mend");
+    }
+    let output = command.kill_on_drop(true).output().await;
+    let output = output.expect("the script is there");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
 }
 
 async fn read<A: for<'a> Deserialize<'a>>(script: &str, place: &Place, table: &str) -> Table<A> {

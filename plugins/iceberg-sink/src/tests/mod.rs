@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod commits;
+mod crash;
 mod evolution;
 mod exactly_once;
 mod format;
@@ -265,6 +266,10 @@ impl World {
     }
 
     fn read<R>(&self, read: impl AsyncFnOnce(&Table) -> R) -> R {
+        self.read_table(TABLE, read)
+    }
+
+    fn read_table<R>(&self, table: &str, read: impl AsyncFnOnce(&Table) -> R) -> R {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -273,7 +278,7 @@ impl World {
         let io = HostStorage::new(Arc::clone(&ports.store)).file_io();
         let tables = Tables::new(ports.catalog, io, iceberg::Runtime::new(&runtime));
         let table = tables
-            .load(TABLE, None)
+            .load(table, None)
             .unwrap()
             .expect("the table is there");
         runtime.block_on(read(&table))
@@ -281,7 +286,11 @@ impl World {
 
     /// All rows, by Iceberg's own scan.
     fn rows(&self) -> Vec<RecordBatch> {
-        self.read(async |table| {
+        self.rows_of(TABLE)
+    }
+
+    fn rows_of(&self, table: &str) -> Vec<RecordBatch> {
+        self.read_table(table, async |table| {
             let scan = table.scan().select_all().build().unwrap();
             scan.to_arrow().await.unwrap().try_collect().await.unwrap()
         })

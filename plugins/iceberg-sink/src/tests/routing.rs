@@ -116,6 +116,57 @@ fn more_tables_than_allowed_stop_and_say_which() {
     }
 }
 
+/// A table that can't be had fails by itself: its commit says why, and the other has its rows.
+#[test]
+fn a_table_that_can_not_be_written_for_fails_alone() {
+    let world = world("market.{symbol}", r#","create":false"#);
+    let there = World {
+        settings: settings(r#"{"table":"market.A"}"#),
+        ..world.sibling("someone")
+    };
+    let mut maker = there.task();
+    let first = trades(world.schema, &[Trade::new("A", 0)]);
+    put(&mut maker, &span(9, 0, 1), &first).unwrap();
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 10, &["A", "B"]));
+    let taken = put(&mut task, &span(0, 0, 10), &batch).unwrap();
+    assert_eq!(taken.counts.records, 5);
+    let (a, b): (Vec<_>, Vec<_>) = task
+        .stage()
+        .unwrap()
+        .into_iter()
+        .partition(|it| it.target == "market.A");
+    let rows = commit(&world, a, &[span(0, 0, 10)], "c1");
+    assert_eq!(rows, BTreeMap::from([("market.A".to_owned(), 5)]));
+    let told = world
+        .committer()
+        .commit("market.B", &b, &[span(0, 0, 10)], "c1");
+    match told {
+        Err(Failure::Misconfigured(why)) => {
+            assert!(why.contains("market.B does not exist"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // The host says so: its records are dropped until someone has mended it.
+    let everything = span(0, 0, i64::MAX);
+    let failed = Holding {
+        target: "market.B".to_owned(),
+        positions: vec![jackfield_sdk::sink::LogPosition {
+            topic: everything.topic,
+            topic_id: everything.topic_id,
+            partition: 0,
+            next_offset: i64::MAX,
+        }],
+    };
+    task.discard();
+    task.assigned(vec![failed]).unwrap();
+    let batch = trades(world.schema, &mixed(10, 20, &["A", "B"]));
+    let taken = put(&mut task, &span(0, 10, 20), &batch).unwrap();
+    assert_eq!((taken.counts.records, taken.counts.duplicates), (5, 5));
+    let pieces = task.stage().unwrap();
+    assert!(pieces.iter().all(|it| it.target == "market.A"));
+}
+
 #[test]
 fn many_tables_share_what_one_may_hold() {
     let symbols: Vec<_> = (0..40).map(|n| format!("S{n}")).collect();

@@ -166,8 +166,8 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`CatalogError`].
     fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError>;
-    /// Applies the updates, only if the table is still at `expected_location` and fulfils the
-    /// requirements.
+    /// Applies the updates, only if the table fulfils the requirements and, with a SQL catalog, is
+    /// still at `expected_location`: a REST catalog decides by the requirements alone.
     ///
     /// # Errors
     /// [`CatalogError`].

@@ -376,26 +376,40 @@ const HTTP: Field = Field {
     doc: "Where requests may go: to these origins, at and below these paths. The short form is the URL.",
 };
 
+const WEBSOCKET: Field = Field {
+    key: "websocket",
+    shape: Shape::List {
+        each: &Shape::Either {
+            short: &Shape::Text(Text::WebSocketUrl),
+            long: &WEBSOCKET_GRANT,
+        },
+        min: 0,
+    },
+    need: Need::Optional("no WebSockets"),
+    doc: "Where WebSockets may be opened: at these origins, at and below these paths. The short form is the URL.",
+};
+
+const LAKE_OF: Field = Field {
+    key: "lake",
+    shape: Shape::Text(Text::Lake),
+    need: Need::Optional("no lake"),
+    doc: "A name from `lakes`: its tables, and the files below its warehouse.",
+};
+
+pub(crate) static GRANT: Section = Section {
+    id: "grant",
+    place: "grants.<grant>",
+    what: "a grant",
+    doc: "What the plugin of a connector made over REST may reach, if it names this grant. A source has no use for `lake`, a sink none for `websocket`.",
+    fields: &[LAKE_OF, WEBSOCKET, HTTP],
+};
+
 static SOURCE_GRANTS: Section = Section {
     id: "source-grants",
     place: "pipelines.<pipeline>.source.allow",
     what: "what a source may be allowed",
     doc: "What a source's plugin may reach.",
-    fields: &[
-        Field {
-            key: "websocket",
-            shape: Shape::List {
-                each: &Shape::Either {
-                    short: &Shape::Text(Text::WebSocketUrl),
-                    long: &WEBSOCKET_GRANT,
-                },
-                min: 0,
-            },
-            need: Need::Optional("no WebSockets"),
-            doc: "Where WebSockets may be opened: at these origins, at and below these paths. The short form is the URL.",
-        },
-        HTTP,
-    ],
+    fields: &[WEBSOCKET, HTTP],
 };
 
 static SINK_GRANTS: Section = Section {
@@ -403,15 +417,7 @@ static SINK_GRANTS: Section = Section {
     place: "pipelines.<pipeline>.sinks.<sink>.allow",
     what: "what a sink may be allowed",
     doc: "What a sink's plugin may reach.",
-    fields: &[
-        Field {
-            key: "lake",
-            shape: Shape::Text(Text::Lake),
-            need: Need::Optional("no lake"),
-            doc: "A name from `lakes`: its tables, and the files below its warehouse.",
-        },
-        HTTP,
-    ],
+    fields: &[LAKE_OF, HTTP],
 };
 
 pub(crate) static WEBSOCKET_GRANT: Section = Section {

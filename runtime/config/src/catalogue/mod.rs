@@ -6,7 +6,7 @@ mod lakes;
 mod process;
 
 pub(crate) use connectors::{
-    DEAD_LETTER, HTTP_GRANT, PIPELINE, SINK, SOURCE, TOPIC, WEBSOCKET_GRANT,
+    DEAD_LETTER, GRANT, HTTP_GRANT, PIPELINE, SINK, SOURCE, TOPIC, WEBSOCKET_GRANT,
 };
 pub(crate) use lakes::{CATALOG, LAKE, REST};
 pub(crate) use process::{FILE, PLUGIN};

@@ -1,6 +1,6 @@
 //! Keys of the process: the log, lakes, plugins, and what it tells of itself.
 
-use super::{Field, LAKE, Need, PIPELINE, Section, Shape, Text};
+use super::{Field, GRANT, LAKE, Need, PIPELINE, Section, Shape, Text};
 use crate::names::NameRule;
 
 const SECOND: u64 = 1000;
@@ -47,8 +47,19 @@ pub(crate) static FILE: Section = Section {
                 names: NameRule::Connector,
                 each: &Shape::Section(&PIPELINE),
             },
-            need: Need::Required,
+            need: Need::Optional(
+                "only connectors made over REST run; the file needs `grants` then",
+            ),
             doc: "What runs, by name.",
+        },
+        Field {
+            key: "grants",
+            shape: Shape::Map {
+                names: NameRule::Connector,
+                each: &Shape::Section(&GRANT),
+            },
+            need: Need::Optional("connectors made over REST reach nothing"),
+            doc: "What connectors made over REST may reach: such a connector names one of these in `jackfield.grant`. docs/REST.md says how.",
         },
         Field {
             key: "state",
@@ -315,7 +326,52 @@ static ADMIN: Section = Section {
             key: "listen",
             shape: Shape::Text(Text::Address),
             need: Need::Default("127.0.0.1:8083"),
-            doc: "IP address and port. Port 0 takes any that is free. Only this machine can reach the default.",
+            doc: "IP address and port. Port 0 takes any that is free. Only this machine can reach the default; any other address needs `token`, or `expose`.",
+        },
+        Field {
+            key: "expose",
+            shape: Shape::Choice(&[
+                (
+                    "false",
+                    "other machines are let in only with a `token` of the file",
+                ),
+                (
+                    "true",
+                    "whoever reaches the address sees health and metrics; the rest needs the token of the state folder",
+                ),
+            ]),
+            need: Need::Default("false"),
+            doc: "Whether to listen on an address that other machines reach though the file has no `token`.",
+        },
+        Field {
+            key: "auth",
+            shape: Shape::Choice(&[
+                (
+                    "token",
+                    "the bearer token, or the token as the password of basic authentication with any user",
+                ),
+                (
+                    "none",
+                    "nobody is asked: every process on this machine may change connectors. On loopback only",
+                ),
+            ]),
+            need: Need::Default("token"),
+            doc: "Who may see and change connectors. `none` is for clients of Kafka Connect that know no token.",
+        },
+        Field {
+            key: "hosts",
+            shape: Shape::List {
+                each: &Shape::Text(Text::Name),
+                min: 0,
+            },
+            need: Need::Optional("only its addresses, and `localhost` on loopback"),
+            doc: "Further names that requests may call this server by, without a port: those of its certificate, or of a Kubernetes service. Any other `Host` is refused, so that no page in a browser comes in under a name of its own.",
+        },
+        Field {
+            key: "tls",
+            shape: Shape::Section(&ADMIN_TLS),
+            need: Need::Optional("plain HTTP"),
+            doc: "HTTPS instead of HTTP, for all that the server answers.",
         },
         Field {
             key: "token",
@@ -326,17 +382,99 @@ static ADMIN: Section = Section {
     ],
 };
 
+static ADMIN_TLS: Section = Section {
+    id: "admin-tls",
+    place: "admin.tls",
+    what: "`tls`",
+    doc: "The server's certificate. Read when the process starts.",
+    fields: &[
+        Field {
+            key: "cert",
+            shape: Shape::Text(Text::Path),
+            need: Need::Required,
+            doc: "PEM file of the certificate and its chain.",
+        },
+        Field {
+            key: "key",
+            shape: Shape::Text(Text::Path),
+            need: Need::Required,
+            doc: "PEM file of its private key.",
+        },
+    ],
+};
+
 static TELEMETRY: Section = Section {
     id: "telemetry",
     place: "telemetry",
     what: "telemetry",
     doc: "How the process tells about itself. Metrics are always served below `admin`.",
-    fields: &[Field {
-        key: "logs",
-        shape: Shape::Section(&LOGS),
-        need: Need::Optional("its own defaults"),
-        doc: "The process's own log lines.",
-    }],
+    fields: &[
+        Field {
+            key: "logs",
+            shape: Shape::Section(&LOGS),
+            need: Need::Optional("its own defaults"),
+            doc: "The process's own log lines.",
+        },
+        Field {
+            key: "otlp",
+            shape: Shape::Section(&OTLP),
+            need: Need::Optional("nothing is pushed"),
+            doc: "Where metrics and traces are pushed to.",
+        },
+    ],
+};
+
+static OTLP: Section = Section {
+    id: "otlp",
+    place: "telemetry.otlp",
+    what: "an OTLP receiver",
+    doc: "Pushes metrics, and traces of single records, to a receiver of OpenTelemetry's protocol. Pipelines never wait for it: what it does not take in time is given up and counted in `jackfield_telemetry_exports_total`.",
+    fields: &[
+        Field {
+            key: "endpoint",
+            shape: Shape::Text(Text::HttpUrl),
+            need: Need::Required,
+            doc: "The receiver, such as `http://localhost:4318`. Over HTTP `v1/metrics` and `v1/traces` are appended.",
+        },
+        Field {
+            key: "protocol",
+            shape: Shape::Choice(&[
+                ("http", "protocol buffers over HTTP, usually on port 4318"),
+                ("http-json", "JSON over HTTP, usually on port 4318"),
+                ("grpc", "gRPC, usually on port 4317"),
+            ]),
+            need: Need::Default("http"),
+            doc: "How it is said on the wire.",
+        },
+        Field {
+            key: "headers",
+            shape: Shape::Map {
+                names: NameRule::Header,
+                each: &Shape::Secret(Text::Header),
+            },
+            need: Need::Optional("none"),
+            doc: "Headers of each request, such as an API key. Values are never shown.",
+        },
+        Field {
+            key: "interval",
+            shape: Shape::Time {
+                min_ms: SECOND / 10,
+                max_ms: 3600 * SECOND,
+                forever: false,
+            },
+            need: Need::Default("30s"),
+            doc: "Between two pushes. An answer has as long, but no longer than 10 s.",
+        },
+        Field {
+            key: "sample",
+            shape: Shape::Whole {
+                min: 0,
+                max: 1_000_000_000,
+            },
+            need: Need::Default("100000"),
+            doc: "One record in so many is traced from `poll` to `commit`: of each partition the one at every so many-th offset. 0: none.",
+        },
+    ],
 };
 
 static LOGS: Section = Section {

@@ -4,7 +4,7 @@ mod check;
 mod defaults;
 
 use crate::fields::{Fields, Place};
-use crate::finding::{Finding, Findings, Kind, Severity};
+use crate::finding::{Finding, Findings, Kind, Pos, Severity};
 use crate::leaf;
 use crate::tree::{Content, Node, Origin, Path};
 use crate::yaml;
@@ -63,16 +63,25 @@ impl Settings {
     /// Other settings in the place of these, given outside the file. What is wrong with them is
     /// found in their own text, as one line of JSON.
     pub fn replaced(&self, value: Value) -> Self {
-        const FILE: &str = "the new settings";
+        Self::in_json("the new settings", self.located.path.clone(), value)
+    }
+
+    /// Settings that stand in no file: paths of findings begin with their own keys. `from` says
+    /// where they come from.
+    pub fn new(from: &str, value: Value) -> Self {
+        Self::in_json(from, Path::default(), value)
+    }
+
+    fn in_json(file: &str, path: Path, value: Value) -> Self {
         let nothing = Node {
-            at: self.located.node.at,
+            at: Pos { line: 1, column: 1 },
             content: Content::Map(Vec::new()),
         };
         // JSON is YAML; what is too deep or too large for a file is only not pointed at.
-        let node = yaml::parse(&value.to_string(), &mut Findings::new(FILE));
+        let node = yaml::parse(&value.to_string(), &mut Findings::new(file));
         let located = Located {
-            file: FILE.to_owned(),
-            path: self.located.path.clone(),
+            file: file.to_owned(),
+            path,
             node: node.unwrap_or(nothing),
         };
         Self {

@@ -18,8 +18,10 @@ use crate::finding::Findings;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// A whole file, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, PluginConfig>,
     /// Pipelines by name.
     pub pipelines: BTreeMap<String, PipelineConfig>,
+    /// What connectors made over REST may reach, by the name that they refer to.
+    pub grants: BTreeMap<String, Grants>,
     /// What is allowed but probably not meant, such as a plugin that nothing uses.
     pub warnings: Findings,
 }
@@ -70,10 +74,36 @@ pub struct EmbeddedLogConfig {
 /// The HTTP server of health, metrics and administration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// Port 0 lets the system choose one.
+    /// Port 0 lets the system choose one. Not loopback only with a token or with `expose`.
     pub listen: SocketAddr,
     /// The bearer token of those who may see and change connectors; none: one of the process's own.
     pub token: Option<Secret>,
+    /// Other machines may be let in though the file has no token.
+    pub expose: bool,
+    /// Who is asked for it. Never [`AdminAuth::None`] where others than this machine are let in.
+    pub auth: AdminAuth,
+    /// Names that requests may call the server by, beside its addresses. Lower case, no port.
+    pub hosts: Vec<String>,
+    /// HTTPS, if these are given.
+    pub tls: Option<AdminTls>,
+}
+
+/// Who may see and change connectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAuth {
+    /// Whoever has the token.
+    Token,
+    /// Whoever reaches the server.
+    None,
+}
+
+/// Files of the admin server's certificate, PEM. That they exist is for the server to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How the process tells about itself.
@@ -83,6 +113,34 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// Least important level that is written.
     pub level: LogLevel,
+    /// Where metrics and traces are pushed to, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+}
+
+/// A receiver of OpenTelemetry's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// The receiver's origin, and a path if it has one.
+    pub endpoint: Url,
+    /// How it is said on the wire.
+    pub protocol: OtlpProtocol,
+    /// Headers of each request; names in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Between two pushes.
+    pub interval: Duration,
+    /// One record in so many is traced. `None`: none is.
+    pub sample: Option<NonZeroU32>,
+}
+
+/// How OTLP is said on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// Protocol buffers over HTTP.
+    Http,
+    /// JSON over HTTP.
+    HttpJson,
+    /// gRPC.
+    Grpc,
 }
 
 /// Shape of the log lines.

@@ -1,6 +1,6 @@
 //! What a plugin may reach.
 
-use crate::catalogue::{HTTP_GRANT, WEBSOCKET_GRANT};
+use crate::catalogue::{GRANT, HTTP_GRANT, WEBSOCKET_GRANT};
 use crate::fields::{Fields, Place};
 use crate::finding::{Findings, Kind};
 use crate::secret::Secret;
@@ -20,25 +20,56 @@ pub(super) fn read(
     let allow = fields.section("allow", findings)?;
     let mut grants = Grants::default();
     match end {
-        End::Source => {
-            for place in allow.items("websocket", findings) {
-                grants.websocket.extend(websocket(&place, findings));
-            }
-        }
-        End::Sink => {
-            grants.lake = allow.read("lake", findings, |shape, place, findings| {
-                let lake = leaf::text(shape, place, findings)?;
-                declared
-                    .lakes
-                    .refer("lake", &lake, place, findings)
-                    .then_some(lake)
-            });
-        }
+        End::Source => websockets(&allow, &mut grants, findings),
+        End::Sink => lake(&allow, &mut grants, declared, findings),
     }
     for place in allow.items("http", findings) {
         grants.http.extend(http(&place, findings));
     }
     Some(grants)
+}
+
+/// `grants:` of the file, which either end may refer to.
+pub(super) fn named(
+    fields: &Fields<'_>,
+    declared: &mut Declared<'_>,
+    findings: &mut Findings,
+) -> BTreeMap<String, Grants> {
+    let mut all = BTreeMap::new();
+    for named in fields.named("grants", findings) {
+        let Some(allow) = Fields::open(&named.place, &GRANT, findings) else {
+            continue;
+        };
+        let mut grants = Grants::default();
+        websockets(&allow, &mut grants, findings);
+        lake(&allow, &mut grants, declared, findings);
+        for place in allow.items("http", findings) {
+            grants.http.extend(http(&place, findings));
+        }
+        all.insert(named.name.to_owned(), grants);
+    }
+    all
+}
+
+fn websockets(allow: &Fields<'_>, grants: &mut Grants, findings: &mut Findings) {
+    for place in allow.items("websocket", findings) {
+        grants.websocket.extend(websocket(&place, findings));
+    }
+}
+
+fn lake(
+    allow: &Fields<'_>,
+    grants: &mut Grants,
+    declared: &mut Declared<'_>,
+    findings: &mut Findings,
+) {
+    grants.lake = allow.read("lake", findings, |shape, place, findings| {
+        let lake = leaf::text(shape, place, findings)?;
+        declared
+            .lakes
+            .refer("lake", &lake, place, findings)
+            .then_some(lake)
+    });
 }
 
 fn websocket(place: &Place<'_>, findings: &mut Findings) -> Option<WebSocketGrant> {

@@ -3,7 +3,7 @@
 use crate::fields::Fields;
 use crate::finding::{Findings, Kind};
 use crate::quantity::show_bytes;
-use crate::types::{PipelineConfig, PluginConfig};
+use crate::types::{Config, PipelineConfig, PluginConfig};
 use std::collections::BTreeMap;
 
 pub(super) fn check(
@@ -16,28 +16,7 @@ pub(super) fn check(
     let (Some(allowed), Some(place)) = (memory_bytes_max, fields.given("memory")) else {
         return;
     };
-    let instances = pipelines.values().flat_map(|pipeline| {
-        let source = pipeline
-            .source
-            .iter()
-            .map(|source| (&source.plugin, source.slots_max));
-        // The committer is an instance of its own.
-        let sinks = pipeline
-            .sinks
-            .values()
-            .map(|sink| (&sink.plugin, sink.tasks + 1));
-        source.chain(sinks)
-    });
-    let needed: u64 = instances
-        .filter_map(|(plugin, instances)| {
-            Some(
-                plugins
-                    .get(plugin)?
-                    .memory_bytes_max
-                    .saturating_mul(instances.into()),
-            )
-        })
-        .fold(0, u64::saturating_add);
+    let needed = needed(plugins, pipelines.values());
     if needed > allowed {
         findings.push(
             place
@@ -49,4 +28,35 @@ pub(super) fn check(
                 )),
         );
     }
+}
+
+impl Config {
+    /// Most memory that the instances of these pipelines may take together, bytes.
+    pub fn memory_of<'a>(&self, pipelines: impl Iterator<Item = &'a PipelineConfig>) -> u64 {
+        needed(&self.plugins, pipelines)
+    }
+}
+
+fn needed<'a>(
+    plugins: &BTreeMap<String, PluginConfig>,
+    pipelines: impl Iterator<Item = &'a PipelineConfig>,
+) -> u64 {
+    let instances = pipelines.flat_map(|pipeline| {
+        let source = pipeline
+            .source
+            .iter()
+            .map(|source| (&source.plugin, source.slots_max));
+        // The committer is an instance of its own.
+        let sinks = pipeline
+            .sinks
+            .values()
+            .map(|sink| (&sink.plugin, sink.tasks + 1));
+        source.chain(sinks)
+    });
+    instances
+        .filter_map(|(plugin, instances)| {
+            let each = plugins.get(plugin)?.memory_bytes_max;
+            Some(each.saturating_mul(instances.into()))
+        })
+        .fold(0, u64::saturating_add)
 }

@@ -1,5 +1,6 @@
 //! The tree → [`Config`]: everything is looked at, whatever was found before.
 
+mod admin;
 mod connectors;
 mod grants;
 mod kafka;
@@ -58,7 +59,7 @@ fn file(root: &Node, context: &ParseContext<'_>, findings: &mut Findings) -> Opt
         process.as_ref().map(|it| &it.log),
         findings,
     );
-    let (process, pipelines) = (process?, pipelines?);
+    let (process, (pipelines, grants)) = (process?, pipelines?);
     if !findings.has_errors() {
         memory::check(
             &fields,
@@ -78,6 +79,7 @@ fn file(root: &Node, context: &ParseContext<'_>, findings: &mut Findings) -> Opt
         lakes: process.lakes,
         plugins: process.plugins,
         pipelines,
+        grants,
         warnings: Findings::default(),
     })
 }

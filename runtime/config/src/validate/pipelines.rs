@@ -1,6 +1,7 @@
 //! Pipelines: opened all first, since any may refer to topics of any other; then read.
 
 use super::connectors;
+use super::grants;
 use super::nothing;
 use super::topics::{self, Feed, Topics};
 use crate::catalogue::{PIPELINE, SINK, SOURCE};
@@ -9,7 +10,7 @@ use crate::finding::{Finding, Findings, Kind, Pos};
 use crate::leaf;
 use crate::names::suggest;
 use crate::types::{
-    Delivery, FeedTopic, LogConfig, PipelineConfig, RetryConfig, TransactionConfig,
+    Delivery, FeedTopic, Grants, LogConfig, PipelineConfig, RetryConfig, TransactionConfig,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,12 +119,15 @@ impl Declared<'_> {
     }
 }
 
+/// What runs, and what connectors that are not in the file may reach.
+type Running = (BTreeMap<String, PipelineConfig>, BTreeMap<String, Grants>);
+
 pub(super) fn read(
     fields: &Fields<'_>,
     file: &str,
     log: Option<&LogConfig>,
     findings: &mut Findings,
-) -> Option<BTreeMap<String, PipelineConfig>> {
+) -> Option<Running> {
     let mut declared = Declared {
         file,
         plugins: Names::below("plugins", fields),
@@ -131,13 +135,26 @@ pub(super) fn read(
         topics: Topics::default(),
         connectors: BTreeMap::new(),
     };
-    let place = fields.given("pipelines")?;
+    let grants = grants::named(fields, &mut declared, findings);
+    // Connectors made over REST are as good, and `grants` says that there are to be some.
+    let by_rest = fields.given("grants").is_some();
     let named = fields.named("pipelines", findings);
-    if named.is_empty() && !place.node.is_broken() {
-        findings.push(
+    match fields.given("pipelines") {
+        None if !by_rest => {
+            let missing = Finding::error(
+                Kind::MissingKey,
+                fields.path.key("pipelines"),
+                fields.at,
+                "the file needs `pipelines`",
+            );
+            findings.push(missing.mend("add `pipelines:`. What runs, by name."));
+            return None;
+        }
+        Some(place) if named.is_empty() && !place.node.is_broken() && !by_rest => findings.push(
             nothing(&place.path, place.node.at, "there are no pipelines")
                 .mend("declare one below `pipelines:`"),
-        );
+        ),
+        None | Some(_) => {}
     }
     let opened: Vec<_> = named
         .into_iter()
@@ -157,11 +174,13 @@ pub(super) fn read(
     }
     // What refers to them may be among what is wrong.
     if !findings.has_errors() {
-        declared.plugins.warn_unused("plugin", findings);
+        if !by_rest {
+            declared.plugins.warn_unused("plugin", findings);
+        }
         declared.lakes.warn_unused("lake", findings);
         declared.topics.warn_unused(findings);
     }
-    Some(pipelines)
+    Some((pipelines, grants))
 }
 
 fn open<'a>(

@@ -1,15 +1,17 @@
 //! The process: log, lakes, plugins, and what it tells of itself.
 
+use super::grants;
 use super::lakes::lakes;
 use crate::catalogue::PLUGIN;
 use crate::fields::{Fields, Place};
 use crate::finding::{Findings, Kind};
 use crate::types::{
-    AdminConfig, EmbeddedLogConfig, LakeConfig, LogConfig, LogFormat, LogLevel, PluginConfig,
-    TelemetryConfig,
+    AdminConfig, EmbeddedLogConfig, LakeConfig, LogConfig, LogFormat, LogLevel, OtlpConfig,
+    OtlpProtocol, PluginConfig, TelemetryConfig,
 };
 use crate::{leaf, places};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// All of the file but the pipelines.
@@ -31,14 +33,7 @@ pub(super) fn read(fields: &Fields<'_>, base: &Path, findings: &mut Findings) ->
         places::path(base, shape, place, findings)
     });
     let memory_bytes_max = fields.read("memory", findings, leaf::size);
-    let admin = fields.section("admin", findings).and_then(|admin| {
-        let listen = admin.read("listen", findings, places::address);
-        let token = admin.read("token", findings, leaf::secret);
-        Some(AdminConfig {
-            listen: listen?,
-            token,
-        })
-    });
+    let admin = super::admin::read(fields, base, findings);
     let telemetry = telemetry(fields, findings);
     Some(Process {
         state_dir: state_dir?,
@@ -76,9 +71,12 @@ fn log(fields: &Fields<'_>, base: &Path, findings: &mut Findings) -> Option<LogC
 }
 
 fn telemetry(fields: &Fields<'_>, findings: &mut Findings) -> Option<TelemetryConfig> {
-    let logs = fields
-        .section("telemetry", findings)?
-        .section("logs", findings)?;
+    let telemetry = fields.section("telemetry", findings)?;
+    let otlp = match telemetry.given("otlp") {
+        Some(_) => Some(otlp(&telemetry, findings)?),
+        None => None,
+    };
+    let logs = telemetry.section("logs", findings)?;
     let format = logs
         .read("format", findings, leaf::choice)
         .map(|word| match word {
@@ -98,6 +96,29 @@ fn telemetry(fields: &Fields<'_>, findings: &mut Findings) -> Option<TelemetryCo
     Some(TelemetryConfig {
         format: format?,
         level: level?,
+        otlp,
+    })
+}
+
+fn otlp(telemetry: &Fields<'_>, findings: &mut Findings) -> Option<OtlpConfig> {
+    let fields = telemetry.section("otlp", findings)?;
+    let endpoint = fields.read("endpoint", findings, places::url);
+    let protocol = fields
+        .read("protocol", findings, leaf::choice)
+        .map(|word| match word {
+            "grpc" => OtlpProtocol::Grpc,
+            "http-json" => OtlpProtocol::HttpJson,
+            _ => OtlpProtocol::Http,
+        });
+    let headers = grants::headers(&fields, findings);
+    let interval = fields.read("interval", findings, leaf::bounded_time);
+    let sample = fields.read("sample", findings, leaf::whole)?;
+    Some(OtlpConfig {
+        endpoint: endpoint?,
+        protocol: protocol?,
+        headers,
+        interval: interval?,
+        sample: NonZeroU32::new(u32::try_from(sample).unwrap_or(u32::MAX)),
     })
 }
 

@@ -1,9 +1,9 @@
 //! The admin server's view of this process.
 
-use super::{Loader, Wanted};
+use super::{Loader, Wanted, view};
 use crate::progress;
-use jackfield_admin::{Answer, Objection, Operator, SwapCall};
-use jackfield_pipeline::{Refused, State, Status, SwapOptions};
+use jackfield_admin::{Answer, Objection, Operator, Snapshot, SwapCall};
+use jackfield_pipeline::{Pipelines, Refused, Status, SwapOptions};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,21 +18,26 @@ pub(crate) const PROBATION: Duration = Duration::from_secs(60);
 /// The connectors that run.
 pub(crate) struct Running {
     pub(crate) loader: Arc<Loader>,
-    pub(crate) statuses: Vec<Arc<Status>>,
+    pub(crate) pipelines: Pipelines,
     /// Where connectors run: loading and compiling is not for the server's own thread.
     pub(crate) runtime: Handle,
     /// For what is uploaded, until it is loaded.
     pub(crate) state_dir: PathBuf,
+    /// When the pipelines' clock started, ms since the epoch.
+    pub(crate) started_ms: i64,
 }
 
 impl Operator for Running {
     fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
         match connector {
-            None => Ok(self.statuses.iter().map(|it| self.describe(it)).collect()),
+            None => {
+                let statuses = self.pipelines.statuses();
+                Ok(statuses.iter().map(|it| self.describe(it)).collect())
+            }
             Some(name) => {
-                let status = self.statuses.iter().find(|it| it.connector() == name);
+                let status = self.pipelines.status(name);
                 let status = status.ok_or_else(|| objection(&Refused::Unknown(name.to_owned())))?;
-                Ok(self.describe(status))
+                Ok(self.describe(&status))
             }
         }
     }
@@ -40,6 +45,46 @@ impl Operator for Running {
     fn swaps(&self, connector: &str) -> Result<Value, Objection> {
         let history = self.loader.controls().history(connector);
         Ok(json!(history.map_err(|refused| objection(&refused))?))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let controls = self.loader.controls();
+        let statuses = self.pipelines.statuses().into_iter();
+        let versions = statuses.map(|status| {
+            // One that was taken away meanwhile has neither.
+            let running = controls.running(status.connector()).ok().flatten();
+            let swap = controls.last(status.connector()).ok().flatten();
+            (status, running, swap)
+        });
+        // Looked at before the lock is taken.
+        let versions: Vec<_> = versions.collect();
+        let applied = self.loader.applied();
+        let connectors = versions.into_iter().map(|(status, running, swap)| {
+            let declared = applied.get(status.connector());
+            let figures = view::figures(&status, declared, running, swap.as_ref(), self.started_ms);
+            (status.connector().to_owned(), figures)
+        });
+        Snapshot {
+            connectors: connectors.collect(),
+            process: json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started_ms": self.started_ms,
+            }),
+        }
+    }
+
+    fn details(&self, connector: &str) -> Result<Value, Objection> {
+        let status = self.pipelines.status(connector);
+        let unknown = || objection(&Refused::Unknown(connector.to_owned()));
+        let status = status.ok_or_else(unknown)?;
+        let version = self.loader.controls().version(connector);
+        let version = version.map_err(|refused| objection(&refused))?;
+        let declared = self.loader.declared(connector);
+        Ok(view::details(
+            &status,
+            declared.as_ref(),
+            version.as_deref(),
+        ))
     }
 
     fn swap(&self, call: SwapCall) -> Answer {
@@ -60,22 +105,19 @@ impl Operator for Running {
 impl Running {
     fn describe(&self, status: &Status) -> Value {
         let report = status.report();
-        let trace = match &report.state {
-            State::Restarting { trace } | State::Failed { trace } => Some(trace),
-            State::Unassigned | State::Running | State::Stopped => None,
-        };
         // It has no name of its own before it runs.
         let plugin = self.loader.controls().running(&report.connector);
         json!({
             "name": report.connector,
             "pipeline": report.pipeline,
             "type": if report.source { "source" } else { "sink" },
-            "connector": { "state": progress::word(&report.state), "trace": trace },
+            "connector": { "state": progress::word(&report.state), "trace": report.state.trace() },
             "plugin": plugin.ok().flatten(),
             "records": report.records,
             "lag": report.lag,
             "open": report.open,
             "committed": report.committed,
+            "failed_targets": report.failed_targets,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The bearer token of the admin API.
 
-use jackfield_config::Config;
+use jackfield_config::{AdminAuth, Config};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,9 +32,11 @@ pub(crate) fn of(config: &Config) -> io::Result<String> {
 
 /// The token of a process that runs with this configuration.
 pub(crate) fn known(config: &Config) -> io::Result<String> {
-    match &config.admin.token {
-        Some(token) => Ok(token.expose().to_owned()),
-        None => read(&path(&config.state_dir)),
+    match (&config.admin.token, config.admin.auth) {
+        // Nobody asks for it.
+        (_, AdminAuth::None) => Ok(String::new()),
+        (Some(token), AdminAuth::Token) => Ok(token.expose().to_owned()),
+        (None, AdminAuth::Token) => read(&path(&config.state_dir)),
     }
 }
 

@@ -56,6 +56,42 @@ pub async fn a_commit_is_the_groups_alone(fixture: &dyn Fixture) {
     }
 }
 
+/// A group's offsets are seen and set from outside, but not while it has members.
+pub async fn offsets_are_set_by_hand(fixture: &dyn Fixture) {
+    let corner = Corner::of(fixture).await;
+    let (topic, offsets) = written(&corner).await;
+    let (log, name) = (&corner.log, topic.name.to_string());
+    let topics = [name];
+    let place = at(&topic, 0);
+    let group = corner.name("group");
+    assert_eq!(log.group_offsets(&group, &topics).await.unwrap(), []);
+    let (mut follower, _) = corner.join_alone("group", &[&topic]).await;
+    follower
+        .commit(&[(place.clone(), offsets[1])])
+        .await
+        .unwrap();
+    let seen = log.group_offsets(&group, &topics).await.unwrap();
+    assert_eq!(seen, [(place.clone(), offsets[1])]);
+    follower.close().await;
+
+    let set = [(place.clone(), Some(offsets[3]))];
+    log.set_group_offsets(&group, &topics, &set).await.unwrap();
+    let seen = log.group_offsets(&group, &topics).await.unwrap();
+    assert_eq!(seen, [(place.clone(), offsets[3])]);
+    let (follower, assigned) = corner.join_alone("group", &[&topic]).await;
+    assert_eq!(committed(&assigned, &place), Some(offsets[3]));
+    let refused = log.set_group_offsets(&group, &topics, &set).await;
+    assert!(matches!(refused, Err(LogError::Rejected(_))), "{refused:?}");
+    follower.close().await;
+
+    let gone = [(place.clone(), None)];
+    log.set_group_offsets(&group, &topics, &gone).await.unwrap();
+    assert_eq!(log.group_offsets(&group, &topics).await.unwrap(), []);
+    let nowhere = [(at(&topic, 99), Some(0))];
+    let refused = log.set_group_offsets(&group, &topics, &nowhere).await;
+    assert!(matches!(refused, Err(LogError::Rejected(_))), "{refused:?}");
+}
+
 /// Two groups have all partitions each and read all records each, as far as each likes.
 pub async fn groups_read_apart(fixture: &dyn Fixture) {
     let corner = Corner::of(fixture).await;

@@ -166,6 +166,7 @@ macro_rules! conformance {
                 a_commit_is_the_groups_alone
                 groups_read_apart
                 a_commit_after_a_release_is_fenced
+                offsets_are_set_by_hand
             }
             sharing {
                 members_share_partitions

@@ -1,6 +1,6 @@
 //! A batch of which the component rejected records.
 
-use crate::dead_letters::{self, Letter};
+use crate::dead_letters::{self, Cause, Letter, Reporter};
 use crate::failures::Failed;
 use crate::spec::OnBadRecord;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub(crate) struct Sorted {
 /// `stop` was asked for, or the rejections make no sense.
 pub(crate) fn sort(
     on_bad_record: &OnBadRecord,
-    connector: &str,
+    by: Reporter<'_>,
     at: &TopicPartition,
     bytes: &[u8],
     rejections: &[Rejection],
@@ -54,7 +54,7 @@ pub(crate) fn sort(
     }
     if *on_bad_record == OnBadRecord::Stop {
         let offset = batch.offset(first).unwrap_or(-1);
-        let reason = reason_of(&batch.record(first), reasons[&first]);
+        let reason = cause_of(&batch.record(first), reasons[&first]).reason();
         return Err(Failed::for_good(
             "put",
             format!(
@@ -72,7 +72,7 @@ pub(crate) fn sort(
                 topic: &at.topic,
                 partition: at.partition,
                 offset,
-                reason: reason_of(&record, reason),
+                cause: cause_of(&record, reason),
                 record,
             }),
             None => rest.push_at(offset, &record).map_err(|full| {
@@ -85,7 +85,7 @@ pub(crate) fn sort(
     }
     let rejected = letters.len() as u64;
     let letters = match on_bad_record {
-        OnBadRecord::DeadLetter { topic } => dead_letters::of_records(topic, connector, &letters)?,
+        OnBadRecord::DeadLetter { topic } => dead_letters::of_records(topic, by, &letters)?,
         OnBadRecord::Stop | OnBadRecord::Skip => Vec::new(),
     };
     let rest = (!rest.is_empty()).then(|| Bytes::from(rest.finish()));
@@ -98,10 +98,10 @@ pub(crate) fn sort(
 
 /// Why a record is bad: what the log could not read says it better than the component that got it
 /// unread.
-fn reason_of<'a>(record: &Record<'a>, rejected: &'a str) -> &'a str {
+fn cause_of<'a>(record: &Record<'a>, rejected: &'a str) -> Cause<'a> {
     let unread = record.headers.iter().find(|(name, _)| *name == UNREADABLE);
     let reason = unread.and_then(|(_, reason)| str::from_utf8(reason?).ok());
-    reason.unwrap_or(rejected)
+    reason.map_or(Cause::Rejected(rejected), Cause::Unreadable)
 }
 
 /// The transaction that keeps dead letters; they carry no positions.
@@ -143,6 +143,20 @@ mod tests {
             .collect()
     }
 
+    const BY: Reporter<'_> = Reporter {
+        connector: "c",
+        task: 3,
+        component: ("a-sink", "1.2.3"),
+    };
+
+    /// The headers of a dead letter.
+    fn headers<'a>(letter: &Record<'a>) -> BTreeMap<&'a str, &'a str> {
+        let headers = letter.headers.iter();
+        headers
+            .map(|(name, value)| (name, str::from_utf8(value.unwrap()).unwrap()))
+            .collect()
+    }
+
     fn at() -> TopicPartition {
         TopicPartition {
             topic: "t".into(),
@@ -155,7 +169,7 @@ mod tests {
         let to = OnBadRecord::DeadLetter {
             topic: "dead".into(),
         };
-        let sorted = sort(&to, "c", &at(), &batch(), &rejections(&[1, 3])).unwrap();
+        let sorted = sort(&to, BY, &at(), &batch(), &rejections(&[1, 3])).unwrap();
         let rest = sorted.rest.unwrap();
         let rest = Batch::parse(&rest, &Limits::default()).unwrap();
         let kept: Vec<(i64, u8)> = (0..rest.len())
@@ -166,12 +180,59 @@ mod tests {
         let dead = Batch::parse(&sorted.letters[0].batch, &Limits::default()).unwrap();
         assert_eq!(dead.record(0).key, Some("t/2/101".as_bytes()));
         assert_eq!(dead.record(0).value, Some([1u8].as_slice()));
-        let headers: Vec<_> = dead.record(1).headers.into_iter().collect();
-        assert!(headers.contains(&("__connect.errors.offset", Some("103".as_bytes()))));
-        assert!(headers.contains(&(
-            "__connect.errors.exception.message",
-            Some("bad 3".as_bytes())
-        )));
+        assert_eq!(dead.record(1).value, Some([3u8].as_slice()));
+    }
+
+    /// The names are those of Kafka Connect 4.3's `DeadLetterQueueReporter`.
+    #[test]
+    fn a_letter_tells_what_kafka_connects_tells() {
+        let to = OnBadRecord::DeadLetter {
+            topic: "dead".into(),
+        };
+        let sorted = sort(&to, BY, &at(), &batch(), &rejections(&[3])).unwrap();
+        let dead = Batch::parse(&sorted.letters[0].batch, &Limits::default()).unwrap();
+        let expected = [
+            ("__connect.errors.topic", "t"),
+            ("__connect.errors.partition", "2"),
+            ("__connect.errors.offset", "103"),
+            ("__connect.errors.connector.name", "c"),
+            ("__connect.errors.task.id", "3"),
+            ("__connect.errors.stage", "TASK_PUT"),
+            ("__connect.errors.class.name", "a-sink 1.2.3"),
+            (
+                "__connect.errors.exception.class.name",
+                "jackfield.Rejected",
+            ),
+            ("__connect.errors.exception.message", "bad 3"),
+            (
+                "__connect.errors.exception.stacktrace",
+                "jackfield.Rejected: bad 3\n\tat TASK_PUT (a-sink 1.2.3)\n\tat KAFKA_CONSUME (t/2/103)",
+            ),
+        ];
+        assert_eq!(headers(&dead.record(0)), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_letter_that_the_log_could_not_read_names_that_stage() {
+        let mut writer = BatchWriter::new();
+        let record = Record {
+            value: Some(b"{"),
+            headers: Headers::of(&[(UNREADABLE, Some(b"EOF"))]),
+            ..Record::default()
+        };
+        writer.push_at(7, &record).unwrap();
+        let to = OnBadRecord::DeadLetter {
+            topic: "dead".into(),
+        };
+        let sorted = sort(&to, BY, &at(), &writer.finish(), &rejections(&[0])).unwrap();
+        let dead = Batch::parse(&sorted.letters[0].batch, &Limits::default()).unwrap();
+        let dead = dead.record(0);
+        let headers = headers(&dead);
+        assert_eq!(headers["__connect.errors.stage"], "VALUE_CONVERTER");
+        assert_eq!(
+            headers["__connect.errors.exception.stacktrace"],
+            "jackfield.Unreadable: EOF\n\tat VALUE_CONVERTER (json)\n\tat KAFKA_CONSUME (t/2/7)"
+        );
     }
 
     #[test]
@@ -184,7 +245,7 @@ mod tests {
         };
         writer.push_at(7, &record).unwrap();
         let batch = writer.finish();
-        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch, &rejections(&[0]))
+        let failed = sort(&OnBadRecord::Stop, BY, &at(), &batch, &rejections(&[0]))
             .err()
             .unwrap();
         assert!(failed.reason.ends_with("its schema: EOF"), "{failed}");
@@ -192,7 +253,7 @@ mod tests {
 
     #[test]
     fn stop_names_the_record() {
-        let failed = sort(&OnBadRecord::Stop, "c", &at(), &batch(), &rejections(&[2]))
+        let failed = sort(&OnBadRecord::Stop, BY, &at(), &batch(), &rejections(&[2]))
             .err()
             .unwrap();
         assert_eq!(failed.consequence, Consequence::Fail);
@@ -205,7 +266,7 @@ mod tests {
     #[test]
     fn rejections_that_make_no_sense_replace_the_instance() {
         for bad in [&[][..], &[5][..]] {
-            let failed = sort(&OnBadRecord::Skip, "c", &at(), &batch(), &rejections(bad))
+            let failed = sort(&OnBadRecord::Skip, BY, &at(), &batch(), &rejections(bad))
                 .err()
                 .unwrap();
             assert_eq!(failed.consequence, Consequence::Replace);
@@ -216,7 +277,7 @@ mod tests {
     fn nothing_is_left_of_a_batch_of_bad_records() {
         let sorted = sort(
             &OnBadRecord::Skip,
-            "c",
+            BY,
             &at(),
             &batch(),
             &rejections(&[0, 1, 2, 3, 4]),

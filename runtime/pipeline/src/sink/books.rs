@@ -88,7 +88,7 @@ impl Books {
         inner.ids.insert(at.clone(), assigned.topic_id);
         let ends = assigned.ends;
         // What is staged in this process and not committed yet is still on its way to the targets.
-        let stored = inner.ledger.staged(at).or_else(|| inner.ledger.stored(at));
+        let stored = inner.ledger.staged(at).or_else(|| inner.ledger.wanted(at));
         let offset = match stored {
             Some(offset) if offset > ends.end || offset < ends.start => {
                 return Err(Failed::for_good(
@@ -139,18 +139,77 @@ impl Books {
             .collect()
     }
 
-    /// What each target holds, for a task's `assigned`.
+    /// What each target holds, for a task's `assigned`: everything, if it gets no more commits.
     pub(crate) fn held(&self) -> Vec<Holding> {
         let inner = self.lock();
-        let held = inner.ledger.held().iter();
-        held.map(|(target, positions)| Holding {
+        let (held, failed) = (inner.ledger.held(), inner.ledger.failed());
+        let working = held.iter().filter(|(target, _)| !failed.contains(*target));
+        let working = working.map(|(target, positions)| Holding {
             target: target.clone(),
             positions: positions
                 .iter()
                 .map(|(at, next)| inner.position(at, *next))
                 .collect(),
+        });
+        let failed = failed.iter().map(|target| Holding {
+            target: target.clone(),
+            positions: inner
+                .ledger
+                .owned()
+                .map(|at| inner.position(at, i64::MAX))
+                .collect(),
+        });
+        working.chain(failed).collect()
+    }
+
+    /// The target gets no more commits: what is put for it from now on is dropped.
+    pub(crate) fn fail(&self, target: &str) {
+        self.lock().ledger.fail(target);
+    }
+
+    /// How many targets get no more commits.
+    pub(crate) fn failed(&self) -> usize {
+        self.lock().ledger.failed().len()
+    }
+
+    /// Whether a target gets commits.
+    pub(crate) fn works(&self, target: &str) -> bool {
+        !self.lock().ledger.failed().contains(target)
+    }
+
+    /// The targets that hold something and get commits.
+    pub(crate) fn working(&self) -> Vec<String> {
+        let inner = self.lock();
+        let targets = inner.ledger.targets();
+        let failed = inner.ledger.failed();
+        let working = targets.filter(|target| !failed.contains(*target));
+        working.map(str::to_owned).collect()
+    }
+
+    /// Where a target begins that has not taken this commit and was never told: from now on it holds
+    /// that, if it is kept. None: it was told.
+    pub(crate) fn begins(&self, commit: &Commit<TopicPartition, Piece>) -> Option<Holding> {
+        let mut inner = self.lock();
+        let begins = inner.ledger.begins(commit);
+        (!begins.is_empty()).then(|| Holding {
+            target: commit.target.clone(),
+            positions: begins
+                .iter()
+                .map(|(at, next)| inner.position(at, *next))
+                .collect(),
         })
-        .collect()
+    }
+
+    /// What a target holds, as far as this connector knows.
+    pub(crate) fn held_by(&self, target: &str) -> Holding {
+        let inner = self.lock();
+        let positions = inner.ledger.held().get(target).into_iter().flatten();
+        Holding {
+            target: target.to_owned(),
+            positions: positions
+                .map(|(at, next)| inner.position(at, *next))
+                .collect(),
+        }
     }
 
     /// The commits of an interval, in their order.

@@ -2,15 +2,21 @@
 
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
-use jackfield_core::{Next, after};
+use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
     CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span,
     Usage,
 };
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Whoever asks for a longer wait than this on probation, and past its end, is taken back: the
+/// host's own waits, for a target that is down, are no longer.
+const ASKED_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
@@ -19,8 +25,8 @@ pub(crate) struct Committer {
     status: Arc<Status>,
     instance: Option<SinkInstance>,
     usage: Arc<Usage>,
-    /// The version is on probation: where it is to blame, the one before does better.
-    on_probation: bool,
+    /// Until when the version is on probation: where it is to blame, the one before does better.
+    on_probation: Option<Duration>,
 }
 
 /// Instantiates a sink and opens it in `role`.
@@ -62,8 +68,8 @@ impl Committer {
             host: host.clone(),
             status: Arc::clone(status),
             instance: None,
-            usage: Arc::default(),
-            on_probation: false,
+            usage: meter::usage(status.metrics()),
+            on_probation: None,
         }
     }
 
@@ -71,12 +77,11 @@ impl Committer {
     pub(crate) fn change(&mut self, spec: &Arc<SinkSpec>) {
         self.spec = Arc::clone(spec);
         self.instance = None;
-        self.on_probation = true;
     }
 
-    /// The version is on probation, or not any more.
-    pub(crate) fn on_probation(&mut self, on_probation: bool) {
-        self.on_probation = on_probation;
+    /// Until when the version is on probation, by the pipelines' clock; `None`: not any more.
+    pub(crate) fn on_probation(&mut self, until: Option<Duration>) {
+        self.on_probation = until;
     }
 
     /// What the committer's instances use.
@@ -95,14 +100,16 @@ impl Committer {
                 },
                 Err(failed) => failed,
             };
-            self.wait(&failed, &mut retries).await?;
+            match self.after(&failed) {
+                Next::Fail | Next::Reopen => return Err(failed),
+                Next::CallAgain | Next::CallAgainOnNewInstance => {}
+            }
+            let wait = retries.wait(&failed)?;
+            self.rest(&failed, wait).await?;
         }
     }
 
-    /// Commits, repeating the same arguments after a retry, a trap or a time-out.
-    ///
-    /// # Errors
-    /// The target's positions are not the expected ones, or patience ended.
+    /// Tries once to commit. After a retry, a trap or a time-out the same arguments are given again.
     pub(crate) async fn commit(
         &mut self,
         target: &str,
@@ -110,27 +117,49 @@ impl Committer {
         spans: &[Span],
         id: &str,
     ) -> Result<Committed, Failed> {
-        let mut retries = Retries::new(self.spec.patience, self.host.clock);
-        loop {
-            let failed = match self.instance().await {
-                Ok(instance) => {
-                    let committed = instance
-                        .commit(
-                            target.to_owned(),
-                            pieces.to_vec(),
-                            spans.to_vec(),
-                            id.to_owned(),
-                        )
-                        .await;
-                    match committed {
-                        Ok(committed) => return Ok(committed),
-                        Err(error) => self.failed("commit", error),
-                    }
-                }
-                Err(failed) => failed,
-            };
-            self.wait(&failed, &mut retries).await?;
+        let instance = self.instance().await?;
+        let committed = instance.commit(
+            target.to_owned(),
+            pieces.to_vec(),
+            spans.to_vec(),
+            id.to_owned(),
+        );
+        match committed.await {
+            Ok(committed) => Ok(committed),
+            Err(error) => Err(self.failed("commit", error)),
         }
+    }
+
+    /// What to do after a failed call.
+    pub(crate) fn after(&mut self, failed: &Failed) -> Next {
+        if self.on_probation.is_some() && failed.component {
+            return Next::Reopen;
+        }
+        let next = after::committer(failed.consequence);
+        // What ends the life is counted by its supervisor.
+        if next != Next::Reopen {
+            self.status.failed(failed);
+        }
+        if next == Next::CallAgainOnNewInstance {
+            self.instance = None;
+        }
+        next
+    }
+
+    /// Before calls are made again.
+    ///
+    /// # Errors
+    /// The component asks to wait past its probation.
+    pub(crate) async fn rest(&mut self, failed: &Failed, wait: Duration) -> Result<(), Failed> {
+        let past = |until: Duration| self.host.clock.now() + wait >= until;
+        if failed.not_before > ASKED_WAIT_MAX && self.on_probation.is_some_and(past) {
+            let why = format!("{} (and asks to wait past its probation)", failed.reason);
+            return Err(Failed::new(failed.what, Consequence::Replace, why));
+        }
+        self.status.metrics().retries(1);
+        tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     pub(crate) async fn close(mut self) -> Result<(), Failed> {
@@ -138,24 +167,6 @@ impl Committer {
             Some(mut instance) => instance.close().await.map_err(|e| Failed::call("close", e)),
             None => Ok(()),
         }
-    }
-
-    /// After a failure: returns when the call may be repeated.
-    async fn wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
-        self.status.metrics().error(failed.consequence);
-        if self.on_probation && failed.component {
-            return Err(failed.clone());
-        }
-        match after::committer(failed.consequence) {
-            Next::Fail | Next::Reopen => return Err(failed.clone()),
-            Next::CallAgain => {}
-            Next::CallAgainOnNewInstance => self.instance = None,
-        }
-        let wait = retries.wait(failed)?;
-        self.status.metrics().retries(1);
-        tracing::warn!(connector = %self.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "the committer tries again");
-        tokio::time::sleep(wait).await;
-        Ok(())
     }
 
     async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {

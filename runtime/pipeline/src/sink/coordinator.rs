@@ -1,20 +1,23 @@
 //! When a sink connector commits, and in which order.
 
+mod commits;
+
 use super::books::Books;
 use super::committer::{self, Committer};
 use super::known_targets::KnownTargets;
 use super::pending::Pending;
 use super::standing::Standing;
 use super::task::{self, Command, Given, HandOver, Request};
+use super::watch;
 use crate::failures::Failed;
 use crate::host::Host;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapReport, Version};
-use jackfield_core::{Commit, Consequence, Staged};
+use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Span, Usage};
+use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,14 +26,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use uuid::Uuid;
 
 /// Commands a task may have waiting: a stage and a mirror of offsets, never more.
 const COMMANDS_MAX: usize = 4;
 /// Requests that wait for the coordinator while it commits: one a task is enough.
 const REQUESTS_MAX: usize = 64;
-/// How often the lag is looked up: a stop waits for the next look.
-const LAG_EVERY: Duration = Duration::from_millis(250);
+/// How often a version on probation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a life achieved, for the decision how soon to try again.
 #[derive(Debug, Default)]
@@ -71,7 +73,6 @@ struct Coordinator<'a> {
     commands: Vec<mpsc::Sender<Command>>,
     /// Of the tasks, in their order.
     usages: Vec<Arc<Usage>>,
-    meters: Vec<Meter>,
 }
 
 /// One life of a sink connector: from what its targets hold to a drain or the first failure.
@@ -83,14 +84,16 @@ pub(crate) async fn run(
     life: &Life,
     standing: &mut Standing<'_>,
 ) -> Result<(), Failed> {
+    status.metrics().new_life();
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
-    committer.on_probation(standing.on_probation());
+    committer.on_probation(standing.until());
     let held = committer.stored(&known.names()).await?;
+    let held = known.complete(held);
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
-    let mut meters = vec![Meter::new(committer.usage(), status.metrics())];
+    let mut meters = vec![Meter::new(committer.usage(), status)];
     let mut tasks = JoinSet::new();
     let mut commands = Vec::new();
     let mut usages = Vec::new();
@@ -98,8 +101,8 @@ pub(crate) async fn run(
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
         commands.push(sender);
         let span = tracing::info_span!("task", connector = %spec.connector, task = number);
-        let usage = Arc::new(Usage::default());
-        meters.push(Meter::new(&usage, status.metrics()));
+        let usage = meter::usage(status.metrics());
+        meters.push(Meter::new(&usage, status));
         usages.push(Arc::clone(&usage));
         let given = Given {
             number,
@@ -116,6 +119,8 @@ pub(crate) async fn run(
         tasks.spawn(task::run(given).instrument(span));
     }
     drop(requests);
+    status.set_tasks(spec.tasks.max(1));
+    status.targets_work();
     status.set_state(State::Running);
     status.active(host.clock.now());
     let mut coordinator = Coordinator {
@@ -125,19 +130,20 @@ pub(crate) async fn run(
         life,
         known,
         committer,
-        books,
+        books: Arc::clone(&books),
         pending,
         commands,
         usages,
-        meters,
     };
-    let ended = coordinator
-        .serve(&mut tasks, &mut asked, stop, standing)
-        .await;
+    let watch = watch::run(host, status, &books, &mut meters);
+    let ended = tokio::select! {
+        ended = coordinator.serve(&mut tasks, &mut asked, stop, standing) => ended,
+        never = watch => match never {},
+    };
+    let failed_targets = coordinator.failed_targets();
     let Coordinator {
         committer,
         commands,
-        meters,
         ..
     } = coordinator;
     drop(commands);
@@ -147,6 +153,7 @@ pub(crate) async fn run(
         ended = ended.and(task_ended);
     }
     ended?;
+    failed_targets?;
     let closed = committer.close().await;
     // Only now is all counted that the instances used.
     drop(meters);
@@ -171,8 +178,8 @@ impl Coordinator<'_> {
         stop: &CancellationToken,
         standing: &mut Standing<'_>,
     ) -> Result<(), Failed> {
-        let mut lag = tokio::time::interval(LAG_EVERY);
-        lag.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let pending = Arc::clone(&self.pending);
         loop {
             let due_in = pending.due_in(self.host.clock.now());
@@ -191,16 +198,15 @@ impl Coordinator<'_> {
                     let _gone = done.send(());
                 }
                 Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
-                () = pending.bell.notified() => {}
-                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
-                _ = lag.tick() => {
-                    self.meters.iter_mut().for_each(Meter::read);
-                    self.look_up_lag().await;
+                _ = look.tick() => {
                     self.judge(standing)?;
                 }
                 () = tokio::time::sleep(judged_in.unwrap_or_default()), if judged_in.is_some() => {
                     self.judge(standing)?;
                 }
+                // Last: where commits take longer than their interval one is due all the time.
+                () = pending.bell.notified() => {}
+                () = tokio::time::sleep_until(due_at), if due_in.is_some() => {}
             }
             if let Some(why) = pending.due(self.host.clock.now()) {
                 tracing::debug!(connector = %self.spec.connector, ?why, "commit is due");
@@ -212,7 +218,7 @@ impl Coordinator<'_> {
 
     fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
         standing.judge(self.status)?;
-        self.committer.on_probation(standing.on_probation());
+        self.committer.on_probation(standing.until());
         Ok(())
     }
 
@@ -255,48 +261,6 @@ impl Coordinator<'_> {
         for task in &self.commands {
             // A task that ended is noticed by its exit.
             let _ended = task.send(Command::MirrorOffsets).await;
-        }
-        Ok(())
-    }
-
-    async fn commit_all(
-        &mut self,
-        commits: Vec<Commit<TopicPartition, Piece>>,
-        started: Instant,
-    ) -> Result<(), Failed> {
-        if commits.is_empty() {
-            return Ok(());
-        }
-        self.known
-            .remember(commits.iter().map(|commit| commit.target.as_str()))
-            .await?;
-        for commit in commits {
-            let spans: Vec<Span> = commit
-                .spans
-                .iter()
-                .map(|span| self.books.span(span))
-                .collect();
-            let id = Uuid::now_v7().to_string();
-            let committed = self
-                .committer
-                .commit(&commit.target, &commit.pieces, &spans, &id)
-                .await?;
-            self.books.committed(&commit);
-            self.life.committed.store(true, Ordering::Release);
-            let now = self.host.clock.now();
-            self.status.committed(committed.rows, now);
-            self.status.active(now);
-            self.status.metrics().commit(
-                started.elapsed(),
-                committed.rows,
-                u64::from(committed.files),
-                committed.bytes,
-            );
-            tracing::info!(
-                connector = %self.spec.connector, target = %commit.target, rows = committed.rows,
-                files = committed.files, bytes = committed.bytes, %id,
-                took_ms = started.elapsed().as_millis() as u64, "committed"
-            );
         }
         Ok(())
     }
@@ -360,7 +324,12 @@ impl Coordinator<'_> {
         for (number, usage) in (0u32..).zip(&self.usages) {
             let (role, usage) = (Role::Task(number), Arc::clone(usage));
             let opened = committer::open(&spec, self.host, role, usage, Interrupt::default()).await;
-            instances.push(opened.map_err(fails)?);
+            let mut instance = opened.map_err(fails)?;
+            // What the targets hold it may drop; what is staged until the cut it is never given.
+            let held = self.books.held();
+            let assigned = instance.assigned(held).await;
+            assigned.map_err(|e| fails(Failed::call("assigned", e)))?;
+            instances.push(instance);
         }
         let desk = standing.desk;
         if options.dry_run {
@@ -403,22 +372,8 @@ impl Coordinator<'_> {
         self.spec = Arc::clone(&spec);
         self.committer.change(&spec);
         standing.begin(&report, from, to, options.probation, self.status.work());
+        self.committer.on_probation(standing.until());
         Ok(report)
-    }
-
-    async fn look_up_lag(&mut self) {
-        let now = self.host.clock.now();
-        let mut lag = 0;
-        for (at, read) in self.books.reads() {
-            match self.host.log.ends(&at.topic, at.partition).await {
-                Ok(ends) => lag += (ends.end - read).max(0),
-                Err(error) => {
-                    tracing::debug!(connector = %self.spec.connector, %error, "the lag is not known");
-                    return;
-                }
-            }
-        }
-        self.status.set_lag(lag, now);
     }
 }
 

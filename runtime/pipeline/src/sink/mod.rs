@@ -16,6 +16,8 @@ mod known_targets;
 mod pending;
 mod standing;
 mod task;
+mod traced;
+mod watch;
 
 use crate::failures::Failed;
 use crate::host::Host;
@@ -72,7 +74,9 @@ async fn supervise(
     let mut retries = Retries::new(spec.patience, host.clock);
     // Whoever runs the connector has its orders; it is run once at a time.
     let mut orders = desk.orders.lock().await;
-    let mut standing = Standing::begin_with(spec, host, desk, &mut orders).await?;
+    let count = |failed: &Failed| status.failed(failed);
+    let standing = Standing::begin_with(spec, host, desk, &mut orders).await;
+    let mut standing = standing.inspect_err(count)?;
     loop {
         let born = Instant::now();
         let life = coordinator::Life::default();
@@ -81,7 +85,7 @@ async fn supervise(
             Ok(()) => return Ok(()),
             Err(failed) => failed,
         };
-        status.metrics().error(failed.consequence);
+        count(&failed);
         if standing.goes_back(&failed) && !stop.is_cancelled() {
             continue;
         }
@@ -91,7 +95,7 @@ async fn supervise(
         if life.committed() || born.elapsed() >= HEALTHY_LIFE {
             retries.progressed();
         }
-        let wait = retries.wait(&failed)?;
+        let wait = retries.wait(&failed).inspect_err(count)?;
         tracing::warn!(connector = %spec.connector, %failed, wait_ms = wait.as_millis() as u64, "sink restarts from what its targets hold");
         status.metrics().restarts(1);
         status.set_state(State::Restarting {

@@ -70,6 +70,11 @@ impl<'a> Standing<'a> {
         self.trial.is_some()
     }
 
+    /// Until when it can.
+    pub(super) fn until(&self) -> Option<Duration> {
+        self.trial.as_ref().map(|trial| trial.probation.until())
+    }
+
     /// Everything that can be said against `to`. Gives what runs.
     ///
     /// # Errors

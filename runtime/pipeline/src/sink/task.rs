@@ -4,6 +4,8 @@ use super::bad_records;
 use super::books::Books;
 use super::committer;
 use super::pending::Pending;
+use super::traced;
+use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
@@ -18,6 +20,8 @@ use jackfield_log::{
 use jackfield_plugin::{
     CallError, Failure, Interrupt, Piece, Rejection, Role, SinkInstance, Taken, Usage,
 };
+use jackfield_telemetry::{CounterHandle, Step};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -38,7 +42,7 @@ pub(crate) enum Command {
 pub(crate) struct HandOver {
     /// The connector as it will be.
     pub(crate) spec: Arc<SinkSpec>,
-    /// The instance that goes on, open.
+    /// The instance that goes on, open and told what the targets hold.
     pub(crate) instance: SinkInstance,
     /// As for [`Command::Stage`]; with none the old instance goes on.
     pub(crate) staged: oneshot::Sender<Option<Staged<TopicPartition, Piece>>>,
@@ -55,6 +59,10 @@ pub(crate) enum Request {
 /// Longest wait for a commit before partitions are given up uncommitted: well below a consumer
 /// group's session time-out.
 const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Longest pause of a task that may not be told to stage yet: the coordinator waits for it, and has
+/// other things to look at.
+const STAGE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What a task is given.
 pub(crate) struct Given {
@@ -80,6 +88,12 @@ struct Task {
     retries: Retries,
     /// A batch that the component asked to be given again, and when.
     again: Option<(Fetched, Instant)>,
+    /// Targets that get no more commits, of which the component was told.
+    failed_targets_told: usize,
+    /// Count the records of each topic.
+    counted: BTreeMap<Arc<str>, CounterHandle>,
+    /// The component asked not to be told to stage sooner.
+    stage_from: Option<Instant>,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -131,6 +145,9 @@ impl Task {
             dead_letters: None,
             retries,
             again: None,
+            failed_targets_told: 0,
+            counted: BTreeMap::new(),
+            stage_from: None,
         })
     }
 
@@ -138,6 +155,7 @@ impl Task {
         let stop = self.given.stop.clone();
         loop {
             let stopping = stop.is_cancelled();
+            let asked = Instant::now();
             let again_at = self.again.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 biased;
@@ -152,7 +170,11 @@ impl Task {
                     }
                 }
                 event = self.reader.next(), if again_at.is_none() && !stopping => {
-                    self.take(event.map_err(|e| Failed::log("read", e))?).await?;
+                    let event = event.map_err(|e| Failed::log("read", e))?;
+                    if let ReaderEvent::Batch(fetched) = &event {
+                        traced::read(&self.given.status, fetched, asked);
+                    }
+                    self.take(event).await?;
                 }
             }
         }
@@ -162,6 +184,9 @@ impl Task {
         match command {
             Command::Stage(reply) => {
                 let staged = self.stage().await?;
+                if staged.is_some() {
+                    self.tell_of_failed_targets().await?;
+                }
                 // Nobody waits any more: the pieces are lost with the life that is ending.
                 if reply.send(staged).is_err() {
                     tracing::debug!(connector = %self.given.spec.connector, "staged for nobody");
@@ -176,7 +201,7 @@ impl Task {
     async fn hand_over(&mut self, hand_over: HandOver) -> Result<(), Failed> {
         let HandOver {
             spec,
-            mut instance,
+            instance,
             staged,
             paused,
         } = hand_over;
@@ -185,18 +210,28 @@ impl Task {
             let _gone = staged.send(None);
             return Ok(());
         };
-        // What the targets hold now, the new instance may drop; what was staged it is never given.
-        let held = self.given.books.held();
-        instance
-            .assigned(held)
-            .await
-            .map_err(|e| Failed::call("assigned", e))?;
         // The old one is only dropped: what it would do in `close` is not its turn any more.
         self.instance = instance;
         self.given.spec = spec;
+        self.stage_from = None;
         // Who does not wait any more ends this life.
         let _gone = staged.send(Some(pieces));
         let _gone = paused.send(began.elapsed());
+        Ok(())
+    }
+
+    /// Nothing is put and not staged now: what comes for such a target from here on is dropped.
+    async fn tell_of_failed_targets(&mut self) -> Result<(), Failed> {
+        let failed = self.given.books.failed();
+        if failed == self.failed_targets_told {
+            return Ok(());
+        }
+        let held = self.given.books.held();
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
+        self.failed_targets_told = failed;
         Ok(())
     }
 
@@ -340,9 +375,8 @@ impl Task {
                 .len(),
         );
         let bytes = fetched.batch.len() as u64;
-        let started = Instant::now();
+        let began = Instant::now();
         let outcome = self.call_put(&span, fetched.batch.clone()).await;
-        self.given.status.metrics().put_seconds(started.elapsed());
         let outcome = match outcome {
             Err(CallError::Failure(Failure::Rejected(rejections))) => {
                 self.put_rest(&span, &fetched, &rejections).await?
@@ -354,6 +388,7 @@ impl Task {
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
+                        traced::put(&self.given.status, &fetched, began);
                         self.given.status.metrics().counts(
                             taken.counts.duplicates,
                             taken.counts.missing,
@@ -373,7 +408,7 @@ impl Task {
                     return Err(failed);
                 }
                 let wait = self.retries.wait(&failed)?;
-                self.given.status.metrics().retries(1);
+                self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
                 self.again = Some((fetched, Instant::now() + wait));
                 Ok(())
@@ -398,9 +433,17 @@ impl Task {
         rejections: &[Rejection],
     ) -> Result<Result<Option<Taken>, CallError>, Failed> {
         let spec = Arc::clone(&self.given.spec);
+        let plugged = &spec.plugged;
+        let description = plugged.plugin.describe(&plugged.limits).await;
+        let description = description.map_err(|e| Failed::call("describe", e))?;
+        let by = Reporter {
+            connector: &spec.connector,
+            task: self.given.number,
+            component: (&description.name, &description.version),
+        };
         let sorted = bad_records::sort(
             &spec.on_bad_record,
-            &spec.connector,
+            by,
             &fetched.at,
             &fetched.batch,
             rejections,
@@ -456,31 +499,44 @@ impl Task {
         Ok(())
     }
 
-    fn account(&self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
+    fn account(&mut self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
         let now = self.given.host.clock.now();
         self.given.books.read(&fetched.at, fetched.next_offset);
         self.given.pending.add(count, bytes, stage_now, now);
         let status = &self.given.status;
         status.took(count, now);
-        status.metrics().records(count);
-        status.metrics().bytes(bytes);
+        status.took_of(&fetched.at.topic, count);
+        let metrics = status.metrics();
+        metrics.records(count);
+        metrics.bytes(bytes);
+        metrics.batches(1);
+        let counted = self.counted.entry(Arc::clone(&fetched.at.topic));
+        let counted = counted.or_insert_with_key(|topic| metrics.topic_records(topic));
+        counted.add(count);
         status.set_open(self.given.pending.rows());
     }
 
     async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
-        let started = Instant::now();
+        if let Some(from) = self.stage_from {
+            tokio::time::sleep_until(from.min(Instant::now() + STAGE_PAUSE_MAX)).await;
+            if Instant::now() < from {
+                return Ok(None);
+            }
+        }
+        let began = Instant::now();
         let staged = self.instance.stage().await;
-        self.given.status.metrics().stage_seconds(started.elapsed());
         match staged {
             Ok(pieces) => {
                 let pieces = pieces
                     .into_iter()
                     .map(|piece| (piece.target.clone(), piece))
                     .collect();
-                Ok(Some(Staged {
-                    pieces,
-                    spans: self.frontier.staged(),
-                }))
+                let spans = self.frontier.staged();
+                if self.given.status.metrics().traces() {
+                    let told: Vec<_> = spans.iter().map(|it| self.given.books.span(it)).collect();
+                    traced::spans(&self.given.status, Step::Stage, &told, began);
+                }
+                Ok(Some(Staged { pieces, spans }))
             }
             Err(error) => {
                 let failed = Failed::call("stage", error);
@@ -488,11 +544,18 @@ impl Task {
                     return Err(failed);
                 }
                 let wait = self.retries.wait(&failed)?;
+                self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
-                tokio::time::sleep(wait).await;
+                // The next interval asks again.
+                self.stage_from = Some(Instant::now() + wait);
                 Ok(None)
             }
         }
+    }
+
+    fn count_retry(&self, failed: &Failed) {
+        self.given.status.failed(failed);
+        self.given.status.metrics().retries(1);
     }
 
     async fn mirror_offsets(&mut self) -> Result<(), Failed> {

@@ -1,31 +1,39 @@
 //! One poll's outcome as one transaction of the log.
 
 use super::feeds::{Route, Routes};
-use crate::dead_letters;
+use super::way;
+use crate::dead_letters::{self, Reporter};
 use crate::failures::Failed;
-use crate::spec::{OnBadRecord, SourceSpec};
+use crate::spec::OnBadRecord;
 use jackfield_batch::{Batch, Limits, stamp_schemas};
 use jackfield_core::Consequence;
 use jackfield_log::{Append, InboxMark, Output, Position};
 use jackfield_plugin::Polled;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a poll brought, counted.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
+    pub(crate) batches: u64,
     pub(crate) rejected: u64,
     pub(crate) dead_letters: u64,
+    /// Records by topic; a topic may come more than once.
+    pub(crate) by_topic: Vec<(Arc<str>, u64)>,
 }
 
 /// The transaction for what was polled; without outputs and positions there is nothing to append.
+/// Its batches are told to `way`, if anyone wants to know.
 pub(crate) fn of(
     polled: &mut Polled,
     routes: &mut Routes,
-    spec: &SourceSpec,
+    on_bad_record: &OnBadRecord,
+    by: Reporter<'_>,
     mark: InboxMark,
     now_ms: i64,
+    mut way: Option<&mut VecDeque<way::Batch>>,
 ) -> Result<(Append, Tally), Failed> {
     let mut tally = Tally::default();
     let mut outputs = Vec::with_capacity(polled.outputs.len());
@@ -51,13 +59,27 @@ pub(crate) fn of(
             Route::Dropped => {}
             Route::To {
                 topic,
+                id,
                 ids,
                 partitioner,
+                counted,
             } => {
                 tally.records += u64::from(records);
+                tally.by_topic.push((Arc::clone(topic), u64::from(records)));
                 tally.bytes += bytes.len() as u64;
+                tally.batches += 1;
+                counted.add(u64::from(records));
                 stamp_schemas(&mut bytes, *ids);
                 for (partition, batch) in partitioner.split(bytes)? {
+                    if let Some(way) = &mut way {
+                        let records = Batch::parse(&batch, &Limits::default());
+                        way.push_back(way::Batch {
+                            topic: Arc::clone(topic),
+                            topic_id: *id,
+                            partition,
+                            records: records.map_or(0, |records| records.len()),
+                        });
+                    }
                     outputs.push(Output {
                         topic: Arc::clone(topic),
                         partition,
@@ -68,7 +90,7 @@ pub(crate) fn of(
         }
     }
     tally.rejected = polled.rejected.len() as u64;
-    match (&spec.on_bad_record, polled.rejected.first()) {
+    match (on_bad_record, polled.rejected.first()) {
         (_, None) | (OnBadRecord::Skip, Some(_)) => {}
         (OnBadRecord::Stop, Some(event)) => {
             return Err(Failed::for_good(
@@ -83,7 +105,7 @@ pub(crate) fn of(
             tally.dead_letters = tally.rejected;
             outputs.extend(dead_letters::of_events(
                 topic,
-                &spec.connector,
+                by,
                 &polled.rejected,
                 now_ms,
             )?);

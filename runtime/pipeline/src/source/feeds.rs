@@ -8,8 +8,10 @@ use jackfield_batch::SchemaIds;
 use jackfield_log::{Cleanup, TopicSpec};
 use jackfield_plugin::{Feed, Schema as PluginSchema, SchemaKind as PluginSchemaKind};
 use jackfield_schema::{Part, Schema, SchemaKind};
+use jackfield_telemetry::{ConnectorMetrics, CounterHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// One feed's way.
 #[derive(Debug)]
@@ -17,8 +19,11 @@ pub(crate) enum Route {
     /// To a topic.
     To {
         topic: Arc<str>,
+        id: Uuid,
         ids: SchemaIds,
         partitioner: Partitioner,
+        /// Counts its records.
+        counted: CounterHandle,
     },
     /// Nowhere.
     Dropped,
@@ -38,9 +43,10 @@ impl Routes {
         feeds: Vec<Feed>,
         topics: &BTreeMap<String, Topic>,
         host: &Host,
+        metrics: &ConnectorMetrics,
     ) -> Result<(), Failed> {
         for feed in feeds {
-            let route = route(&feed, topics, host).await?;
+            let route = route(&feed, topics, host, metrics).await?;
             self.routes.push(route);
         }
         Ok(())
@@ -56,6 +62,7 @@ async fn route(
     feed: &Feed,
     topics: &BTreeMap<String, Topic>,
     host: &Host,
+    metrics: &ConnectorMetrics,
 ) -> Result<Route, Failed> {
     let (name, partitions, configs) = match topics.get(&feed.name) {
         Some(Topic::Named {
@@ -93,8 +100,10 @@ async fn route(
     };
     Ok(Route::To {
         topic: info.name.clone(),
+        id: info.id,
         ids: SchemaIds { value, key },
         partitioner: Partitioner::new(info.partitions),
+        counted: metrics.topic_records(&info.name),
     })
 }
 

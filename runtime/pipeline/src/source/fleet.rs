@@ -82,6 +82,7 @@ pub(super) async fn serve(
     slots: &[Slot],
 ) -> Result<Served, Failed> {
     let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    status.set_tasks(count);
     let (went_back, gone_back) = mpsc::channel(slots.len().max(1));
     let mut fleet = Fleet {
         spec,
@@ -105,6 +106,7 @@ pub(super) async fn serve(
             version: Arc::clone(&fleet.standing.version),
             saved: None,
             fallback: fleet.standing.trial.as_ref().map(|_| Fallback::Replan),
+            asked: None,
             commands: asked,
             went_back: went_back.clone(),
         };
@@ -274,7 +276,7 @@ impl Fleet<'_, '_> {
         };
         prepare(given, &from, &to).await?;
         let fails = |failed: Failed| Refused::Fails(failed.to_string());
-        let slots = plan(self.spec, &to).await.map_err(fails)?;
+        let slots = plan(self.spec, &to, self.status).await.map_err(fails)?;
         let mut instances = Vec::with_capacity(self.crews.len());
         let replanned = slots != self.slots;
         if !replanned {

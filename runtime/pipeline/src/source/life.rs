@@ -4,17 +4,18 @@ use super::append;
 use super::feeds::Routes;
 use super::slot::{Serving, Shared};
 use super::turn::{Command, Fallback, Go, Rested, Successor};
+use super::way::{PollTimes, Way};
+use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::status::State;
 use crate::swap::Version;
-use futures::FutureExt;
 use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
-use jackfield_log::{Identity, InboxMark, LogError, Pending, Writer};
+use jackfield_log::{Identity, InboxMark, LogError, Writer};
 use jackfield_plugin::{
     CallError, Context, Delivery, Feed, PollLimits, Polled, Position, Role, Saved, SourceInstance,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -48,24 +49,64 @@ const POLL_LIMITS: PollLimits = PollLimits {
     wait_ms: POLL_WAIT.as_millis() as u32,
 };
 
+/// Bytes of all positions of a slot: they are held in memory, read back and given to each new
+/// instance as a whole.
+const POSITIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What is durable, by the origin's partitions.
 #[derive(Default)]
 struct Durable {
     all: BTreeMap<String, Position>,
+    /// Of all.
+    bytes: usize,
     /// The newest that the component does not know of yet.
     to_tell: BTreeMap<String, Position>,
 }
 
 impl Durable {
+    fn new(stored: &[Position]) -> Self {
+        let mut durable = Self::default();
+        stored.iter().for_each(|it| durable.keep(it));
+        durable
+    }
+
     fn add(&mut self, positions: Vec<Position>) {
         for it in positions {
-            match &it.offset {
-                Some(_) => self.all.insert(it.partition.clone(), it.clone()),
-                None => self.all.remove(&it.partition),
-            };
+            self.keep(&it);
             self.to_tell.insert(it.partition.clone(), it);
         }
     }
+
+    fn keep(&mut self, position: &Position) {
+        let before = match &position.offset {
+            Some(_) => {
+                self.bytes += bytes_of(position);
+                self.all
+                    .insert(position.partition.clone(), position.clone())
+            }
+            None => self.all.remove(&position.partition),
+        };
+        self.bytes -= before.as_ref().map_or(0, bytes_of);
+    }
+
+    /// Whether there is room for more.
+    fn check(&self) -> Result<(), Failed> {
+        if self.bytes <= POSITIONS_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Failed::for_good(
+            "poll",
+            format!(
+                "the component keeps {} positions of {} bytes together, at most {POSITIONS_BYTES_MAX} are kept",
+                self.all.len(),
+                self.bytes
+            ),
+        ))
+    }
+}
+
+fn bytes_of(position: &Position) -> usize {
+    position.partition.len() + position.offset.as_ref().map_or(0, String::len)
 }
 
 pub(crate) struct Life<'a> {
@@ -75,7 +116,7 @@ pub(crate) struct Life<'a> {
     writer: Box<dyn Writer>,
     routes: Routes,
     task: SourceTask<Position>,
-    pendings: VecDeque<(Instant, Pending)>,
+    way: Way,
     durable: Durable,
     /// What the supervisor asked for while a call was under way.
     asked: Option<Command>,
@@ -129,17 +170,18 @@ impl<'a> Life<'a> {
                 offset: p.offset,
             })
             .collect();
-        let all = positions
-            .iter()
-            .map(|it| (it.partition.clone(), it.clone()))
-            .collect();
+        let durable = Durable::new(&positions);
         let settings = serving.version.plugged.settings.clone();
         let saved = serving.saved.take();
         let feeds = open_at(shared, &mut instance, settings, positions, saved)
             .await
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
-        routes.extend(feeds, &spec.topics, &shared.host).await?;
+        let asked = serving.asked.take();
+        let metrics = shared.status.metrics();
+        routes
+            .extend(feeds, &spec.topics, &shared.host, metrics)
+            .await?;
         Ok(Life {
             shared,
             serving,
@@ -147,12 +189,9 @@ impl<'a> Life<'a> {
             writer,
             routes,
             task: SourceTask::new(contained),
-            pendings: VecDeque::new(),
-            durable: Durable {
-                all,
-                to_tell: BTreeMap::new(),
-            },
-            asked: None,
+            way: Way::default(),
+            durable,
+            asked,
             log_failure: None,
             behind: 0,
             progressed: false,
@@ -303,14 +342,23 @@ impl<'a> Life<'a> {
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         routes
-            .extend(feeds, &shared.spec.topics, &shared.host)
+            .extend(
+                feeds,
+                &shared.spec.topics,
+                &shared.host,
+                shared.status.metrics(),
+            )
             .await?;
         Ok((instance, routes))
     }
 
     async fn poll_once(&mut self, retries: &mut Retries) -> Result<Option<LifeEnd>, Failed> {
-        let polled = match self.poll_while_appending().await {
-            Ok(polled) => polled,
+        let began = Instant::now();
+        let (polled, poll) = match self.poll_while_appending().await {
+            Ok(polled) => {
+                let ended = Instant::now();
+                (polled, PollTimes { began, ended })
+            }
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
                 self.retry_wait(&failed, retries).await?;
                 return Ok(None);
@@ -320,18 +368,17 @@ impl<'a> Life<'a> {
         if self.log_failure.is_some() {
             return Ok(None);
         }
-        self.store(polled).await
+        self.store(polled, poll).await
     }
 
     /// One `poll`, with outcomes of earlier appends taken in the meantime. The call is never
     /// dropped half-way: when the log fails, waits inside it end early and it is seen through.
     async fn poll_while_appending(&mut self) -> Result<Polled, Failed> {
-        let started = Instant::now();
         let Life {
             shared,
             instance,
             task,
-            pendings,
+            way,
             durable,
             log_failure,
             progressed,
@@ -344,7 +391,7 @@ impl<'a> Life<'a> {
         let polled = loop {
             tokio::select! {
                 biased;
-                Some((since, outcome)) = oldest(pendings) => {
+                Some((since, outcome)) = way.oldest(shared.status.metrics()) => {
                     settle(shared, task, durable, log_failure, progressed, since, outcome);
                     if log_failure.is_some() {
                         shared.interrupt.raise();
@@ -364,15 +411,24 @@ impl<'a> Life<'a> {
         if !stopping && log_failure.is_none() {
             shared.interrupt.clear();
         }
-        shared.status.metrics().poll_seconds(started.elapsed());
         polled.map_err(|e| Failed::call("poll", e))
     }
 
-    async fn store(&mut self, mut polled: Polled) -> Result<Option<LifeEnd>, Failed> {
+    async fn store(
+        &mut self,
+        mut polled: Polled,
+        poll: PollTimes,
+    ) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
+        self.durable.check()?;
         let feeds = std::mem::take(&mut polled.feeds);
         self.routes
-            .extend(feeds, &shared.spec.topics, &shared.host)
+            .extend(
+                feeds,
+                &shared.spec.topics,
+                &shared.host,
+                shared.status.metrics(),
+            )
             .await?;
         let done_through = if polled.done_through == 0 {
             self.task.last_done()
@@ -383,8 +439,22 @@ impl<'a> Life<'a> {
             epoch: shared.inbox.epoch(),
             done_through,
         };
-        let (append, tally) =
-            append::of(&mut polled, &mut self.routes, &shared.spec, mark, now_ms())?;
+        let description = &self.serving.version.description;
+        let by = Reporter {
+            connector: &shared.spec.connector,
+            task: shared.number,
+            component: (&description.name, &description.version),
+        };
+        let traces = shared.status.metrics().traces();
+        let (append, tally) = append::of(
+            &mut polled,
+            &mut self.routes,
+            &shared.spec.on_bad_record,
+            by,
+            mark,
+            now_ms(),
+            traces.then(|| self.way.next_batches()),
+        )?;
         let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
         let positions = std::mem::take(&mut polled.positions);
         let settled = self.task.polled(
@@ -406,18 +476,22 @@ impl<'a> Life<'a> {
         if tally.records > 0 {
             metrics.records(tally.records);
             metrics.bytes(tally.bytes);
+            metrics.batches(tally.batches);
             shared.status.took(tally.records, shared.host.clock.now());
+            for (topic, records) in &tally.by_topic {
+                shared.status.took_of(topic, *records);
+            }
         }
         if needs_append {
             match self.writer.append(append).await {
-                Ok(pending) => self.pendings.push_back((Instant::now(), pending)),
+                Ok(pending) => self.way.sent(poll, pending),
                 Err(error) => self.log_failure = Some(error),
             }
         } else if let Some(settled) = settled {
             self.take_settled(settled);
         }
         self.behind = polled.behind;
-        shared.count_open(self.pendings.len(), self.behind);
+        shared.count_open(self.way.len(), self.behind);
         Ok(match (polled.ended, polled.replan) {
             (true, _) => Some(LifeEnd::Ended),
             (false, true) => Some(LifeEnd::Replan),
@@ -434,14 +508,14 @@ impl<'a> Life<'a> {
         let Life {
             shared,
             task,
-            pendings,
+            way,
             durable,
             log_failure,
             behind,
             progressed,
             ..
         } = self;
-        if let Some((asked, outcome)) = oldest(pendings).await {
+        if let Some((asked, outcome)) = way.oldest(shared.status.metrics()).await {
             settle(
                 shared,
                 task,
@@ -452,7 +526,7 @@ impl<'a> Life<'a> {
                 outcome,
             );
         }
-        shared.count_open(pendings.len(), *behind);
+        shared.count_open(way.len(), *behind);
     }
 
     /// Tells the component what is durable, so that it may release what the origin keeps.
@@ -472,18 +546,27 @@ impl<'a> Life<'a> {
                 Ok(())
             }
             // It is told again after the next poll; nothing depends on it having heard.
-            Err(failed) if after::source(failed.consequence) == Next::CallAgain => Ok(()),
+            Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
+                self.shared.status.failed(&failed);
+                self.shared.status.metrics().retries(1);
+                Ok(())
+            }
             Err(failed) => Err(failed),
         }
     }
 
-    /// Waits as long as the component asked, unless a stop comes first.
+    /// Waits as long as the component asked, unless a stop or a command comes first: who is asked
+    /// to go does not keep the next one waiting.
     async fn retry_wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
+        self.shared.status.failed(failed);
         self.shared.status.metrics().retries(1);
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
         let wait = retries.wait(failed)?;
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
+            Some(command) = self.serving.commands.recv(), if self.asked.is_none() => {
+                self.asked = Some(command);
+            }
             () = tokio::time::sleep(wait) => {}
         }
         Ok(())
@@ -518,17 +601,6 @@ async fn open_at(
         .await
 }
 
-/// The outcome of the oldest append; stays pending while there is none.
-async fn oldest(
-    pendings: &mut VecDeque<(Instant, Pending)>,
-) -> Option<(Instant, Result<(), LogError>)> {
-    let (asked, pending) = pendings.front_mut()?;
-    let asked = *asked;
-    let outcome = pending.map(|outcome| outcome.map(|_| ())).await;
-    pendings.pop_front();
-    Some((asked, outcome))
-}
-
 fn settle(
     shared: &Shared,
     task: &mut SourceTask<Position>,
@@ -560,4 +632,28 @@ fn now_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(partition: &str, offset: Option<usize>) -> Position {
+        Position {
+            partition: partition.to_owned(),
+            offset: offset.map(|bytes| "x".repeat(bytes)),
+        }
+    }
+
+    #[test]
+    fn positions_are_bounded_by_what_they_take_together() {
+        let mut durable = Durable::new(&[position("a", Some(10))]);
+        durable.add(vec![position("a", Some(4)), position("b", Some(1))]);
+        assert_eq!(durable.bytes, 5 + 2);
+        durable.add(vec![position("c", Some(POSITIONS_BYTES_MAX))]);
+        assert!(durable.check().is_err());
+        durable.add(vec![position("c", None), position("never", None)]);
+        assert_eq!(durable.bytes, 5 + 2);
+        assert!(durable.check().is_ok());
+    }
 }

@@ -6,9 +6,11 @@ mod fleet;
 mod life;
 mod slot;
 mod turn;
+mod way;
 
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::meter::{self, Meter};
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Exit, State, Status};
@@ -16,7 +18,7 @@ use crate::swap::{Desk, Pace, Version};
 use fleet::{Served, Standing};
 use jackfield_core::{Next, after};
 use jackfield_plugin::{
-    Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance, Usage,
+    Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance,
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +56,9 @@ async fn supervise(
     desk: &Desk,
     stop: &CancellationToken,
 ) -> Result<(), Failed> {
-    let version = fleet::first(spec, desk).await?;
+    let version = fleet::first(spec, desk)
+        .await
+        .inspect_err(|failed| status.failed(failed))?;
     // Whoever runs the connector has its orders; it is run once at a time.
     let mut orders = desk.orders.lock().await;
     let mut standing = Standing {
@@ -101,14 +105,17 @@ async fn plan_patiently(
 ) -> Result<Vec<Slot>, Failed> {
     let mut retries = Retries::new(spec.patience, host.clock);
     loop {
-        let failed = match plan(spec, version).await {
+        let failed = match plan(spec, version, status).await {
             Ok(slots) => return Ok(slots),
-            Err(failed) if after::source(failed.consequence) == Next::Fail => return Err(failed),
             Err(failed) => failed,
         };
+        status.failed(&failed);
+        if after::source(failed.consequence) == Next::Fail {
+            return Err(failed);
+        }
         let wait = retries.wait(&failed)?;
         tracing::warn!(connector = %spec.connector, %failed, "planning is tried again");
-        status.metrics().error(failed.consequence);
+        status.metrics().retries(1);
         status.set_state(State::Restarting {
             trace: failed.to_string(),
         });
@@ -120,9 +127,11 @@ async fn plan_patiently(
 }
 
 /// Plans on an instance of its own, with an inbox that is dropped afterwards.
-async fn plan(spec: &SourceSpec, version: &Version) -> Result<Vec<Slot>, Failed> {
+async fn plan(spec: &SourceSpec, version: &Version, status: &Status) -> Result<Vec<Slot>, Failed> {
     let inbox = Inbox::new(PLAN_INBOX_BYTES_MAX);
-    let usage = Arc::new(Usage::default());
+    let usage = meter::usage(status.metrics());
+    // Counts what was used when the planning ends.
+    let _meter = Meter::new(&usage, status);
     let connections = Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone());
     let requests = Requests::new(inbox.clone(), spec.http.clone(), usage.clone());
     let host = SourceHost {

@@ -4,7 +4,7 @@ use super::life::{Life, LifeEnd};
 use super::turn::{Command, Fallback};
 use crate::failures::Failed;
 use crate::host::Host;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::retries::Retries;
 use crate::spec::SourceSpec;
 use crate::status::{Backlog, State, Status};
@@ -14,6 +14,7 @@ use jackfield_plugin::{
     CallError, Connections, Inbox, Interrupt, Requests, Saved, Slot, SourceHost, SourceInstance,
     Usage,
 };
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -65,6 +66,8 @@ pub(crate) struct Serving {
     pub(crate) saved: Option<Saved>,
     /// While `version` is on probation.
     pub(crate) fallback: Option<Fallback>,
+    /// What the supervisor asked for between two lives, for the next one.
+    pub(crate) asked: Option<Command>,
     /// From the supervisor.
     pub(crate) commands: mpsc::Receiver<Command>,
     /// To the supervisor: it went back, and why.
@@ -72,21 +75,42 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Between two lives there is nothing to bring to rest, but the verdict on a version counts.
-    fn obey_between_lives(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                // Whoever waits for it is told by its end.
-                Command::Rest { .. } => {}
-                Command::Keep => self.fallback = None,
-                Command::FallBack(_) => match self.fallback.take() {
-                    Some(Fallback::To(version, saved)) => {
-                        self.version = version;
-                        self.saved = saved;
+    /// Before a life there is nothing to bring to rest yet, but the verdict on a version counts.
+    /// True: another version goes on, which has nothing to wait for.
+    fn obey_between_lives(&mut self, command: Command) -> bool {
+        match command {
+            Command::Rest { .. } => {
+                self.asked = Some(command);
+                false
+            }
+            Command::Keep => {
+                self.fallback = None;
+                false
+            }
+            Command::FallBack(_) => match self.fallback.take() {
+                Some(Fallback::To(version, saved)) => {
+                    self.version = version;
+                    self.saved = saved;
+                    true
+                }
+                // All slots are about to end.
+                Some(Fallback::Replan) | None => false,
+            },
+        }
+    }
+
+    /// Obeys for so long, or until another version goes on.
+    async fn obey_for(&mut self, wait: Duration) {
+        let mut waited = pin!(tokio::time::sleep(wait));
+        loop {
+            tokio::select! {
+                biased;
+                Some(command) = self.commands.recv() => {
+                    if self.obey_between_lives(command) {
+                        return;
                     }
-                    // All slots are about to end.
-                    Some(Fallback::Replan) | None => {}
-                },
+                }
+                () = &mut waited => return,
             }
         }
     }
@@ -101,7 +125,7 @@ impl Shared {
         status: &Arc<Status>,
         stop: CancellationToken,
     ) -> Self {
-        let usage = Arc::new(Usage::default());
+        let usage = meter::usage(status.metrics());
         let inbox = Inbox::new(INBOX_BYTES_MAX);
         Self {
             connections: Connections::new(inbox.clone(), spec.websocket.clone(), usage.clone()),
@@ -155,7 +179,7 @@ impl Shared {
 /// Serves the slot, one life after another, until it drains, ends or gives up. Then its
 /// connections are closed and its inbox is dropped: positions decide where the next one goes on.
 pub(crate) async fn run(shared: Arc<Shared>, mut serving: Serving) -> SlotEnd {
-    let mut meter = Meter::new(&shared.usage, shared.status.metrics());
+    let mut meter = Meter::new(&shared.usage, &shared.status);
     let end = tokio::select! {
         end = lives(&shared, &mut serving) => end,
         never = meter.run() => match never {},
@@ -170,7 +194,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut serving: Serving) -> SlotEnd {
 async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
     let mut retries = Retries::new(shared.spec.patience, shared.host.clock);
     loop {
-        serving.obey_between_lives();
+        while let Ok(command) = serving.commands.try_recv() {
+            serving.obey_between_lives(command);
+        }
         let born = Instant::now();
         let failed = match Life::open(shared, serving).await {
             Ok(mut life) => match life.run(&mut retries).await {
@@ -187,7 +213,7 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
             },
             Err(failed) => failed,
         };
-        shared.status.metrics().error(failed.consequence);
+        shared.status.failed(&failed);
         if failed.component && !shared.stop.is_cancelled() {
             match serving.fallback.take() {
                 Some(Fallback::To(version, saved)) => {
@@ -208,7 +234,10 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         }
         let wait = match retries.wait(&failed) {
             Ok(wait) => wait,
-            Err(failed) => return SlotEnd::Failed(failed),
+            Err(failed) => {
+                shared.status.failed(&failed);
+                return SlotEnd::Failed(failed);
+            }
         };
         tracing::warn!(connector = %shared.spec.connector, slot = %shared.slot.id, %failed, wait_ms = wait.as_millis() as u64, "source restarts from what is stored");
         shared.status.metrics().restarts(1);
@@ -217,7 +246,7 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         });
         tokio::select! {
             () = shared.stop.cancelled() => return SlotEnd::Drained,
-            () = tokio::time::sleep(wait) => {}
+            () = serving.obey_for(wait) => {}
         }
     }
 }

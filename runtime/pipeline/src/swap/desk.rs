@@ -2,7 +2,8 @@
 
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
 use crate::status::{State, Status};
-use std::collections::{BTreeMap, VecDeque};
+use jackfield_telemetry::SwapOutcome;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -118,6 +119,8 @@ impl Desk {
             connector = %report.connector, from = %report.from, to = %report.to, by = %report.by,
             pause_us = report.pause_us, in_flight = report.in_flight, "swapped: on probation"
         );
+        let pause = Duration::from_micros(report.pause_us);
+        self.status.metrics().swap_pause(pause);
         let mut kept = self.kept();
         kept.swaps = report.number;
         kept.current = Some(Arc::clone(to));
@@ -130,12 +133,14 @@ impl Desk {
     /// The new version stays.
     pub(crate) fn keep(&self, number: u64) {
         tracing::info!(connector = %self.connector, swap = number, "the new version stays");
+        self.status.metrics().swap(SwapOutcome::Kept);
         self.close(number, Outcome::Kept);
     }
 
     /// The old version runs again; the new one is remembered.
     pub(crate) fn roll_back(&self, number: u64, from: &Arc<Version>, to: &Version, reason: &str) {
         tracing::error!(connector = %self.connector, swap = number, back_to = %from.name(), %reason, "swap rolled back");
+        self.status.metrics().swap(SwapOutcome::RolledBack);
         let outcome = Outcome::RolledBack {
             reason: reason.to_owned(),
         };
@@ -158,22 +163,24 @@ impl Desk {
     }
 }
 
+/// Finds a connector's desk by its name.
+type Find = dyn Fn(&str) -> Option<Arc<Desk>> + Send + Sync;
+
 /// Orders swaps of the connectors of a process. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Controls {
-    desks: Arc<BTreeMap<String, Arc<Desk>>>,
+    find: Arc<Find>,
 }
 
 impl Controls {
-    pub(crate) fn new(desks: BTreeMap<String, Arc<Desk>>) -> Self {
+    pub(crate) fn new(find: impl Fn(&str) -> Option<Arc<Desk>> + Send + Sync + 'static) -> Self {
         Self {
-            desks: Arc::new(desks),
+            find: Arc::new(find),
         }
     }
 
-    fn desk(&self, connector: &str) -> Result<&Desk, Refused> {
-        let desk = self.desks.get(connector).map(Arc::as_ref);
-        desk.ok_or_else(|| Refused::Unknown(connector.to_owned()))
+    fn desk(&self, connector: &str) -> Result<Arc<Desk>, Refused> {
+        (self.find)(connector).ok_or_else(|| Refused::Unknown(connector.to_owned()))
     }
 
     /// Changes a connector. Returns when the new version runs on probation, or, where it is a dry
@@ -187,9 +194,30 @@ impl Controls {
         to: Version,
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
+        let dry_run = options.dry_run;
+        let answer = self.order(connector, to, options).await;
+        if answer.is_err() && !dry_run {
+            self.refused(connector);
+        }
+        answer
+    }
+
+    /// Counts a swap that was refused before it came here.
+    pub fn refused(&self, connector: &str) {
+        if let Ok(desk) = self.desk(connector) {
+            desk.status.metrics().swap(SwapOutcome::Refused);
+        }
+    }
+
+    async fn order(
+        &self,
+        connector: &str,
+        to: Version,
+        options: SwapOptions,
+    ) -> Result<SwapReport, Refused> {
         let desk = self.desk(connector)?;
         match desk.status.report().state {
-            State::Failed { .. } | State::Stopped => {
+            State::Failed { .. } | State::Stopped | State::Paused => {
                 return Err(Refused::NotRunning(connector.to_owned()));
             }
             State::Unassigned | State::Running | State::Restarting { .. } => {}
@@ -232,12 +260,28 @@ impl Controls {
             .collect())
     }
 
+    /// The last swap of a connector since the process started.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    pub fn last(&self, connector: &str) -> Result<Option<SwapReport>, Refused> {
+        Ok(self.desk(connector)?.kept().history.back().cloned())
+    }
+
     /// The version of a connector that runs, once it has begun.
     ///
     /// # Errors
     /// There is no such connector.
+    pub fn version(&self, connector: &str) -> Result<Option<Arc<Version>>, Refused> {
+        Ok(self.desk(connector)?.current())
+    }
+
+    /// What people call that version.
+    ///
+    /// # Errors
+    /// There is no such connector.
     pub fn running(&self, connector: &str) -> Result<Option<VersionName>, Refused> {
-        Ok(self.desk(connector)?.current().map(|it| it.name()))
+        Ok(self.version(connector)?.map(|it| it.name()))
     }
 }
 

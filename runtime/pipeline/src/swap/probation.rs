@@ -62,14 +62,12 @@ impl Pace {
         self.samples.push_back((now, work));
     }
 
-    /// What was done in the last `span` before the newest sample, as far as is known.
-    fn last(&self, span: Duration) -> Work {
-        let Some((now, newest)) = self.samples.back().copied() else {
-            return Work::default();
-        };
+    /// What was done in the last `span` before `now`, as far as is known.
+    fn last(&self, span: Duration, now: Duration, work: Work) -> Work {
         let from = now.saturating_sub(span);
-        let oldest = self.samples.iter().find(|(at, _)| *at >= from);
-        newest.since(oldest.map_or(newest, |(_, work)| *work))
+        let within = self.samples.iter().find(|(at, _)| *at >= from);
+        let oldest = within.or(self.samples.back());
+        work.since(oldest.map_or(work, |(_, work)| *work))
     }
 }
 
@@ -89,7 +87,7 @@ impl Probation {
             until: now + span,
             span,
             before: work,
-            old: pace.last(span),
+            old: pace.last(span, now, work),
         }
     }
 
@@ -190,6 +188,17 @@ mod tests {
         let now = Duration::from_secs(100);
         let short = Probation::begin(now, Duration::from_secs(1), total, &pace);
         assert_eq!(short.verdict(total), None);
+    }
+
+    #[test]
+    fn what_the_old_one_did_in_its_first_moments_counts() {
+        let mut pace = Pace::default();
+        pace.sample(Duration::ZERO, Work::default());
+        let total = work(400, 0, 0);
+        let young = Probation::begin(Duration::from_millis(800), SPAN, total, &pace);
+        assert!(young.verdict(total).unwrap().contains("400 records"));
+        let rare = Probation::begin(Duration::from_secs(600), SPAN, total, &pace);
+        assert!(rare.verdict(total).is_some(), "nothing newer is known");
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub(crate) fn taken(
     })
 }
 
-pub(crate) fn pieces(answer: Result<Vec<wit::Piece>, WitFailure>) -> Result<Vec<Piece>, CallError> {
+/// The answer to `stage` of a component whose pieces are of `version`.
+pub(crate) fn pieces(
+    answer: Result<Vec<wit::Piece>, WitFailure>,
+    version: u32,
+) -> Result<Vec<Piece>, CallError> {
     let pieces = answer.map_err(|f| failure(f, Rejects::Never))?;
     at_most("the list of pieces", pieces.len(), PIECES_MAX)?;
     let bytes: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
@@ -44,6 +48,12 @@ pub(crate) fn pieces(answer: Result<Vec<wit::Piece>, WitFailure>) -> Result<Vec<
         .into_iter()
         .map(|piece| {
             name("a target", &piece.target)?;
+            if piece.version != version {
+                return Err(malformed(format!(
+                    "staged a piece of version {}, and describes itself as staging version {version}",
+                    piece.version
+                )));
+            }
             Ok(Piece {
                 target: piece.target,
                 version: piece.version,

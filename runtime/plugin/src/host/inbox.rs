@@ -8,7 +8,7 @@ use std::time::Duration;
 
 impl inbox::Host for State {
     async fn receive(&mut self, bytes_max: u32, wait_ms: u32) -> Vec<u8> {
-        self.usage.host_call();
+        self.called(1);
         let Given::Source(source) = &self.given else {
             self.usage.denied();
             return EventWriter::new().finish();

@@ -13,7 +13,7 @@ impl requests::Host for State {
         timeout_ms: u32,
         note: Vec<u8>,
     ) -> Result<u64, wit::Error> {
-        self.usage.host_call();
+        self.called(1);
         let Given::Source(source) = &self.given else {
             self.usage.denied();
             return Err(wit::Error::Denied(

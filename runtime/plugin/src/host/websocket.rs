@@ -7,7 +7,7 @@ use crate::websocket::{Connection, ConnectionState, WebSocketError};
 
 impl State {
     fn connections(&self) -> Result<&SourceGiven, wit::Error> {
-        self.usage.host_call();
+        self.called(1);
         match &self.given {
             Given::Source(source) => Ok(source),
             Given::Nothing | Given::Sink(_) => {

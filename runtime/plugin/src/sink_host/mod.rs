@@ -11,6 +11,7 @@ mod store;
 mod tests;
 
 use crate::grants::HttpGrants;
+use crate::host_calls::OUTSIDE_CALLS;
 use crate::interrupt::Interrupt;
 use crate::lake::{Lake, LakeAccess};
 use crate::state::{Given, State};
@@ -45,7 +46,7 @@ impl SinkGiven {
 impl State {
     /// The sink's capabilities; the reason to deny them where there are none.
     fn sink(&self) -> Result<&SinkGiven, String> {
-        self.usage.host_call();
+        self.called(OUTSIDE_CALLS);
         match &self.given {
             Given::Sink(sink) => Ok(sink),
             Given::Nothing | Given::Source(_) => {

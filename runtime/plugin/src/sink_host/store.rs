@@ -2,6 +2,7 @@
 
 use super::unless;
 use crate::bindings::sink::jackfield::connector::store as wit;
+use crate::host_calls::OUTSIDE_CALLS;
 use crate::lake::{Entry, StoreError, Upload};
 use crate::state::State;
 use wasmtime::component::Resource;
@@ -86,13 +87,13 @@ impl wit::Host for State {
 
 impl wit::HostUpload for State {
     async fn write(&mut self, upload: Resource<Upload>, chunk: Vec<u8>) -> Answer<()> {
-        self.usage.host_call();
+        self.called(OUTSIDE_CALLS);
         let written = self.table.get_mut(&upload)?.write(chunk).await;
         Ok(written.map_err(into_error))
     }
 
     async fn finish(&mut self, upload: Resource<Upload>) -> Answer<u64> {
-        self.usage.host_call();
+        self.called(OUTSIDE_CALLS);
         let finished = self.table.get_mut(&upload)?.finish().await;
         Ok(finished.map_err(into_error))
     }

@@ -1,78 +1,31 @@
-//! Deeds that end a call without an answer, or only after harm was tried.
+//! Deeds that only a source can do: with its inbox, its connections and the log.
 
 use crate::bindings::jackfield::connector::{inbox, log, websocket};
 use std::hint::black_box;
 
-/// Does it, if it is one of these.
+/// More than an instance may make without being held back.
+const MANY_CALLS: u32 = 200_000;
+
+/// Does it, if it is one of these, or one of those that any component can do.
 pub(crate) fn act(deed: &str) {
     match deed {
-        "panic" => panic!("as told"),
-        "divide" => {
-            let (one, zero) = (black_box(1), black_box(0));
-            assert_ne!(one / zero, 1);
-        }
-        "loop" => spin(),
-        "recurse" => {
-            black_box(recurse(1));
-        }
-        "eat" => eat(),
-        "wild" => {
-            let wild = black_box(0xffff_0000_usize) as *mut u8;
-            // SAFETY: there is none, that is the point: the engine must catch it.
-            unsafe { wild.write_volatile(1) };
-        }
-        "exit" => std::process::exit(3),
-        #[allow(clippy::disallowed_methods, reason = "to sleep is the deed")]
-        "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
         "receive" => {
             inbox::receive(1 << 20, 3_600_000);
         }
         "call-the-host" => loop {
             black_box(websocket::list());
         },
+        "call-the-host-often" => {
+            for _ in 0..MANY_CALLS {
+                black_box(websocket::list());
+            }
+        }
         "flood-the-log" => {
             for _ in 0..100_000 {
                 log::write(log::Level::Debug, "flood");
             }
         }
-        "flood-stderr" => {
-            for _ in 0..100_000 {
-                eprintln!("flood");
-            }
-        }
         "one-giant-line" => log::write(log::Level::Debug, &"x".repeat(8 << 20)),
-        "folders" => {
-            assert!(std::fs::read_dir("/").is_err());
-            assert!(std::fs::File::open("/etc/passwd").is_err());
-            assert!(std::fs::write("/tmp/hostile", "x").is_err());
-            assert_eq!(std::env::vars().count(), 0);
-            assert_eq!(std::env::args().count(), 0);
-        }
-        _ => {}
-    }
-}
-
-fn spin() {
-    let mut turns = 0u64;
-    loop {
-        turns = black_box(turns.wrapping_add(1));
-    }
-}
-
-#[inline(never)]
-fn recurse(depth: u64) -> u64 {
-    let ballast = black_box([depth; 16]);
-    if depth == u64::MAX {
-        0
-    } else {
-        recurse(depth + 1) + ballast[(depth % 16) as usize]
-    }
-}
-
-fn eat() {
-    let mut eaten: Vec<Vec<u8>> = Vec::new();
-    loop {
-        eaten.push(vec![1; 1 << 20]);
-        black_box(&eaten);
+        other => hostile_deeds::act(other),
     }
 }

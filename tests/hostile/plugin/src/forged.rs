@@ -4,10 +4,11 @@ use crate::bindings::exports::jackfield::connector::source::{
     Failure, Feed, Limits, Output, Polled, Position, RejectedEvent,
 };
 use crate::bindings::jackfield::connector::http_types::{Error as HttpError, Request};
-use crate::bindings::jackfield::connector::types::{Rejection, Schema, SchemaKind};
+use crate::bindings::jackfield::connector::types::{Rejection, Retry, Schema, SchemaKind};
 use crate::bindings::jackfield::connector::websocket::Error as WebSocketError;
 use crate::bindings::jackfield::connector::{inbox, requests, websocket};
 use crate::no_counts;
+use hostile_deeds::forged;
 use jackfield_batch::event::Events;
 use jackfield_batch::{BatchWriter, Limits as BatchLimits, Record};
 
@@ -72,6 +73,13 @@ pub(crate) fn polled(
                 index: 0,
                 reason: "x".into(),
             }]));
+        }
+        "rewind" => return Err(Failure::Rewind("as told".into())),
+        "retry-for-ever" => {
+            return Err(Failure::Retry(Retry {
+                after_ms: u32::MAX,
+                reason: "as told".into(),
+            }));
         }
         "broken" => return Err(Failure::Broken("as told".into())),
         "misconfigured" => return Err(Failure::Misconfigured("x".repeat(1 << 20))),
@@ -139,7 +147,7 @@ fn hammer(url: &str, polled: &mut Polled) {
     polled.counts.missing = opened;
 }
 
-fn output(feed: u32, records: Vec<u8>) -> Output {
+pub(crate) fn output(feed: u32, records: Vec<u8>) -> Output {
     Output { feed, records }
 }
 
@@ -213,11 +221,4 @@ fn aliases(count: usize) -> Vec<Output> {
     (0..count)
         .map(|_| output(0, forged(shared.as_ptr() as usize, shared.len())))
         .collect()
-}
-
-/// A list that claims memory which is not its own.
-fn forged(at: usize, length: usize) -> Vec<u8> {
-    // SAFETY: there is none. It is handed to the host, which must not believe it, and this
-    // instance never runs again.
-    unsafe { Vec::from_raw_parts(at as *mut u8, length, length) }
 }

@@ -2,10 +2,13 @@
 //!
 //! Its settings say in which exported function it misbehaves and how: `{"in": "poll", "do":
 //! "panic"}`. It is written on the bare bindings, so that it can forge what a decent SDK would
-//! never hand over. Without a command it is a decent source of one record a poll.
+//! never hand over. Without a command it is a decent source: of one record a poll, or with
+//! `"take": true` of one record an event of the connection to `url`.
 #![cfg(target_arch = "wasm32")]
 
+mod describing;
 mod evil;
+mod feed;
 mod forged;
 
 // Generated code is documented by the contract.
@@ -22,59 +25,40 @@ mod bindings {
 use bindings::exports::jackfield::connector::source::{
     Context, Description, Failure, Feed, Finding, Guest, Limits, Polled, Position, Saved, Slot,
 };
-use bindings::jackfield::connector::types::{Counts, Delivery, Schema, SchemaKind};
-use std::cell::RefCell;
-
-/// What to do wrong, and where.
-#[derive(serde::Deserialize, Default, Clone)]
-struct Command {
-    #[serde(default, rename = "in")]
-    call: String,
-    #[serde(default, rename = "do")]
-    deed: String,
-    /// Where to reach.
-    #[serde(default)]
-    url: String,
-}
+use bindings::jackfield::connector::inbox;
+use bindings::jackfield::connector::types::{Counts, Schema, SchemaKind};
+use hostile_deeds::Command;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
     static COMMAND: RefCell<Command> = RefCell::default();
-    static POLLS: RefCell<u64> = const { RefCell::new(0) };
+    static POLLS: Cell<u64> = const { Cell::new(0) };
 }
 
 struct Hostile;
 
 /// Takes the command from settings, and does what it says if this is the call.
 fn told(call: &str, settings: &str) {
-    COMMAND.set(serde_json::from_str(settings).unwrap_or_default());
+    COMMAND.set(Command::from_settings(settings));
     tempted(call);
 }
 
 fn tempted(call: &str) {
     let command = COMMAND.with_borrow(Clone::clone);
-    if command.call == call {
-        evil::act(&command.deed);
-    }
+    evil::act(command.deed_in(call));
 }
 
 impl Guest for Hostile {
     fn describe() -> Description {
-        Description {
-            name: "hostile".into(),
-            version: "0.1.0".into(),
-            summary: "Misbehaves on command.".into(),
-            settings_schema: r#"{"type": "object"}"#.into(),
-            delivery: Delivery::ExactlyOnce,
-            saved_version: 1,
-            saved_version_min: 1,
-            staged_version: 1,
-            staged_version_min: 1,
-        }
+        let deed = hostile_deeds::engraved();
+        evil::act(deed);
+        describing::description(deed)
     }
 
     fn check(settings: String) -> Vec<Finding> {
         told("check", &settings);
-        Vec::new()
+        let command = COMMAND.with_borrow(Clone::clone);
+        describing::findings(command.deed_in("check"))
     }
 
     fn plan(settings: String, _slots_max: u32) -> Result<Vec<Slot>, Failure> {
@@ -93,29 +77,38 @@ impl Guest for Hostile {
         _state: Option<Saved>,
     ) -> Result<Vec<Feed>, Failure> {
         told("open", &settings);
-        let schema = || Schema {
-            kind: SchemaKind::None,
-            text: String::new(),
-        };
+        let command = COMMAND.with_borrow(Clone::clone);
+        if command.take {
+            feed::listen(&command.url)?;
+        }
         Ok(vec![Feed {
             name: "only".into(),
-            value: schema(),
+            value: Schema {
+                kind: SchemaKind::None,
+                text: String::new(),
+            },
             key: None,
         }])
     }
 
     fn poll(limits: Limits) -> Result<Polled, Failure> {
-        tempted("poll");
         let command = COMMAND.with_borrow(Clone::clone);
-        let number = POLLS.with_borrow_mut(|polls| {
-            *polls += 1;
-            *polls
-        });
-        let deed = if command.call == "poll" {
-            command.deed.as_str()
-        } else {
-            ""
-        };
+        let deed = command.deed_in("poll");
+        evil::act(deed);
+        // What is worse than decent is not decent first.
+        let decent = matches!(deed, "" | "reject");
+        if command.take && decent {
+            return Ok(feed::take(&command, &limits));
+        }
+        if command.take && deed == "late-panic" {
+            feed::take(&command, &limits);
+            panic!("as told, with events in hand");
+        }
+        if command.pause_ms > 0 {
+            inbox::receive(1 << 10, command.pause_ms);
+        }
+        let number = POLLS.get() + 1;
+        POLLS.set(number);
         forged::polled(deed, &command.url, number, &limits)
     }
 
@@ -126,14 +119,8 @@ impl Guest for Hostile {
 
     fn save() -> Result<Saved, Failure> {
         tempted("save");
-        let deed = COMMAND.with_borrow(|c| {
-            if c.call == "save" {
-                c.deed.clone()
-            } else {
-                String::new()
-            }
-        });
-        let bytes = if deed == "too-much" {
+        let command = COMMAND.with_borrow(Clone::clone);
+        let bytes = if command.deed_in("save") == "too-much" {
             vec![7; 17 << 20]
         } else {
             Vec::new()

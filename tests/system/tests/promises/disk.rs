@@ -16,12 +16,12 @@ use crate::{assert_landed, exchange, run_until_idle};
 const SIZE: &str = "size=192m";
 
 /// A small file system of its own; unmounted when this is dropped.
-struct Small {
-    at: PathBuf,
+pub(crate) struct Small {
+    pub(crate) at: PathBuf,
 }
 
 impl Small {
-    fn mount(at: PathBuf) -> Small {
+    pub(crate) fn mount(at: PathBuf) -> Small {
         std::fs::create_dir_all(&at).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", SIZE, "tmpfs"])
@@ -34,6 +34,24 @@ impl Small {
             String::from_utf8_lossy(&mounted.stderr).trim()
         );
         Small { at }
+    }
+
+    /// Takes the room that is left, but for this share of the disk.
+    pub(crate) fn fill_but(&self, share: f64) -> PathBuf {
+        let df = Command::new("df")
+            .args(["--output=size,avail", "-B1"])
+            .arg(&self.at)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(df.stdout).unwrap();
+        let figures = text.lines().nth(1).unwrap().split_whitespace();
+        let [size, free] = figures.map(|it| it.parse().unwrap()).collect::<Vec<f64>>()[..] else {
+            panic!("df says {text}");
+        };
+        let path = self.at.join("filler");
+        let bytes = (free - size * share) as usize;
+        std::fs::write(&path, vec![0; bytes]).unwrap();
+        path
     }
 
     /// Takes all the room that is left.

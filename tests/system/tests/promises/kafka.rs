@@ -65,8 +65,13 @@ async fn states_are_published(cluster: &Cluster, site: &Site) {
         let state = record.value["state"].as_str().unwrap().to_owned();
         states.entry(record.key.unwrap()).or_default().push(state);
     }
-    for connector in ["trades-source", "trades-lake"] {
-        let states = &states[&format!("status-connector-{connector}")];
+    for of in [
+        "connector-trades-source",
+        "task-trades-source-0",
+        "connector-trades-lake",
+        "task-trades-lake-0",
+    ] {
+        let states = &states[&format!("status-{of}")];
         assert!(states.contains(&"RUNNING".to_owned()), "{states:?}");
         assert_eq!(states.last().unwrap(), "STOPPED");
     }

@@ -4,16 +4,19 @@ use std::process::Command;
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Cluster, Jackfield, Site, compare, python, read_pyiceberg, read_topic, shared_cluster, values,
+    Cluster, Jackfield, PATIENCE, Place, Site, compare, python, read_pyiceberg, read_pyiceberg_at,
+    read_topic, shared_cluster, values,
 };
 use jackfield_test_kafka::{Broker, Proxy};
+use jackfield_test_lakes::{Fault, Front, S3Server};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::kafka::assert_topic;
+use crate::lakes::in_s3;
 use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle};
 
 fn signal(jackfield: &Jackfield, name: &str) {
@@ -170,4 +173,59 @@ async fn a_topic_made_again_on_kafka_stops_the_sink_loudly() {
     assert!(failed.contains(&topic), "{failed}");
     println!("{failed}");
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
+/// The store of the table refuses everything for a while, and the worker dies meanwhile: the offsets
+/// stay where they were, and everything lands once the store is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_holds_the_offsets_and_loses_nothing() {
+    let cluster = shared_cluster().await;
+    let server = S3Server::start().await;
+    let front = Front::before(server.url()).await;
+    let exchange = exchange(Speed::PerSecond(1000.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    site.set("/lakes/local", in_s3(&front.url()));
+    let place = Place::in_s3(&site.path().join("data"), "s3://lake/w", &server.url());
+    let mut jackfield = Jackfield::run(&site, &[]);
+    jackfield.line(COMMITTED).await;
+    front.decide(|_| {
+        let slow_down = "<Error><Code>SlowDown</Code></Error>".to_owned();
+        Some(Fault::Status(503, slow_down))
+    });
+    refused(&front, 20).await;
+    let held = offsets(&place).await;
+    let (total, begin) = (exchange.status().total, exchange.status().position);
+    exchange.reached(total.min(begin + 3000)).await;
+    jackfield.kill().await;
+    let mut jackfield = Jackfield::run(&site, &[]);
+    refused(&front, 20).await;
+    exchange.reached(total.min(begin + 6000)).await;
+    assert_eq!(offsets(&place).await, held);
+    front.mend();
+    jackfield.line(COMMITTED).await;
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 0);
+    run_until_idle(&site, "5s").await;
+    let sent = exchange.trades();
+    assert_eq!(sent.len(), ALL);
+    let table = read_pyiceberg_at(&place, "market.trades").await;
+    let difference = compare(&sent, &table.rows);
+    assert!(difference.is_none(), "{difference}");
+}
+
+/// Waits until that many more requests have met the store's front.
+async fn refused(front: &Front, more: usize) {
+    let begin = Instant::now();
+    let enough = front.seen().len() + more;
+    while front.seen().len() < enough {
+        assert!(begin.elapsed() < PATIENCE, "nobody asks the store");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What the table itself says it holds of the log.
+async fn offsets(place: &Place) -> String {
+    let table = read_pyiceberg_at(place, "market.trades").await;
+    table.about.properties["jackfield.offsets.trades-lake"].clone()
 }

@@ -40,7 +40,7 @@ async fn json_topics_work_end_to_end_without_a_registry() {
 }
 
 /// A pipeline that only consumes: `readings` into `plant.readings`.
-async fn consumer(cluster: &Cluster) -> Site {
+pub(crate) async fn consumer(cluster: &Cluster) -> Site {
     let exchange = exchange(Speed::Unlimited, |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(cluster);
@@ -198,6 +198,13 @@ async fn a_poison_record_stops_the_sink_or_goes_to_the_dead_letters_alone() {
     assert_eq!(header("__connect.errors.connector.name"), "trades-lake");
     let reason = header("__connect.errors.exception.message");
     assert!(reason.contains("no schema"), "{reason}");
+    assert_eq!(header("__connect.errors.task.id"), "0");
+    assert_eq!(header("__connect.errors.stage"), "TASK_PUT");
+    let stack = header("__connect.errors.exception.stacktrace");
+    assert!(
+        stack.contains(&format!("KAFKA_CONSUME ({topic}/1/1)")),
+        "{stack}"
+    );
     // As it lay, with the registry's five bytes.
     let letter = &letters[&(1, 3)];
     let lies = letter.value.as_str().unwrap();
@@ -289,4 +296,77 @@ async fn kills_while_dead_lettering_lose_no_letter_and_double_no_row() {
     let letters = dead_letters(&cluster, &dead).await;
     let places: BTreeSet<_> = letters.keys().copied().collect();
     assert_eq!(places, bad);
+}
+
+/// The schemas of a topic, one after the other: each reads what was written before.
+fn growing(version: usize) -> String {
+    let more = [
+        "",
+        r#",{"name":"humidity","type":["null","float"],"default":null}"#,
+        r#",{"name":"humidity","type":["null","double"],"default":null}"#,
+    ];
+    let head = READING
+        .strip_suffix("]}")
+        .expect("a list of fields ends it");
+    format!("{head}{}]}}", more[version])
+}
+
+fn growing_reading(number: i64, version: usize) -> Value {
+    let mut value = reading(number);
+    if version > 0 {
+        value["humidity"] = json!(number as f64 / 4.0);
+    }
+    value
+}
+
+/// A topic's schema grows while its records go to several tables, and the worker is killed again and
+/// again: whichever step of whichever commit it was in, each record is in its table once.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_while_schemas_of_several_tables_change_lose_and_double_nothing() {
+    const ROUNDS: usize = 15;
+    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
+        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
+        Err(_) => rand::rng().random(),
+    };
+    println!("JACKFIELD_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let cluster = shared_cluster().await;
+    let mut site = consumer(&cluster).await;
+    let sink = "/pipelines/trades/sinks/lake";
+    site.set(&format!("{sink}/commit"), json!({ "every": "50ms" }));
+    site.set(
+        &format!("{sink}/settings"),
+        json!({ "table": "plant.{sensor}", "evolve": "full" }),
+    );
+    let mut sent = BTreeMap::new();
+    for round in 0..ROUNDS {
+        let version = round * 3 / ROUNDS;
+        let mut records = Vec::new();
+        for number in sent.len()..sent.len() + 60 {
+            let value = growing_reading(number as i64, version);
+            sent.insert(number as i64, value.clone());
+            records.push(json!({ "key": "k", "value": value, "partition": number % 2 }));
+        }
+        let topic = site.topic("readings");
+        write_topic(&cluster, &topic, Some(&growing(version)), &records).await;
+        let mut jackfield = Jackfield::run(&site, &[]);
+        jackfield.line("reading from").await;
+        sleep(Duration::from_millis(random.random_range(0..500))).await;
+        jackfield.kill().await;
+    }
+    run_until_idle(&site, "2s").await;
+    let mut landed = BTreeMap::new();
+    for sensor in ["s0", "s1", "s2"] {
+        let table = read_pyiceberg(&site.path().join("data"), &format!("plant.{sensor}")).await;
+        for mut row in table.rows {
+            assert_eq!(row["sensor"], sensor);
+            if row["humidity"].is_null() {
+                row.remove("humidity");
+            }
+            let number = row["at"].as_i64().unwrap() / 1000;
+            let before = landed.insert(number, Value::Object(row));
+            assert!(before.is_none(), "{number} is there twice");
+        }
+    }
+    assert_eq!(landed, sent);
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Jackfield, Place, Site, compare, read_duckdb, read_java, read_java_below, read_pyiceberg_at,
-    repository, trades_sink,
+    Jackfield, Place, Site, compare, read_duckdb, read_java, read_java_below, read_pyiceberg,
+    read_pyiceberg_at, repository, spoil_table, trades_sink,
 };
-use jackfield_test_lakes::{Fault, Front, RestServer, S3Server};
+use jackfield_test_lakes::{AzureServer, Fault, Front, GcsServer, RestServer, S3Server};
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use crate::{assert_landed, exchange, run_until_idle};
+use crate::{COMMITTED, assert_landed, exchange, run_until_idle};
 
 const TABLE: &str = "market.trades";
 
@@ -39,6 +39,16 @@ fn bad_days(front: &Front) -> Arc<AtomicU64> {
     met
 }
 
+/// A lake whose files are in a bucket.
+pub(crate) fn in_s3(endpoint: &str) -> Value {
+    json!({
+        "catalog": { "sql": "sqlite://data/catalog.db" },
+        "warehouse": "s3://lake/w",
+        "s3": { "endpoint": endpoint, "region": "us-east-1",
+                "access-key-id": "key", "secret-access-key": "secret" }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let server = S3Server::start().await;
@@ -46,15 +56,7 @@ async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let met = bad_days(&front);
     let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
-    site.set(
-        "/lakes/local",
-        json!({
-            "catalog": { "sql": "sqlite://data/catalog.db" },
-            "warehouse": "s3://lake/w",
-            "s3": { "endpoint": front.url(), "region": "us-east-1",
-                    "access-key-id": "key", "secret-access-key": "secret" }
-        }),
-    );
+    site.set("/lakes/local", in_s3(&front.url()));
     // Every step of a commit is met by one kill or another.
     let total = exchange.status().total;
     for kill in 1..=4 {
@@ -71,6 +73,55 @@ async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let difference = compare(&exchange.trades(), &table.rows);
     assert!(difference.is_none(), "{difference}");
     assert_eq!(table.about.location, "s3://lake/w/market/trades");
+}
+
+/// A kill in the middle, and then to the end: each trade is in the table once.
+async fn lands_with_a_kill(lake: Value, place: impl Fn(&Site) -> Place) {
+    let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.set("/lakes/local", lake);
+    let mut jackfield = Jackfield::run(&site, &[]);
+    jackfield.line(COMMITTED).await;
+    exchange.reached(exchange.status().total / 2).await;
+    jackfield.kill().await;
+    run_until_idle(&site, "3s").await;
+    exchange.finished().await;
+    let table = read_pyiceberg_at(&place(&site), TABLE).await;
+    let difference = compare(&exchange.trades(), &table.rows);
+    assert!(difference.is_none(), "{difference}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_in_googles_store_lands_every_trade_once() {
+    let server = GcsServer::start().await;
+    let lake = json!({
+        "catalog": { "sql": "sqlite://data/catalog.db" },
+        "warehouse": "gs://lake/w",
+        "gcs": { "endpoint": server.url(), "service-account": server.account() }
+    });
+    let data = |site: &Site| site.path().join("data");
+    lands_with_a_kill(lake, |site| {
+        Place::in_gcs(&data(site), "gs://lake/w", &server.below())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_in_azures_store_lands_every_trade_once() {
+    let server = tokio::task::spawn_blocking(AzureServer::start)
+        .await
+        .unwrap();
+    let warehouse = format!("abfss://lake@{}.dfs.core.windows.net/w", server.account());
+    let lake = json!({
+        "catalog": { "sql": "sqlite://data/catalog.db" },
+        "warehouse": warehouse,
+        "azure": { "endpoint": server.url(), "access-key": server.key() }
+    });
+    let data = |site: &Site| site.path().join("data");
+    lands_with_a_kill(lake, |site| {
+        Place::in_azure(&data(site), &warehouse, &server)
+    })
+    .await;
 }
 
 /// Rows by all their values, with how often they are there.
@@ -183,4 +234,51 @@ async fn merged_manifests_and_sorted_files_are_read_by_all() {
     assert_eq!(counted(&java.rows), counted(&table.rows));
     let duckdb = read_duckdb(&data, TABLE).await;
     assert_eq!(counted(&duckdb.rows), counted(&table.rows));
+}
+
+/// Of two tables one can't be written for. It stays behind by itself, also over a kill, and has all
+/// its records once someone has mended it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_fails_stays_behind_alone_and_catches_up_when_mended() {
+    let exchange = exchange(Speed::PerSecond(2000.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let mut sink = trades_sink();
+    sink["settings"] = json!({ "table": "market.{symbol}" });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    let data = site.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let (good, bad) = ("market.BTCUSDT", "market.ETHUSDT");
+    spoil_table(&data, bad, false).await;
+
+    let mut jackfield = Jackfield::run(&site, &[]);
+    let said = jackfield.line("a target has failed").await;
+    assert!(said.contains(bad), "{said}");
+    exchange.reached(8000).await;
+    jackfield.kill().await;
+
+    let mut jackfield = Jackfield::run(&site, &["--until-idle", "3s"]);
+    assert_eq!(jackfield.wait().await, 1, "not all has landed");
+    let log = jackfield.log();
+    let failed = log.lines().find(|line| line.contains("FAILED")).unwrap();
+    assert!(
+        failed.contains(bad) && failed.contains("symbol"),
+        "{failed}"
+    );
+    exchange.finished().await;
+    let sent = exchange.trades();
+    let of = |symbol: &str| -> Vec<_> {
+        let those = sent.iter().filter(|it| *it.symbol == *symbol);
+        those.cloned().collect()
+    };
+    let landed = read_pyiceberg(&data, good).await;
+    let difference = compare(&of("BTCUSDT"), &landed.rows);
+    assert!(difference.is_none(), "{difference}");
+
+    spoil_table(&data, bad, true).await;
+    run_until_idle(&site, "3s").await;
+    for (table, symbol) in [(good, "BTCUSDT"), (bad, "ETHUSDT")] {
+        let landed = read_pyiceberg(&data, table).await;
+        let difference = compare(&of(symbol), &landed.rows);
+        assert!(difference.is_none(), "{table}: {difference}");
+    }
 }

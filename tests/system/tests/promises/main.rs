@@ -2,6 +2,8 @@
 //! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod admin;
+mod alerts;
 mod backup;
 mod crash;
 mod disk;
@@ -14,8 +16,17 @@ mod kafka_records;
 mod kafka_schemas;
 mod lakes;
 mod neighbours;
+mod observed;
 mod operation;
+mod pace;
+mod page;
+mod reload;
+mod rest;
+mod rollback;
+mod shapes;
 mod swap;
+mod swap_kafka;
+mod telemetry;
 
 use std::path::Path;
 

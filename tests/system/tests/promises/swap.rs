@@ -1,128 +1,18 @@
 //! Changing what runs: nothing lost, nothing doubled; what is no good is refused or taken back.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
-use std::time::Duration;
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use jackfield_system_tests::{Artifacts, Site};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
 
-use crate::{assert_landed, exchange};
+use crate::admin::{Admin, changed_copy};
+use crate::{assert_landed, exchange, run_until_idle};
 
 /// Swaps of each connector while the stream goes on.
-const SWAPS: usize = 200;
-/// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// A component that does the same and is another file: its last section is for nobody.
-async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
-    let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
-    let name = format!("changed-{word}");
-    let section = [&[name.len() as u8][..], name.as_bytes()].concat();
-    bytes.extend([0, section.len() as u8]);
-    bytes.extend(section);
-    let path = into.join(format!("{of}-{word}.wasm"));
-    std::fs::write(&path, bytes).unwrap();
-    // Compiled before, so that no request has to wait for it.
-    let state = Artifacts::get().state.to_str().unwrap();
-    let args = [
-        "plugin",
-        "compile",
-        path.to_str().unwrap(),
-        "--state",
-        state,
-    ];
-    let compiled = output(&args).await;
-    assert!(compiled.status.success(), "{compiled:?}");
-    path
-}
-
-/// A running process and its admin API.
-struct Admin {
-    jackfield: Jackfield,
-    url: String,
-    token: String,
-    http: reqwest::Client,
-}
-
-impl Admin {
-    async fn run(site: &Site, args: &[&str]) -> Admin {
-        let mut jackfield = Jackfield::run(site, args);
-        let url = jackfield.admin().await;
-        let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
-        Admin {
-            jackfield,
-            url,
-            token,
-            http: http(),
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}{path}", self.url));
-        let answer = request.bearer_auth(&self.token).send().await.unwrap();
-        answer.json().await.unwrap()
-    }
-
-    /// Orders a swap, again and again while another one is being made.
-    async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
-        let url = format!(
-            "{}/connectors/{connector}/swap?probation-ms={probation_ms}",
-            self.url
-        );
-        let begin = Instant::now();
-        loop {
-            let request = self.http.post(&url).bearer_auth(&self.token);
-            let answer = request.body(component.to_vec()).send().await.unwrap();
-            let status = answer.status().as_u16();
-            let body: Value = answer.json().await.unwrap();
-            if status == 200 {
-                return body;
-            }
-            assert_eq!(body["code"], "busy", "{body}");
-            assert!(begin.elapsed() < PATIENCE, "{body}");
-            sleep(LOOK_EVERY).await;
-        }
-    }
-
-    async fn until(&self, what: &str, path: &str, done: impl Fn(&Value) -> bool) -> Value {
-        let waiting = async {
-            loop {
-                let now = self.get(path).await;
-                if done(&now) {
-                    return now;
-                }
-                sleep(LOOK_EVERY).await;
-            }
-        };
-        match timeout(PATIENCE, waiting).await {
-            Ok(value) => value,
-            Err(_) => panic!("never: {what}: {}", self.get(path).await),
-        }
-    }
-
-    /// `jackfield swap …` as a person runs it.
-    async fn command(&self, site: &Site, args: &[&str]) -> Output {
-        let file = site.file();
-        let address = self.url.trim_start_matches("http://");
-        let own = ["--config", file.to_str().unwrap(), "--address", address];
-        output(&[&["swap"], args, &own].concat()).await
-    }
-
-    /// Runs it, and compares how it ends.
-    async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
-        let output = self.command(site, args).await;
-        let text = [&output.stdout[..], &output.stderr[..]].concat();
-        let text = String::from_utf8_lossy(&text);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-        assert!(text.contains(word), "{args:?}: no `{word}` in {text}");
-    }
-}
-
+pub(crate) const SWAPS: usize = 200;
 /// Swaps a connector to and fro, and gives the pauses in µs.
-async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
+pub(crate) async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
     let components = files.map(|file| std::fs::read(file).unwrap());
     let mut pauses = Vec::with_capacity(SWAPS);
     for number in 0..SWAPS {
@@ -134,7 +24,7 @@ async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u6
     pauses
 }
 
-fn shown(connector: &str, pauses: &[u64]) {
+pub(crate) fn shown(connector: &str, pauses: &[u64]) {
     let at = |share: f64| pauses[((pauses.len() - 1) as f64 * share) as usize];
     println!(
         "{connector}: {} swaps, pause p50 {} µs, p99 {} µs, longest {} µs",
@@ -145,7 +35,25 @@ fn shown(connector: &str, pauses: &[u64]) {
     );
 }
 
-async fn busy_exchange() -> Running {
+/// After all swaps: the stream goes to its end, over the one connection, and what the process had
+/// not taken yet when it drains the next one takes.
+pub(crate) async fn finish(mut admin: Admin, exchange: &Running, site: &Site) {
+    let at = exchange.status();
+    println!("the last swap at trade {} of {}", at.position, at.total);
+    for connector in ["trades-source", "trades-lake"] {
+        let path = format!("/connectors/{connector}/swaps");
+        let history = admin.get(&path).await;
+        let last = history.as_array().unwrap().last().unwrap();
+        assert_eq!(last["number"], SWAPS);
+    }
+    exchange.finished().await;
+    assert_eq!(exchange.status().connections, 1, "kept over every swap");
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    run_until_idle(site, "4s").await;
+}
+
+pub(crate) async fn busy_exchange() -> Running {
     exchange(Speed::PerSecond(2000.0), |o| o.laps = 3).await
 }
 
@@ -163,19 +71,15 @@ async fn hundreds_of_swaps_under_load_lose_and_double_nothing() {
     let [source, sink] = &copies[..] else {
         unreachable!("two were made")
     };
-    let mut admin = Admin::run(&site, &["--until-idle", "4s"]).await;
+    let admin = Admin::run(&site, &[]).await;
     let (source, sink) = tokio::join!(
         to_and_fro(&admin, "trades-source", [&source[0], &source[1]]),
         to_and_fro(&admin, "trades-lake", [&sink[0], &sink[1]]),
     );
     shown("source", &source);
     shown("sink", &sink);
-    let history = admin.get("/connectors/trades-lake/swaps").await;
-    let last = history.as_array().unwrap().last().unwrap();
-    assert_eq!(last["number"], SWAPS);
-    assert_eq!(admin.jackfield.wait().await, 0);
+    finish(admin, &exchange, &site).await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
-    assert_eq!(exchange.status().connections, 1, "kept over every swap");
 }
 
 /// Each reason has its own message and exit code, and what runs is not touched.
@@ -198,7 +102,7 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     let mut admin = Admin::run(&site, &[]).await;
     let running = |now: &Value| now["connector"]["state"] == "RUNNING" && now["records"] != 0;
     let before = admin
-        .until("it runs", "/connectors/trades-source/status", running)
+        .until("it runs", "/status/trades-source", running)
         .await;
     let one = "trades-source";
     admin.expect(&site, &[one, &source], 10, "neither").await;
@@ -219,7 +123,7 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     admin.expect(&site, &args, 23, "at least once").await;
     let args = [one, &copy, "--dry-run"];
     admin.expect(&site, &args, 0, "can take over").await;
-    let after = admin.get("/connectors/trades-source/status").await;
+    let after = admin.get("/status/trades-source").await;
     assert_eq!(before["plugin"], after["plugin"]);
     let swaps = admin.get("/connectors/trades-source/swaps").await;
     assert_eq!(swaps, json!([]), "nothing was swapped");
@@ -264,7 +168,7 @@ async fn a_worse_version_is_taken_back_and_not_tried_again() {
     let mut admin = Admin::run(&site, &["--grace", "20s"]).await;
     for (call, deed, word) in DEEDS {
         let connector = format!("{deed}-source");
-        let status = format!("/connectors/{connector}/status");
+        let status = format!("/status/{connector}");
         let records = |now: &Value| now["records"].as_u64().unwrap_or_default();
         admin
             .until("records", &status, |now| records(now) > 100)
@@ -303,7 +207,7 @@ async fn a_changed_file_is_swapped_in_once_it_is_whole() {
     let copy = changed_copy("binance-source", site.path(), "copy").await;
     let whole = std::fs::read(copy).unwrap();
     let mut admin = Admin::run(&site, &["--until-idle", "6s"]).await;
-    let path = "/connectors/trades-source/status";
+    let path = "/status/trades-source";
     let before = admin
         .until("it runs", path, |now| now["records"] != 0)
         .await;

@@ -1,6 +1,7 @@
 //! Tests of the lake as a whole, on real folders and databases.
 
 mod catalog;
+mod clouds;
 mod faults;
 mod faulty;
 mod foreign;

@@ -1,0 +1,107 @@
+//! Each change is a line in the log. Alone in its process, since the server's thread writes to
+//! whatever the process's subscriber is.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::{Fake, connect, nobody};
+use jackfield_admin::{AdminConfig, AdminServer};
+use jackfield_telemetry::Telemetry;
+use jackfield_telemetry::logging::{self, Format};
+use reqwest::Client;
+use serde_json::Value;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const TOKEN: &str = "the-token-of-the-test";
+
+/// Lines that were written.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn audit(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text
+            .lines()
+            .map(|it| serde_json::from_str::<Value>(it).unwrap());
+        lines
+            .filter(|it| it["target"] == "jackfield_admin::audit")
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn each_change_is_written_down() {
+    let lines = Lines::default();
+    let dispatch = logging::dispatch(Format::Json, "info", lines.clone()).unwrap();
+    tracing::dispatcher::set_global_default(dispatch).unwrap();
+    let (connect, _lines) = connect(&Fake::new());
+    let config = AdminConfig::new("127.0.0.1:0".parse().unwrap(), TOKEN);
+    let telemetry = Telemetry::new().unwrap();
+    let server = AdminServer::start(config, telemetry, Vec::new, nobody(), connect).unwrap();
+    let url = |path: &str| format!("http://{}{path}", server.local_addr());
+    let _there = rustls::crypto::ring::default_provider().install_default();
+    let http = Client::builder().no_proxy().build().unwrap();
+    let sent = [
+        (http.get(url("/connectors")), None),
+        (
+            http.put(url("/connectors/declared/pause")),
+            Some(("done", 202)),
+        ),
+        (
+            http.put(url("/connectors/nobody/pause?secret=hunter2")),
+            Some(("refused", 404)),
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (request, line) in sent {
+        request.bearer_auth(TOKEN).send().await.unwrap();
+        expected.extend(line);
+    }
+    http.delete(url("/connectors/declared"))
+        .send()
+        .await
+        .unwrap();
+    expected.push(("denied", 401));
+    logging::flush(Duration::from_secs(10));
+    let written = lines.audit();
+    let seen: Vec<_> = written
+        .iter()
+        .map(|it| {
+            (
+                it["outcome"].as_str().unwrap(),
+                it["status"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        expected
+            .iter()
+            .map(|(word, status)| (*word, *status))
+            .collect::<Vec<_>>()
+    );
+    let first = &written[0];
+    assert!(
+        first["who"].as_str().unwrap().starts_with("127.0.0.1:"),
+        "{first}"
+    );
+    assert_eq!(first["method"], "PUT");
+    assert_eq!(first["path"], "/connectors/declared/pause");
+    assert_eq!(first["route"], "/connectors/{connector}/pause");
+    let all = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(!all.contains("hunter2") && !all.contains(TOKEN));
+}

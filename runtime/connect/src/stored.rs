@@ -1,0 +1,153 @@
+//! Configs and target states as Kafka Connect keeps them in its config topic
+//! (`KafkaConfigBackingStore`): `connector-<name>` → `{"properties": {…}}`,
+//! `target-state-<name>` → `{"state": …, "state.v2": …}`, `logger-cluster-<logger>` →
+//! `{"level": …}`. What else may lie there (`task-…`,
+//! `commit-…`) says nothing to us: tasks follow from the config.
+
+use crate::FlatConfig;
+use serde_json::{Value, json};
+
+const CONNECTOR: &str = "connector-";
+const TARGET_STATE: &str = "target-state-";
+const LEVEL: &str = "logger-cluster-";
+
+/// What a connector is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetState {
+    /// Run.
+    #[default]
+    Started,
+    /// Keep what it has and take nothing more.
+    Paused,
+    /// Be gone, but for its config and positions.
+    Stopped,
+}
+
+impl TargetState {
+    /// In Kafka Connect's words, `RUNNING` for started as in its requests.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "STARTED" | "RUNNING" => Some(Self::Started),
+            "PAUSED" => Some(Self::Paused),
+            "STOPPED" => Some(Self::Stopped),
+            _ => None,
+        }
+    }
+
+    /// The value that is kept. `state` is for workers that do not know STOPPED.
+    pub fn to_value(self) -> String {
+        let (state, v2) = match self {
+            Self::Started => ("STARTED", "STARTED"),
+            Self::Paused => ("PAUSED", "PAUSED"),
+            Self::Stopped => ("PAUSED", "STOPPED"),
+        };
+        json!({ "state": state, "state.v2": v2 }).to_string()
+    }
+}
+
+/// An entry of the topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigRecord {
+    /// A connector and its config.
+    Connector(String, FlatConfig),
+    /// What a connector is to do.
+    Target(String, TargetState),
+    /// A level that was set for all workers.
+    Level(String, String),
+    /// Nothing that we read.
+    Other,
+    /// It should be one of ours and can't be read.
+    Unreadable,
+}
+
+/// The key of a connector's config.
+pub fn config_key(connector: &str) -> String {
+    format!("{CONNECTOR}{connector}")
+}
+
+/// The key of a connector's target state.
+pub fn target_state_key(connector: &str) -> String {
+    format!("{TARGET_STATE}{connector}")
+}
+
+/// The key of a logger's level for all workers.
+pub fn logger_key(logger: &str) -> String {
+    format!("{LEVEL}{logger}")
+}
+
+impl ConfigRecord {
+    /// The value that keeps a level.
+    pub fn level_value(level: &str) -> String {
+        json!({ "level": level }).to_string()
+    }
+
+    /// The value that keeps a config.
+    pub fn config_value(config: &FlatConfig) -> String {
+        json!({ "properties": config }).to_string()
+    }
+}
+
+/// Reads an entry.
+pub fn parse_entry(key: &str, value: &str) -> ConfigRecord {
+    let value: Option<Value> = serde_json::from_str(value).ok();
+    if let Some(name) = key.strip_prefix(CONNECTOR) {
+        let config =
+            value.and_then(|it| serde_json::from_value(it.get("properties")?.clone()).ok());
+        return config.map_or(ConfigRecord::Unreadable, |config| {
+            ConfigRecord::Connector(name.to_owned(), config)
+        });
+    }
+    if let Some(name) = key.strip_prefix(TARGET_STATE) {
+        let state = value.and_then(|it| {
+            let word = it.get("state.v2").or_else(|| it.get("state"))?.as_str()?;
+            TargetState::parse(word)
+        });
+        return state.map_or(ConfigRecord::Unreadable, |state| {
+            ConfigRecord::Target(name.to_owned(), state)
+        });
+    }
+    if let Some(logger) = key.strip_prefix(LEVEL) {
+        let level = value.and_then(|it| Some(it.get("level")?.as_str()?.to_owned()));
+        return level.map_or(ConfigRecord::Unreadable, |level| {
+            ConfigRecord::Level(logger.to_owned(), level)
+        });
+    }
+    ConfigRecord::Other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_as_kafka_connect_writes_them() {
+        let config = FlatConfig::from([("name".to_owned(), "a".to_owned())]);
+        assert_eq!(
+            parse_entry("connector-a", &ConfigRecord::config_value(&config)),
+            ConfigRecord::Connector("a".to_owned(), config)
+        );
+        for state in [
+            TargetState::Started,
+            TargetState::Paused,
+            TargetState::Stopped,
+        ] {
+            assert_eq!(
+                parse_entry("target-state-a", &state.to_value()),
+                ConfigRecord::Target("a".to_owned(), state)
+            );
+        }
+        assert_eq!(
+            parse_entry("target-state-a", r#"{"state":"PAUSED"}"#),
+            ConfigRecord::Target("a".to_owned(), TargetState::Paused)
+        );
+        assert_eq!(
+            parse_entry(&logger_key("root"), &ConfigRecord::level_value("DEBUG")),
+            ConfigRecord::Level("root".to_owned(), "DEBUG".to_owned())
+        );
+        assert_eq!(
+            parse_entry("commit-a", r#"{"tasks":1}"#),
+            ConfigRecord::Other
+        );
+        assert_eq!(parse_entry("connector-a", "{"), ConfigRecord::Unreadable);
+    }
+}

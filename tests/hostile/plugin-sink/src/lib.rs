@@ -1,0 +1,144 @@
+//! A sink that does, on command, whatever a component can do wrong.
+//!
+//! Its settings say in which exported function it misbehaves and how: `{"in": "put", "do":
+//! "panic"}`; a deed that begins with `late-` is done after the work. It is written on the bare
+//! bindings, so that it can forge what a decent SDK would never hand over. Without a command it is
+//! a decent sink that delivers exactly once: see [`ledger`].
+#![cfg(target_arch = "wasm32")]
+
+mod describing;
+mod evil;
+mod forged;
+mod ledger;
+
+// Generated code is documented by the contract.
+#[allow(missing_docs, unreachable_pub)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../plugins/wit/jackfield.wit",
+        world: "sink-connector",
+    });
+    use crate::Hostile;
+    export!(Hostile);
+}
+
+use bindings::exports::jackfield::connector::sink::{
+    Committed, Context, Description, Failure, Finding, Guest, Holding, Piece, Saved, Span, Taken,
+};
+use hostile_deeds::Command;
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    static COMMAND: RefCell<Command> = RefCell::default();
+    static REWOUND: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Hostile;
+
+fn command() -> Command {
+    COMMAND.with_borrow(Clone::clone)
+}
+
+/// Does what the command says if this is the call. Gives the deed, for the answer.
+fn tempted(call: &str) -> String {
+    let command = command();
+    let deed = command.deed_in(call).to_owned();
+    evil::act(&deed, &command);
+    deed
+}
+
+/// Does it now that the work is done.
+fn tempted_late(deed: &str) {
+    if let Some(deed) = deed.strip_prefix("late-") {
+        evil::act(deed, &command());
+    }
+}
+
+impl Guest for Hostile {
+    fn describe() -> Description {
+        let deed = hostile_deeds::engraved();
+        evil::act(deed, &Command::default());
+        describing::description(deed)
+    }
+
+    fn check(settings: String) -> Vec<Finding> {
+        COMMAND.set(Command::from_settings(&settings));
+        describing::findings(&tempted("check"))
+    }
+
+    fn open(_context: Context, settings: String, _state: Option<Saved>) -> Result<(), Failure> {
+        COMMAND.set(Command::from_settings(&settings));
+        forged::nothing(&tempted("open"))
+    }
+
+    fn assigned(held: Vec<Holding>) -> Result<(), Failure> {
+        let deed = tempted("assigned");
+        ledger::assigned(held);
+        tempted_late(&deed);
+        forged::nothing(&deed)
+    }
+
+    fn put(at: Span, records: Vec<u8>) -> Result<Taken, Failure> {
+        if command().rewind && !REWOUND.replace(true) {
+            return Err(Failure::Rewind("as told".into()));
+        }
+        let deed = tempted("put");
+        if let Some(answer) = forged::taken(&deed) {
+            return answer;
+        }
+        let every = (deed == "reject").then(|| command().every.max(1));
+        let taken = ledger::put(&at, &records, every);
+        tempted_late(&deed);
+        taken
+    }
+
+    fn stage() -> Result<Vec<Piece>, Failure> {
+        let deed = tempted("stage");
+        if let Some(answer) = forged::pieces(&deed) {
+            return answer;
+        }
+        let pieces = ledger::stage();
+        tempted_late(&deed);
+        Ok(pieces)
+    }
+
+    fn discard() {
+        tempted("discard");
+        ledger::discard();
+    }
+
+    fn stored(_known: Vec<String>) -> Result<Vec<Holding>, Failure> {
+        let deed = tempted("stored");
+        match forged::holdings(&deed) {
+            Some(answer) => answer,
+            None => ledger::stored(&command().root),
+        }
+    }
+
+    fn commit(
+        target: String,
+        pieces: Vec<Piece>,
+        spans: Vec<Span>,
+        id: String,
+    ) -> Result<Committed, Failure> {
+        let deed = tempted("commit");
+        if let Some(answer) = forged::committed(&deed) {
+            return answer;
+        }
+        let committed = ledger::commit(&command().root, &target, &pieces, &spans, &id);
+        tempted_late(&deed);
+        committed
+    }
+
+    fn save() -> Result<Saved, Failure> {
+        let bytes = match tempted("save").as_str() {
+            "too-much" => vec![7; 17 << 20],
+            _ => Vec::new(),
+        };
+        Ok(Saved { version: 1, bytes })
+    }
+
+    fn close() {
+        tempted("close");
+    }
+}
