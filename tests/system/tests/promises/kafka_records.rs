@@ -333,7 +333,7 @@ async fn kills_while_schemas_of_several_tables_change_lose_and_double_nothing() 
     let cluster = shared_cluster().await;
     let mut site = consumer(&cluster).await;
     let sink = "/pipelines/trades/sinks/lake";
-    site.set(&format!("{sink}/commit"), json!({ "every": "50ms" }));
+    site.set(&format!("{sink}/commit"), json!({ "every": "100ms" }));
     site.set(
         &format!("{sink}/settings"),
         json!({ "table": "plant.{sensor}", "evolve": "full" }),
