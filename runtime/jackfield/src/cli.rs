@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Release and commit.
-const VERSION: &str = concat!(
+pub(crate) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
     env!("JACKFIELD_COMMIT"),
@@ -35,6 +35,12 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Change a connector of a running process to another component, or to other settings
     Swap(SwapArgs),
+    /// Ask a running process whether it is alive, or ready
+    Health(HealthArgs),
+    /// Copy what a stopped process has on this machine into a new folder
+    Backup(BackupArgs),
+    /// Put a backup back, where nothing is yet
+    Restore(BackupArgs),
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -117,6 +123,33 @@ pub(crate) struct SwapArgs {
     pub(crate) address: Option<SocketAddr>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// The YAML file that the process runs
+    #[arg(default_value = "connectors.yaml")]
+    pub(crate) file: PathBuf,
+    /// Where the process listens, instead of the file's `admin.listen`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<SocketAddr>,
+    /// Ask whether every connector runs, not merely whether the process answers
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Ask again until it is so, but no longer than that (such as 30s)
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) within: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The YAML file: its log, its state, and its lakes' folders and SQLite catalogs
+    pub(crate) file: PathBuf,
+    /// The folder of the backup
+    pub(crate) backup: PathBuf,
+    /// Leave the lakes alone
+    #[arg(long)]
+    pub(crate) without_lakes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// What a component says of itself
@@ -127,13 +160,19 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Compile a component into the cache, so that the first run starts at once
+    /// Compile components ahead, so that the first run starts at once
     Compile {
-        /// The component
-        file: PathBuf,
+        /// The components
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
         /// The state folder that `run` will use
         #[arg(long, default_value = "data/state")]
         state: PathBuf,
+        /// A folder of compiled code for every CPU of this architecture, with a list of digests,
+        /// instead of the state folder. `run` uses the one that JACKFIELD_COMPILED names, if
+        /// only root can write to it
+        #[arg(long, value_name = "DIR", conflicts_with = "state")]
+        into: Option<PathBuf>,
     },
 }
 

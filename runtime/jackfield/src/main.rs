@@ -1,10 +1,12 @@
 //! The binary: command line, wiring, signals.
 
+mod backup;
 mod check;
 mod cli;
 mod declared;
 mod exit;
 mod greeting;
+mod health;
 mod inspect;
 mod kafka;
 mod lakes;
@@ -16,6 +18,7 @@ mod published;
 mod run;
 mod schema;
 mod start_error;
+mod state;
 mod swap;
 mod wiring;
 mod worker;
@@ -54,11 +57,15 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Check(args) => check::check(args).await,
         Command::Schema(args) => schema::print(args).await,
         Command::Swap(args) => swap::swap(args).await,
+        Command::Health(args) => health::ask(args).await,
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             inspect::inspect(&file, json).await
         }
-        Command::Plugin(PluginCommand::Compile { file, state }) => {
-            inspect::compile(&file, &state).await
-        }
+        Command::Plugin(PluginCommand::Compile { files, state, into }) => match into {
+            Some(into) => inspect::compile_into(&files, &into),
+            None => inspect::compile(&files, &state).await,
+        },
     }
 }

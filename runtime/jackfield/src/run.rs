@@ -7,7 +7,7 @@ use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
-use crate::{check, greeting, observe, operate, plugins, progress, published};
+use crate::{check, greeting, observe, operate, plugins, progress, published, state};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
@@ -33,6 +33,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
     }
 
+    state::open(&config.state_dir)?;
     let findings = check::log(&config);
     if findings.has_errors() {
         return Err(StartError::Findings(findings));

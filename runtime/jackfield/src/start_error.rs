@@ -1,7 +1,10 @@
 //! Why nothing was started.
 
 use crate::exit::Exit;
+use crate::health::Unwell;
+use crate::state::StateError;
 use crate::swap::AskError;
+use jackfield_backup::BackupError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
 use jackfield_pipeline::Unchanged;
@@ -49,6 +52,12 @@ pub(crate) enum StartError {
     Start(#[from] Unchanged),
     #[error("{0}")]
     Ask(#[from] AskError),
+    #[error("{0}")]
+    Unwell(#[from] Unwell),
+    #[error("{0}")]
+    Backup(#[from] BackupError),
+    #[error("{0}")]
+    State(#[from] StateError),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -74,6 +83,9 @@ impl StartError {
             | Self::Admin(_)
             | Self::Start(_)
             | Self::Ask(_)
+            | Self::Unwell(_)
+            | Self::Backup(_)
+            | Self::State(_)
             | Self::Signals(_) => Exit::Failed,
         }
     }

@@ -14,6 +14,7 @@
 //! | `topics`, `tail` | where partitions begin and end, and their newest batches |
 //! | `retention` | what becomes of old records |
 //! | `engine`, `keys`, `space` | what is on the disk |
+//! | `folder` | whose the folder is, and its format |
 //!
 //! One process owns the folder, by a lock on a file in it; so fencing needs no more than memory.
 //!
@@ -34,6 +35,7 @@ mod committer;
 mod config;
 mod engine;
 mod error;
+mod folder;
 mod groups;
 mod keyed;
 mod keys;
@@ -47,5 +49,6 @@ mod topics;
 mod writer;
 
 pub use config::EmbeddedConfig;
+pub use folder::{Held, hold};
 pub use log::EmbeddedLog;
 pub use space::Disk;

@@ -5,6 +5,7 @@ use crate::committer::{Committer, other_partitions};
 use crate::config::EmbeddedConfig;
 use crate::engine::Engine;
 use crate::error;
+use crate::folder::{check_format, take_lock};
 use crate::groups::Groups;
 use crate::keyed::EmbeddedKeyed;
 use crate::keys;
@@ -20,7 +21,6 @@ use jackfield_log::{
     TopicPartition, TopicSpec, Writer,
 };
 use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -28,8 +28,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Commands that wait for the committer while it flushes; more wait with whoever asks.
 const COMMANDS_MAX: usize = 1024;
-/// What the folder's format file says.
-const FORMAT: &str = "jackfield embedded log 1\n";
 
 /// What the threads and the handles of a log share.
 pub(crate) struct Shared {
@@ -191,36 +189,6 @@ impl EmbeddedLog {
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     spawned.map_err(|e| LogError::Fatal(format!("the thread {name} could not be started: {e}")))
-}
-
-fn take_lock(dir: &Path) -> Result<File, LogError> {
-    let path = dir.join("lock");
-    let lock = File::create(&path).map_err(|e| error::file(&path, &e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Fatal(format!(
-            "the log in {} is open in another process: a folder is one process's own",
-            dir.display()
-        ))),
-        Err(std::fs::TryLockError::Error(e)) => Err(error::file(&path, &e)),
-    }
-}
-
-fn check_format(dir: &Path) -> Result<(), LogError> {
-    let path = dir.join("format");
-    match std::fs::read_to_string(&path) {
-        Ok(found) if found == FORMAT => Ok(()),
-        Ok(found) => Err(LogError::Fatal(format!(
-            "{} says `{}`, this version reads `{}`",
-            path.display(),
-            found.trim(),
-            FORMAT.trim()
-        ))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::write(&path, FORMAT).map_err(|e| error::file(&path, &e))
-        }
-        Err(e) => Err(error::file(&path, &e)),
-    }
 }
 
 fn group_offsets(engine: &Engine) -> Result<Vec<(String, keys::Place, i64)>, LogError> {

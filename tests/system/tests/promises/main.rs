@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod backup;
 mod crash;
 mod disk;
 mod example;
