@@ -8,8 +8,9 @@
 //! | `/status`, `/connectors/{c}/status` | states and versions |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
+//! | `/topics`, `/topics/{t}`, `/topics/{t}/records` | what the log holds |
 //!
-//! Everything below `/status` and `/connectors` needs the bearer token.
+//! Everything below `/status`, `/connectors` and `/topics` needs the bearer token.
 //!
 //! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
 //! asks it too much gets in nobody else's way. It knows nothing of pipelines: who starts it gives a
@@ -23,7 +24,9 @@ mod health;
 mod metrics;
 mod operator;
 mod server;
+mod topics;
 
 pub use health::ConnectorState;
 pub use operator::{Answer, Objection, Operator, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer};
+pub use topics::{BadBegin, Begin, Lines, LinesAnswer, RecordsCall, Topics};

@@ -1,8 +1,10 @@
 //! What the server asks of whoever runs the connectors.
 
+use crate::topics::Topics;
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An answer that comes later.
@@ -50,6 +52,9 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// There is no such connector.
     fn swaps(&self, connector: &str) -> Result<Value, Objection>;
+
+    /// What the log holds. Asked once, when the server starts.
+    fn topics(&self) -> Arc<dyn Topics>;
 
     /// Swaps a connector. Answers with the report once the new version runs on probation.
     fn swap(&self, call: SwapCall) -> Answer;

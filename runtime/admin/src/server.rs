@@ -6,6 +6,7 @@ use crate::guard::{self, Guard};
 use crate::health::{ConnectorState, Health};
 use crate::metrics::Metrics;
 use crate::operator::Operator;
+use crate::topics;
 use axum::Router;
 use axum::routing::get;
 use jackfield_telemetry::Telemetry;
@@ -88,9 +89,12 @@ impl AdminServer {
             .thread_name("admin-blocking")
             .build()
             .map_err(AdminError::Start)?;
-        let guarded = connectors::routes(operator).route_layer(
-            axum::middleware::from_fn_with_state(Guard::new(&config.token, address), guard::check),
-        );
+        let guarded = topics::routes(operator.topics())
+            .merge(connectors::routes(operator))
+            .route_layer(axum::middleware::from_fn_with_state(
+                Guard::new(&config.token, address),
+                guard::check,
+            ));
         let app = app(Metrics::new(telemetry), Health::new(states)).merge(guarded);
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -86,7 +86,7 @@ pub(crate) async fn settings(
     Ok((findings, checked))
 }
 
-async fn by_component(
+pub(crate) async fn by_component(
     plugin: &str,
     settings: &Settings,
     whole: &Value,
@@ -111,7 +111,7 @@ async fn by_component(
     Ok(())
 }
 
-fn check_world(plugin: &str, end: End, world: World) -> Result<(), StartError> {
+pub(crate) fn check_world(plugin: &str, end: End, world: World) -> Result<(), StartError> {
     let wanted = match end {
         End::Source => World::Source,
         End::Sink => World::Sink,

@@ -51,6 +51,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let log = Arc::clone(&host.log);
+    let kept = operate::Kept::new(Arc::clone(&host.log), Arc::clone(&host.registry));
     let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
     let mut statuses = pipelines.statuses();
     // As records go: each pipeline's source before its sinks.
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         statuses: statuses.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
+        kept,
     };
     let shown = statuses.clone();
     let told = move || states(&shown);

@@ -205,7 +205,7 @@ fn plugged(
     }
 }
 
-fn grants(
+pub(crate) fn grants(
     connector: &str,
     allow: &Grants,
     network: &Network,

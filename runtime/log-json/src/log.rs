@@ -5,7 +5,7 @@ use crate::schemas::Schemas;
 use crate::writer::JsonWriter;
 use async_trait::async_trait;
 use jackfield_log::{
-    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicSpec, Writer,
 };
 use jackfield_schema::Registry;
@@ -105,6 +105,19 @@ impl Log for JsonLog {
     async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError> {
         let inner = self.inner.reader(spec).await?;
         Ok(Box::new(JsonReader::new(inner, Arc::clone(&self.shared))))
+    }
+
+    /// The text as it lies there: for people it is the record.
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        self.inner.browse(topic, from).await
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        self.inner.offset_at(topic, partition, time_ms).await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        self.inner.bytes(topic, partition).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -1,8 +1,8 @@
 //! The log itself.
 
 use crate::{
-    Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo, TopicSpec,
-    Writer,
+    Browser, Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    TopicSpec, Writer,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -49,6 +49,20 @@ pub trait Log: Send + Sync + 'static {
 
     /// Joins a group.
     async fn reader(&self, spec: &ReaderSpec) -> Result<Box<dyn Reader>, LogError>;
+
+    /// Looks at records of a topic from these offsets on, by partition, without joining a group. An
+    /// offset outside of a partition is taken as its nearer end. [`LogError::Rejected`] when there
+    /// is no such topic or partition.
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError>;
+
+    /// The offset of the first record of a partition that was appended at `time_ms` or later (ms
+    /// since the epoch), or that has that time or a later one, as the log keeps times; the
+    /// partition's end where there is none.
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError>;
+
+    /// The bytes that a partition's records take where they are kept; `None` where the log can't
+    /// tell.
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError>;
 
     /// Opens a keyed, compacted topic, and creates it when missing.
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError>;

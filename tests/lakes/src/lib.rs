@@ -1,12 +1,14 @@
-//! Servers below a lake, for tests: an S3 server, Iceberg's own REST catalog, and a front before
-//! either that fails on demand.
+//! Servers below a lake, for tests: an S3 server, a PostgreSQL server, Iceberg's own REST catalog,
+//! and a front before any of them that fails on demand.
 
 mod front;
+mod postgres;
 mod process;
 mod rest;
 mod s3;
 
 pub use front::{Fault, Front, Seen};
+pub use postgres::PostgresServer;
 pub use rest::RestServer;
 pub use s3::S3Server;
 

@@ -2,8 +2,11 @@
 
 mod loading;
 mod operator;
+mod records;
+mod render;
 pub(crate) mod token;
 pub(crate) mod watch;
 
 pub(crate) use loading::{Loader, Wanted};
 pub(crate) use operator::Running;
+pub(crate) use records::Kept;

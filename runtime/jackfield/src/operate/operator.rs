@@ -1,8 +1,9 @@
 //! The admin server's view of this process.
 
-use super::{Loader, Wanted};
+use super::{Kept, Loader, Wanted};
 use crate::progress;
-use jackfield_admin::{Answer, Objection, Operator, SwapCall};
+
+use jackfield_admin::{Answer, Objection, Operator, SwapCall, Topics};
 use jackfield_pipeline::{Refused, State, Status, SwapOptions};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -23,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) runtime: Handle,
     /// For what is uploaded, until it is loaded.
     pub(crate) state_dir: PathBuf,
+    /// The log, for whoever wants to see what it holds.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Operator for Running {
@@ -40,6 +43,10 @@ impl Operator for Running {
     fn swaps(&self, connector: &str) -> Result<Value, Objection> {
         let history = self.loader.controls().history(connector);
         Ok(json!(history.map_err(|refused| objection(&refused))?))
+    }
+
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::<Kept>::clone(&self.kept)
     }
 
     fn swap(&self, call: SwapCall) -> Answer {

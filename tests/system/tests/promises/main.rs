@@ -2,8 +2,10 @@
 //! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cli;
 mod crash;
 mod disk;
+mod doctor;
 mod example;
 mod faults;
 mod kafka;
