@@ -4,6 +4,7 @@ use super::folder::Folder;
 use super::holder;
 use super::verdict::{Area, Line};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What the log keeps free for its own work.
@@ -30,8 +31,10 @@ fn lock(dir: &Path) -> Option<Line> {
     let name = path.display().to_string();
     let lock = match File::open(&path) {
         Ok(lock) => lock,
-        // Nobody has ever opened it.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        // Nobody has ever opened it; what is in the folder's way is told already.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return None;
+        }
         Err(error) => {
             let remedy = "run this as the user that jackfield runs as";
             let why = format!("who has the log open is not known: {error}");
