@@ -27,15 +27,17 @@ impl EmbeddedBrowser {
         from: &[(i32, i64)],
     ) -> Result<Self, LogError> {
         let topic = handle.shared.topics.existing(topic)?;
-        for (partition, _) in from {
-            drop(topic.partition(*partition)?);
+        let mut cursors = Vec::with_capacity(from.len());
+        for (partition, offset) in from {
+            let ends = topic.partition(*partition)?.ends;
+            cursors.push((*partition, (*offset).clamp(ends.start, ends.end)));
         }
         let wake = Arc::new(Notify::new());
         topic.wake_with(&wake);
         Ok(Self {
             handle: Arc::clone(handle),
             topic,
-            cursors: from.to_vec(),
+            cursors,
             turn: 0,
             wake,
         })

@@ -49,6 +49,6 @@ mod tests {
     #[test]
     fn levels_are_a_table() {
         let told = json!({ "root": { "level": "INFO", "last_modified": null } });
-        assert_eq!(text(&told), " LOGGER   LEVEL\n root     INFO");
+        assert_eq!(text(&told), " LOGGER  LEVEL\n root    INFO");
     }
 }

@@ -161,13 +161,13 @@ mod tests {
         let sink = places(&["trades:0=1200".to_owned()]).unwrap();
         assert_eq!(
             text("c", &sink),
-            " TOPIC    PARTITION   OFFSET\n trades           0     1200"
+            " TOPIC   PARTITION  OFFSET\n trades          0    1200"
         );
         let source =
             json!({ "offsets": [{ "partition": { "symbol": "A" }, "offset": { "id": 7 } }] });
         assert_eq!(
             text("c", &source),
-            " PARTITION        OFFSET\n {\"symbol\":\"A\"}   {\"id\":7}"
+            " PARTITION       OFFSET\n {\"symbol\":\"A\"}  {\"id\":7}"
         );
         assert_eq!(text("c", &json!({ "offsets": [] })), "c has no offsets yet");
     }

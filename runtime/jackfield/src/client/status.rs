@@ -182,9 +182,9 @@ mod tests {
     fn a_source_stands_before_its_sinks_and_failures_are_told_below() {
         assert_eq!(
             text(&told()),
-            " CONNECTOR       TYPE     STATE     TASKS   PLUGIN          RECORDS      LAG\n \
-             trades-source   source   PAUSED    0/1     binance 0.1.0    15,863\n \
-             trades-lake     sink     RUNNING   1/2                       1,200   14,663\n\
+            " CONNECTOR      TYPE    STATE    TASKS  PLUGIN         RECORDS     LAG\n \
+             trades-source  source  PAUSED   0/1    binance 0.1.0   15,863\n \
+             trades-lake    sink    RUNNING  1/2                     1,200  14,663\n\
              trades-lake: no such table"
         );
         assert_eq!(text(&[]), "there are no connectors");

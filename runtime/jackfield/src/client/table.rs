@@ -51,7 +51,7 @@ mod tests {
         ];
         assert_eq!(
             table(&columns, &rows),
-            " NAME       LAG   NOTE\n a        12,345\n longer        7   x"
+            " NAME       LAG  NOTE\n a       12,345\n longer       7  x"
         );
     }
 }

@@ -98,15 +98,15 @@ mod tests {
                           { "name": "k", "partitions": 1, "records": 0, "bytes": null }]);
         assert_eq!(
             listed(&told),
-            " TOPIC    PARTITIONS   RECORDS     BYTES\n \
-             trades            4    15,863   3.0 MiB\n k                 1         0         ?"
+            " TOPIC   PARTITIONS  RECORDS    BYTES\n \
+             trades           4   15,863  3.0 MiB\n k                1        0        ?"
         );
         let told = json!({ "name": "trades", "partitions": [
             { "partition": 0, "begin": 100, "end": 1100, "records": 1000, "bytes": 2048 }] });
         assert_eq!(
             described(&told),
-            "trades\n PARTITION   BEGIN    END   RECORDS     BYTES\n \
-             \x20       0     100   1100     1,000   2.0 KiB"
+            "trades\n PARTITION  BEGIN   END  RECORDS    BYTES\n \
+             \x20       0    100  1100    1,000  2.0 KiB"
         );
         assert_eq!(listed(&json!([])), "there are no topics");
     }

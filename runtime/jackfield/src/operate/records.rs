@@ -3,6 +3,7 @@
 
 use super::render::{self, Reading};
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::stream;
 use jackfield_admin::{Answer, Begin, Lines, LinesAnswer, Objection, RecordsCall, Topics};
 use jackfield_batch::{Batch, Limits};
@@ -30,6 +31,10 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Without a record for so long, one that does not follow has read all there is: what lies before
 /// the end and is not given are marks of transactions.
 const QUIET_MAX: Duration = Duration::from_secs(2);
+/// Partitions that are asked for at once: each is a question to a broker, where there is one.
+const ASKED_AT_ONCE: usize = 16;
+/// Longest that telling of topics may take: a cluster may have very many.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// Schemas that one reader keeps: more than a topic ever had.
 const SCHEMAS_MAX: usize = 1000;
 
@@ -59,7 +64,7 @@ impl Kept {
 impl Topics for Kept {
     fn list(&self) -> Answer {
         let log = Arc::clone(&self.log);
-        let listing = self.runtime.spawn(async move {
+        let listing = self.runtime.spawn(in_time(async move {
             let mut all = Vec::new();
             for topic in log.topics().await? {
                 let partitions = partitions(&*log, &topic).await?;
@@ -71,13 +76,13 @@ impl Topics for Kept {
                 }));
             }
             Ok(Value::Array(all))
-        });
+        }));
         Box::pin(async move { joined(listing.await) })
     }
 
     fn describe(&self, topic: String) -> Answer {
         let log = Arc::clone(&self.log);
-        let describing = self.runtime.spawn(async move {
+        let describing = self.runtime.spawn(in_time(async move {
             let topic = known(&*log, &topic).await?;
             let partitions = partitions(&*log, &topic).await?;
             let each = partitions.iter().map(|it| {
@@ -96,7 +101,7 @@ impl Topics for Kept {
                 "records": records(&partitions),
                 "bytes": bytes(&partitions),
             }))
-        });
+        }));
         Box::pin(async move { joined(describing.await) })
     }
 
@@ -192,15 +197,30 @@ async fn known(log: &dyn Log, topic: &str) -> Result<TopicInfo, LogError> {
 }
 
 async fn partitions(log: &dyn Log, topic: &TopicInfo) -> Result<Vec<Partition>, LogError> {
-    let mut all = Vec::new();
-    for number in 0..topic.partitions {
-        all.push(Partition {
-            number,
-            ends: log.ends(&topic.name, number).await?,
-            bytes: log.bytes(&topic.name, number).await?,
-        });
+    let numbers: Vec<i32> = (0..topic.partitions).collect();
+    let mut all = Vec::with_capacity(numbers.len());
+    for some in numbers.chunks(ASKED_AT_ONCE) {
+        let asked = some.iter().map(|number| partition(log, topic, *number));
+        all.extend(try_join_all(asked).await?);
     }
     Ok(all)
+}
+
+async fn partition(log: &dyn Log, topic: &TopicInfo, number: i32) -> Result<Partition, LogError> {
+    Ok(Partition {
+        number,
+        ends: log.ends(&topic.name, number).await?,
+        bytes: log.bytes(&topic.name, number).await?,
+    })
+}
+
+/// Not longer than anyone waits.
+async fn in_time<T>(told: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+    let told = tokio::time::timeout(TOLD_WITHIN, told).await;
+    told.unwrap_or_else(|_| {
+        let late = format!("the log does not tell within {} s", TOLD_WITHIN.as_secs());
+        Err(LogError::Retriable(late))
+    })
 }
 
 /// Where to begin and where to end.
