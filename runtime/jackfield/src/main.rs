@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod client;
+mod declared;
 mod doctor;
 mod exit;
 mod inspect;
@@ -20,6 +21,7 @@ mod start_error;
 mod swap;
 mod wiring;
 mod worker;
+mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};
@@ -40,9 +42,12 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let gives_up = matches!(cli.command, Command::Doctor(_));
     let dispatched = runtime.block_on(dispatch(cli.command));
-    // What `doctor` has given up on may still hang there.
-    runtime.shutdown_background();
+    if gives_up {
+        // What was given up on may still hang there.
+        runtime.shutdown_background();
+    }
     match dispatched {
         Ok(exit) => exit.into(),
         Err(error) => {

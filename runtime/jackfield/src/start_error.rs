@@ -4,6 +4,7 @@ use crate::client::AskError;
 use crate::exit::Exit;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
+use jackfield_pipeline::Unchanged;
 use jackfield_plugin::{BadGrant, CallError, LoadError, NetworkError};
 use jackfield_schema::SchemaError;
 
@@ -45,6 +46,8 @@ pub(crate) enum StartError {
     #[error("the admin server: {0}")]
     Admin(String),
     #[error("{0}")]
+    Start(#[from] Unchanged),
+    #[error("{0}")]
     Ask(#[from] AskError),
     #[error("pages of the manual: {0}")]
     Pages(std::io::Error),
@@ -72,6 +75,7 @@ impl StartError {
             | Self::Telemetry(_)
             | Self::Admin(_)
             | Self::Pages(_)
+            | Self::Start(_)
             | Self::Signals(_) => Exit::Failed,
             Self::Ask(error) => match error {
                 AskError::Url { .. } | AskError::Unreadable { .. } => Exit::Invalid,

@@ -3,23 +3,16 @@
 
 use super::verdict::{Area, Line};
 use crate::check;
+use crate::declared::{self, Declared, End};
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
 use crate::wiring;
-use jackfield_config::{Config, End, Finding, Grants, Settings, Severity};
+use jackfield_config::{Config, Finding, Findings, Grants, Severity};
 use jackfield_plugin::{Engine, LoadError, Network, UrlPrefix};
 use serde_json::Value;
 use url::Url;
 
 const AREA: Area = Area::Plugins;
-
-/// A connector as far as its plugin is concerned.
-struct Connector<'a> {
-    name: &'a str,
-    end: End,
-    settings: &'a Settings,
-    allow: &'a Grants,
-}
 
 /// One plugin and the connectors that use it. Compiling may take a while.
 pub(super) async fn look(
@@ -47,8 +40,10 @@ pub(super) async fn look(
     let digest = loaded.plugin.digest().get(..12).unwrap_or_default();
     let message = format!("{} {}, sha256 {digest}…", of.name, of.version);
     let mut lines = vec![Line::ok(AREA, &plugin, message)];
-    for connector in connectors(&config, &plugin) {
-        lines.extend(one(&connector, &plugin, &loaded, &network).await);
+    for (name, connector) in declared::all(&config) {
+        if connector.plugin_name() == plugin {
+            lines.extend(one(&name, &connector, &loaded, &network).await);
+        }
     }
     lines
 }
@@ -71,59 +66,23 @@ fn unloadable(error: &LoadError, key: &str) -> String {
     }
 }
 
-fn connectors<'a>(config: &'a Config, plugin: &str) -> Vec<Connector<'a>> {
-    let mut all = Vec::new();
-    for pipeline in config.pipelines.values() {
-        if let Some(source) = pipeline.source.iter().find(|it| it.plugin == plugin) {
-            all.push(Connector {
-                name: &source.connector,
-                end: End::Source,
-                settings: &source.settings,
-                allow: &source.allow,
-            });
+async fn one(name: &str, connector: &Declared, loaded: &Loaded, network: &Network) -> Vec<Line> {
+    let settings = connector.settings();
+    let mut findings = Findings::new(settings.file());
+    let whole = match check::connector(connector, loaded, &mut findings).await {
+        Ok(whole) => whole,
+        Err(error @ StartError::WrongEnd { .. }) => {
+            let remedy = "name a plugin that fits, or move it to the other end";
+            return vec![Line::fail(AREA, name, error.to_string(), remedy)];
         }
-        for sink in pipeline.sinks.values().filter(|it| it.plugin == plugin) {
-            all.push(Connector {
-                name: &sink.connector,
-                end: End::Sink,
-                settings: &sink.settings,
-                allow: &sink.allow,
-            });
+        Err(error) => {
+            let remedy = "it can't check its own settings: take another build of it";
+            return vec![Line::fail(AREA, name, error.to_string(), remedy)];
         }
-    }
-    all
-}
-
-async fn one(
-    connector: &Connector<'_>,
-    plugin: &str,
-    loaded: &Loaded,
-    network: &Network,
-) -> Vec<Line> {
-    let Connector {
-        name,
-        end,
-        settings,
-        allow,
-    } = *connector;
-    if let Err(error) = check::check_world(plugin, end, loaded.plugin.world()) {
-        let remedy = "name a plugin that fits, or move it to the other end";
-        return vec![Line::fail(AREA, name, error.to_string(), remedy)];
-    }
-    let mut findings = jackfield_config::Findings::new(settings.file());
-    let whole = match settings.check(&loaded.description.settings_schema) {
-        Ok(whole) => {
-            let asked = check::by_component(plugin, settings, &whole, loaded, &mut findings).await;
-            if let Err(error) = asked {
-                let remedy = "it can't check its own settings: take another build of it";
-                return vec![Line::fail(AREA, name, error.to_string(), remedy)];
-            }
-            Some(whole)
-        }
-        Err(refused) => {
-            findings.extend(refused);
-            None
-        }
+    };
+    let allow = match &connector.end {
+        End::Source { config, .. } => &config.allow,
+        End::Sink { config, .. } => &config.allow,
     };
     let mut lines: Vec<Line> = findings
         .findings

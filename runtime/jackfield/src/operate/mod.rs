@@ -3,6 +3,7 @@
 mod loading;
 mod operator;
 mod records;
+mod reload;
 mod render;
 pub(crate) mod token;
 pub(crate) mod watch;

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
 use crate::status::{State, Status};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -158,22 +158,24 @@ impl Desk {
     }
 }
 
+/// Finds a connector's desk by its name.
+type Find = dyn Fn(&str) -> Option<Arc<Desk>> + Send + Sync;
+
 /// Orders swaps of the connectors of a process. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Controls {
-    desks: Arc<BTreeMap<String, Arc<Desk>>>,
+    find: Arc<Find>,
 }
 
 impl Controls {
-    pub(crate) fn new(desks: BTreeMap<String, Arc<Desk>>) -> Self {
+    pub(crate) fn new(find: impl Fn(&str) -> Option<Arc<Desk>> + Send + Sync + 'static) -> Self {
         Self {
-            desks: Arc::new(desks),
+            find: Arc::new(find),
         }
     }
 
-    fn desk(&self, connector: &str) -> Result<&Desk, Refused> {
-        let desk = self.desks.get(connector).map(Arc::as_ref);
-        desk.ok_or_else(|| Refused::Unknown(connector.to_owned()))
+    fn desk(&self, connector: &str) -> Result<Arc<Desk>, Refused> {
+        (self.find)(connector).ok_or_else(|| Refused::Unknown(connector.to_owned()))
     }
 
     /// Changes a connector. Returns when the new version runs on probation, or, where it is a dry
@@ -189,7 +191,7 @@ impl Controls {
     ) -> Result<SwapReport, Refused> {
         let desk = self.desk(connector)?;
         match desk.status.report().state {
-            State::Failed { .. } | State::Stopped => {
+            State::Failed { .. } | State::Stopped | State::Paused => {
                 return Err(Refused::NotRunning(connector.to_owned()));
             }
             State::Unassigned | State::Running | State::Restarting { .. } => {}
