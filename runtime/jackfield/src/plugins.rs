@@ -14,7 +14,7 @@ pub(crate) struct Loaded {
 }
 
 /// The folder of copied and compiled plugins.
-const CACHE: &str = "plugins";
+pub(crate) const CACHE: &str = "plugins";
 
 pub(crate) fn engine(state_dir: &Path) -> Result<Engine, StartError> {
     Engine::new(&EngineConfig {

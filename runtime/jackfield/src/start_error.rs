@@ -1,7 +1,7 @@
 //! Why nothing was started.
 
+use crate::client::AskError;
 use crate::exit::Exit;
-use crate::swap::AskError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
 use jackfield_pipeline::Unchanged;
@@ -49,6 +49,8 @@ pub(crate) enum StartError {
     Start(#[from] Unchanged),
     #[error("{0}")]
     Ask(#[from] AskError),
+    #[error("pages of the manual: {0}")]
+    Pages(std::io::Error),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -72,9 +74,15 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Pages(_)
             | Self::Start(_)
-            | Self::Ask(_)
             | Self::Signals(_) => Exit::Failed,
+            Self::Ask(error) => match error {
+                AskError::Url { .. } | AskError::Unreadable { .. } => Exit::Invalid,
+                AskError::Unreachable { .. } | AskError::Token(_) => Exit::Unreachable,
+                AskError::Refused { .. } => Exit::Objected,
+                AskError::Answer { .. } | AskError::Late(_) => Exit::Failed,
+            },
         }
     }
 }

@@ -4,12 +4,15 @@
 mod azure;
 mod front;
 mod gcs;
+mod postgres;
+mod process;
 mod rest;
 mod s3;
 
 pub use azure::AzureServer;
 pub use front::{Fault, Front, Seen};
 pub use gcs::GcsServer;
+pub use postgres::PostgresServer;
 pub use rest::RestServer;
 pub use s3::S3Server;
 

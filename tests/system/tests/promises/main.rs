@@ -4,8 +4,10 @@
 
 mod admin;
 mod alerts;
+mod cli;
 mod crash;
 mod disk;
+mod doctor;
 mod example;
 mod faults;
 mod kafka;
