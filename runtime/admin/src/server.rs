@@ -11,6 +11,8 @@ use crate::metrics::Metrics;
 use crate::operator::{Objection, Operator};
 use crate::page;
 use crate::tls::Tls;
+use crate::operator::Operator;
+use crate::topics;
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;

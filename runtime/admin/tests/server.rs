@@ -7,6 +7,10 @@ use common::{Fake, connect, nobody};
 use jackfield_admin::{
     AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, Snapshot,
     SwapCall,
+use futures::StreamExt;
+use jackfield_admin::{
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Lines, LinesAnswer, Objection,
+    Operator, RecordsCall, SwapCall, Topics,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -48,7 +52,11 @@ fn scripted() -> AdminServer {
 }
 
 /// Runs one connector and takes any component but one.
-struct Scripted;
+#[derive(Default)]
+struct Scripted {
+    /// One more for each who follows records.
+    listeners: Arc<()>,
+}
 
 impl Operator for Scripted {
     fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
@@ -73,6 +81,10 @@ impl Operator for Scripted {
 
     fn details(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!({ "settings": { "a": 1 } }))
+    }
+
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::new(ScriptedLog(Arc::clone(&self.listeners)))
     }
 
     fn swap(&self, call: SwapCall) -> Answer {
@@ -148,6 +160,48 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
         ("/connectors/c/swap?typo=1", b"wasm"),
     ] {
         assert_eq!(post(path, TOKEN, body).0, 400, "{path}");
+    }
+}
+
+#[test]
+fn topics_are_shown_and_records_end_with_who_reads_them() {
+    let listeners = Arc::new(());
+    let operator = Arc::new(Scripted {
+        listeners: Arc::clone(&listeners),
+    });
+    let telemetry = Telemetry::new().unwrap();
+    let server = AdminServer::start(anywhere(), telemetry, Vec::new, operator).unwrap();
+    let get = |path, token| ask(&server, "GET", path, token, b"");
+    for path in ["/topics", "/topics/t", "/topics/t/records"] {
+        assert_eq!(get(path, "wrong").0, 401, "{path}");
+    }
+    assert_eq!(get("/topics", TOKEN), (200, json!([{ "name": "t" }])));
+    assert_eq!(get("/topics/t", TOKEN), (200, json!({ "name": "t" })));
+    assert_eq!(get("/topics/u", TOKEN).0, 404);
+    let (status, objection) = get("/topics/t/records?form=end", TOKEN);
+    assert_eq!((status, &objection["code"]), (400, &json!("bad-request")));
+
+    let before = Arc::strong_count(&listeners);
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET /topics/t/records?follow=true HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    )
+    .unwrap();
+    let mut read = Vec::new();
+    let mut piece = [0; 1024];
+    while !String::from_utf8_lossy(&read).contains("{\"from\":\"-10\"}\n") {
+        let count = stream.read(&mut piece).unwrap();
+        assert_ne!(count, 0, "it ended");
+        read.extend_from_slice(&piece[..count]);
+    }
+    assert!(Arc::strong_count(&listeners) > before);
+    drop(stream);
+    let begun = Instant::now();
+    while Arc::strong_count(&listeners) > before {
+        assert!(begun.elapsed() < PATIENCE, "nobody listens any more");
+        std::thread::yield_now();
     }
 }
 

@@ -3,7 +3,9 @@
 mod backup;
 mod check;
 mod cli;
+mod client;
 mod declared;
+mod doctor;
 mod exit;
 mod greeting;
 mod health;
@@ -12,11 +14,13 @@ mod kafka;
 mod lakes;
 mod observe;
 mod operate;
+mod pages;
 mod plugins;
 mod progress;
 mod published;
 mod run;
 mod schema;
+mod show;
 mod start_error;
 mod state;
 mod swap;
@@ -26,6 +30,7 @@ mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};
+use client::{Change, LogsCommand};
 use exit::Exit;
 use start_error::StartError;
 use std::process::ExitCode;
@@ -42,7 +47,13 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    match runtime.block_on(dispatch(cli.command)) {
+    let gives_up = matches!(cli.command, Command::Doctor(_));
+    let dispatched = runtime.block_on(dispatch(cli.command));
+    if gives_up {
+        // What was given up on may still hang there.
+        runtime.shutdown_background();
+    }
+    match dispatched {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("jackfield: {error}");
@@ -56,6 +67,18 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Schema(args) => schema::print(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Status(args) => client::status(args).await,
+        Command::Pause(args) => client::change(Change::Pause, args).await,
+        Command::Resume(args) => client::change(Change::Resume, args).await,
+        Command::Stop(args) => client::change(Change::Stop, args).await,
+        Command::Restart(args) => client::restart(args).await,
+        Command::Offsets(command) => client::offsets(command).await,
+        Command::Topics(args) => client::topics(args).await,
+        Command::Tail(args) => client::tail(args).await,
+        Command::Logs(LogsCommand::Level(args)) => client::level(args).await,
+        Command::Completions { shell } => Ok(pages::completions(shell)),
+        Command::Man { dir } => pages::man(dir.as_deref()),
         Command::Swap(args) => swap::swap(args).await,
         Command::Health(args) => health::ask(args).await,
         Command::Backup(args) => backup::backup(&args),

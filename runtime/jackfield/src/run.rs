@@ -58,6 +58,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let log = Arc::clone(&host.log);
+    let kept = operate::Kept::new(Arc::clone(&host.log), Arc::clone(&host.registry));
     let pipelines = Pipelines::new(host);
     let admin = operate::admin::of(&config, args.listen)?;
     let state_dir = config.state_dir.clone();
@@ -79,6 +80,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         runtime: tokio::runtime::Handle::current(),
         state_dir,
         started_ms,
+        kept,
     };
     let (token, tls) = (admin.token.clone(), admin.certificate.is_some());
     let shown = pipelines.clone();

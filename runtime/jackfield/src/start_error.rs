@@ -1,5 +1,6 @@
 //! Why nothing was started.
 
+use crate::client::AskError;
 use crate::exit::Exit;
 use crate::health::Unwell;
 use crate::state::StateError;
@@ -58,6 +59,8 @@ pub(crate) enum StartError {
     Backup(#[from] BackupError),
     #[error("{0}")]
     State(#[from] StateError),
+    #[error("pages of the manual: {0}")]
+    Pages(std::io::Error),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -81,12 +84,18 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Pages(_)
             | Self::Start(_)
-            | Self::Ask(_)
             | Self::Unwell(_)
             | Self::Backup(_)
             | Self::State(_)
             | Self::Signals(_) => Exit::Failed,
+            Self::Ask(error) => match error {
+                AskError::Url { .. } | AskError::Unreadable { .. } => Exit::Invalid,
+                AskError::Unreachable { .. } | AskError::Token(_) => Exit::Unreachable,
+                AskError::Refused { .. } => Exit::Objected,
+                AskError::Answer { .. } | AskError::Late(_) => Exit::Failed,
+            },
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `log` | the log itself: opening, topics, the port |
 //! | `committer` | the one thread that writes |
 //! | `writer`, `reader`, `keyed` | the port's handles |
+//! | `browse` | records for people, without a group |
 //! | `groups`, `assignment` | who reads which partition, and what groups committed |
 //! | `topics`, `tail` | where partitions begin and end, and their newest batches |
 //! | `retention` | what becomes of old records |
@@ -30,6 +31,7 @@
 
 mod assignment;
 mod by_hand;
+mod browse;
 mod command;
 mod committer;
 mod config;

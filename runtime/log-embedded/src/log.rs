@@ -1,5 +1,6 @@
 //! The log: opened, closed, and the port's calls.
 
+use crate::browse::EmbeddedBrowser;
 use crate::command::{Command, Reply};
 use crate::committer::{Committer, other_partitions};
 use crate::config::EmbeddedConfig;
@@ -17,7 +18,7 @@ use crate::topics::{Topics, read_offset, validated};
 use crate::writer::{EmbeddedWriter, IN_FLIGHT_BYTES_MAX};
 use async_trait::async_trait;
 use jackfield_log::{
-    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicPartition, TopicSpec, Writer,
 };
 use std::fs::File;
@@ -341,6 +342,35 @@ impl Log for EmbeddedLog {
             reply,
         };
         self.0.ask(ask).await
+    }
+
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        Ok(Box::new(EmbeddedBrowser::open(&self.0, topic, from)?))
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        let topic = self.0.shared.topics.existing(topic)?;
+        let ends = topic.partition(partition)?.ends;
+        let place = topic.place(partition);
+        blocking(&self.0, move |shared| {
+            shared.engine.offset_at(place, ends, time_ms)
+        })
+        .await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        let topic = self.0.shared.topics.existing(topic)?;
+        let given = {
+            let held = topic.partition(partition)?;
+            if held.ends.start == held.ends.end {
+                return Ok(Some(0));
+            }
+            held.bytes
+        };
+        let place = topic.place(partition);
+        let first = blocking(&self.0, move |shared| shared.engine.first(place)).await?;
+        let before = first.map_or(given, |it| it.bytes_before);
+        Ok(Some(given.saturating_sub(before)))
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

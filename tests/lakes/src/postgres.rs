@@ -1,6 +1,6 @@
-//! PostgreSQL, as Debian and its kin install it.
+//! A PostgreSQL server of the test's own, on a free port.
 
-use jackfield_test_process::free_port;
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,37 +11,58 @@ pub struct PostgresServer {
     dir: TempDir,
     programs: PathBuf,
     port: u16,
+    password: Option<String>,
 }
 
 impl PostgresServer {
-    /// Starts it, and waits until it takes connections.
-    ///
-    /// # Panics
-    /// It can't be started: what is missing is named.
+    /// One that lets in whoever says that he is `postgres`.
     pub fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// One that asks `postgres` for this password.
+    pub fn with_password(password: &str) -> Self {
+        Self::with(Some(password))
+    }
+
+    fn with(password: Option<&str>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("jackfield-pg-")
             .tempdir()
-            .expect("a folder");
-        let port = free_port();
+            .expect("a server can be started");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .expect("a server can be started")
+            .local_addr()
+            .expect("a server can be started")
+            .port();
         let server = Self {
             dir,
             programs: programs(),
             port,
+            password: password.map(str::to_owned),
         };
+        let secret = server.dir.path().join("password");
+        std::fs::write(&secret, password.unwrap_or("none")).expect("a new folder can be written");
         if is_root() {
             // The server refuses to run as root.
-            run(Command::new("chown").arg("postgres").arg(server.dir.path()));
+            run(Command::new("chown")
+                .args(["-R", "postgres"])
+                .arg(server.dir.path()));
         }
         let data = server.dir.path().join("data");
         run(server
             .program("initdb")
             .args([
-                "--auth=trust",
+                match password {
+                    None => "--auth=trust",
+                    Some(_) => "--auth=scram-sha-256",
+                },
                 "--username=postgres",
                 "--no-sync",
                 "--no-locale",
             ])
+            .arg("--pwfile")
+            .arg(&secret)
             .args(["--encoding=UTF8", "--pgdata"])
             .arg(&data));
         server.resume();
@@ -70,10 +91,7 @@ impl PostgresServer {
         command
     }
 
-    /// Starts it again after [`PostgresServer::kill`].
-    ///
-    /// # Panics
-    /// It can't be started.
+    /// After a [`kill`](Self::kill).
     pub fn resume(&self) {
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
@@ -81,14 +99,11 @@ impl PostgresServer {
             self.port
         );
         let log = self.dir.path().join("log");
-        let log = log.to_str().expect("a temporary folder's name is text");
+        let log = log.to_str().expect("a server can be started");
         run(&mut self.pg_ctl(&["start", "--wait", "--silent", "--log", log, "-o", &options]));
     }
 
-    /// Stops it as a crash would.
-    ///
-    /// # Panics
-    /// It can't be stopped.
+    /// As a crash would.
     pub fn kill(&self) {
         run(&mut self.pg_ctl(&["stop", "--mode=immediate", "--silent"]));
     }
@@ -109,9 +124,14 @@ impl PostgresServer {
         run(&mut psql);
     }
 
-    /// Where its database is, as its superuser, who needs no password.
+    /// The URI of its database, with the password.
     pub fn uri(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        let password = self.password.as_ref();
+        let password = password.map_or(String::new(), |it| format!(":{it}"));
+        format!(
+            "postgres://postgres{password}@127.0.0.1:{}/postgres",
+            self.port
+        )
     }
 }
 
@@ -125,11 +145,12 @@ impl Drop for PostgresServer {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+    let own = std::fs::metadata("/proc/self").expect("a process is there");
+    own.uid() == 0
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().expect("a program that was found runs");
+    let output = command.output().expect("a server can be started");
     assert!(
         output.status.success(),
         "{command:?}: {}{}",
@@ -144,7 +165,7 @@ fn programs() -> PathBuf {
         .into_iter()
         .flatten();
     let mut found: Vec<PathBuf> = versions
-        .map(|v| v.expect("a folder is listed").path().join("bin"))
+        .map(|v| v.expect("a server can be started").path().join("bin"))
         .collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
     found.sort();

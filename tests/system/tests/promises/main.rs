@@ -5,8 +5,10 @@
 mod admin;
 mod alerts;
 mod backup;
+mod cli;
 mod crash;
 mod disk;
+mod doctor;
 mod example;
 mod faults;
 mod kafka;
