@@ -179,8 +179,7 @@ async fn tail_decodes_records_from_anywhere() {
         let partition = &record["partition"];
         let end = all
             .iter()
-            .filter(|it| it["partition"] == *partition)
-            .next_back()
+            .rfind(|it| it["partition"] == *partition)
             .unwrap();
         let behind = end["offset"].as_i64().unwrap() - record["offset"].as_i64().unwrap();
         assert!((0..2).contains(&behind), "{record}");
