@@ -8,6 +8,8 @@
 //! | `/status`, `/connectors/{c}/status` | states and versions |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
+//! | `/connectors/{c}/shadows` | its last shadows |
+//! | `/connectors/{c}/record` | POST: what it is given from now on, as a file |
 //!
 //! Everything below `/status` and `/connectors` needs the bearer token.
 //!
@@ -25,5 +27,5 @@ mod operator;
 mod server;
 
 pub use health::ConnectorState;
-pub use operator::{Answer, Objection, Operator, SwapCall};
+pub use operator::{Answer, Chunks, Objection, Operator, RecordCall, Recorded, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer};

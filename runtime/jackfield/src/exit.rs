@@ -15,6 +15,10 @@ pub(crate) enum Exit {
     Forced,
     /// A swap was made and taken back.
     RolledBack,
+    /// A shadow or a replay differs from what it was compared with.
+    Differs,
+    /// A shadow or a replay failed, or a shadow did not keep up.
+    ShadowFailed,
     /// A swap was refused, with the code of its reason.
     Refused(u8),
 }
@@ -27,6 +31,8 @@ impl From<Exit> for ExitCode {
             Exit::Invalid => 2,
             Exit::Forced => 3,
             Exit::RolledBack => 4,
+            Exit::Differs => 5,
+            Exit::ShadowFailed => 6,
             Exit::Refused(code) => code,
         })
     }

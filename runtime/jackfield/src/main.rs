@@ -10,8 +10,11 @@ mod operate;
 mod plugins;
 mod progress;
 mod published;
+mod record;
+mod replay;
 mod run;
 mod schema;
+mod shadow;
 mod start_error;
 mod swap;
 mod wiring;
@@ -50,6 +53,8 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Check(args) => check::check(args).await,
         Command::Schema(args) => schema::print(args).await,
         Command::Swap(args) => swap::swap(args).await,
+        Command::Record(args) => record::record(args).await,
+        Command::Plugin(PluginCommand::Replay(args)) => replay::replay(args).await,
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             inspect::inspect(&file, json).await
         }

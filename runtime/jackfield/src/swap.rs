@@ -3,6 +3,7 @@
 use crate::cli::SwapArgs;
 use crate::exit::Exit;
 use crate::operate::token;
+use crate::shadow;
 use crate::start_error::StartError;
 use jackfield_config::Config;
 use reqwest::{Client, RequestBuilder, Response};
@@ -38,6 +39,22 @@ pub(crate) enum AskError {
         /// Why.
         reason: String,
     },
+    /// What comes can't be kept.
+    #[error("cannot write {path}: {reason}")]
+    Unwritable {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The file is no recording, or can't be replayed.
+    #[error("{path}: {reason}")]
+    Recording {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// The answer is none that this command knows.
     #[error("the process answered {status}: {body}")]
     Answer {
@@ -48,10 +65,10 @@ pub(crate) enum AskError {
     },
 }
 
-struct Admin {
+pub(crate) struct Admin {
     url: Url,
     token: String,
-    http: Client,
+    pub(crate) http: Client,
 }
 
 pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
@@ -61,6 +78,9 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     let (status, body) = read(answer).await?;
     if !(200..300).contains(&status) {
         return refused(status, &body, args.json);
+    }
+    if args.shadow.is_some() {
+        return shadow::wait(&admin, &args, &body).await;
     }
     let report = if args.dry_run || args.no_wait {
         body
@@ -76,7 +96,7 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
 }
 
 impl Admin {
-    fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
+    pub(crate) fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
         let mut address = address.unwrap_or(config.admin.listen);
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
@@ -96,7 +116,7 @@ impl Admin {
         Ok(Self { url, token, http })
     }
 
-    fn at(&self, connector: &str, what: &str) -> Url {
+    pub(crate) fn at(&self, connector: &str, what: &str) -> Url {
         let mut url = self.url.clone();
         url.path_segments_mut()
             .expect("an http URL has a path")
@@ -104,7 +124,7 @@ impl Admin {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, AskError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, AskError> {
         let sent = request.bearer_auth(&self.token).send().await;
         sent.map_err(|error| unreachable(&self.url, &error))
     }
@@ -126,6 +146,9 @@ impl Admin {
         }
         if let Some(probation) = args.probation {
             query.append_pair("probation-ms", &probation.as_millis().to_string());
+        }
+        if let Some(shadow) = args.shadow {
+            query.append_pair("shadow-ms", &shadow.as_millis().to_string());
         }
         query.append_pair("dry-run", if args.dry_run { "true" } else { "false" });
         drop(query);
@@ -172,7 +195,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> AskError {
     }
 }
 
-async fn read(response: Response) -> Result<(u16, Value), AskError> {
+pub(crate) async fn read(response: Response) -> Result<(u16, Value), AskError> {
     let status = response.status().as_u16();
     let text = response.text().await.map_err(|error| AskError::Answer {
         status,
@@ -183,7 +206,7 @@ async fn read(response: Response) -> Result<(u16, Value), AskError> {
     Ok((status, body))
 }
 
-fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, StartError> {
+pub(crate) fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, StartError> {
     let (Some(code), Some(message)) = (body["code"].as_str(), body["message"].as_str()) else {
         return Err(StartError::Ask(AskError::Answer {
             status,
@@ -219,24 +242,25 @@ fn exit_code(code: &str) -> u8 {
     }
 }
 
+/// What people call a version.
+pub(crate) fn name(it: &Value) -> String {
+    let digest = it["sha256"].as_str().and_then(|it| it.get(..12));
+    let text = |key: &str| it[key].as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} {} ({})",
+        text("plugin"),
+        text("version"),
+        digest.unwrap_or("?")
+    )
+}
+
 fn show(report: &Value, json: bool) {
     if json {
         println!("{report}");
         return;
     }
-    let name = |end: &str| {
-        let it = &report[end];
-        let digest = it["sha256"].as_str().and_then(|it| it.get(..12));
-        let text = |key: &str| it[key].as_str().unwrap_or("?").to_owned();
-        format!(
-            "{} {} ({})",
-            text("plugin"),
-            text("version"),
-            digest.unwrap_or("?")
-        )
-    };
     let connector = report["connector"].as_str().unwrap_or("?");
-    let (from, to) = (name("from"), name("to"));
+    let (from, to) = (name(&report["from"]), name(&report["to"]));
     match report["outcome"].as_str() {
         Some("prepared") => println!("{connector}: {to} can take over from {from}"),
         Some("on-probation") => println!(

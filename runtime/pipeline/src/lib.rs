@@ -14,6 +14,7 @@ mod meter;
 mod partitioner;
 mod pipelines;
 mod retries;
+mod shadow;
 mod sink;
 mod source;
 mod spec;
@@ -24,6 +25,10 @@ pub use clock::{Clock, SeededJitter};
 pub use failures::Failed;
 pub use host::Host;
 pub use pipelines::{Ending, Pipelines};
+pub use shadow::{
+    Basis, Compared, Comparison, Difference, DifferenceKind, FeedCompared, RECORDING_BYTES_MAX,
+    RecordOptions, ShadowEnd, ShadowOptions, ShadowReport, ShadowState, SinkCompared,
+};
 pub use spec::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
 pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

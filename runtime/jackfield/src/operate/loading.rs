@@ -2,7 +2,9 @@
 
 use crate::plugins;
 use jackfield_config::{Config, Settings};
-use jackfield_pipeline::{Controls, Plugged, Refused, SwapOptions, SwapReport, Version};
+use jackfield_pipeline::{
+    Controls, Plugged, Refused, ShadowOptions, ShadowReport, SwapOptions, SwapReport, Version,
+};
 use jackfield_plugin::{Engine, LoadError, Plugin};
 use serde_json::Value;
 use std::path::Path;
@@ -51,6 +53,17 @@ impl Loader {
     ) -> Result<SwapReport, Refused> {
         let to = self.version(connector, wanted).await?;
         self.controls.swap(connector, to, options).await
+    }
+
+    /// Runs a version beside a connector; see [`Controls::shadow`].
+    pub(crate) async fn shadow(
+        &self,
+        connector: &str,
+        wanted: Wanted<'_>,
+        options: ShadowOptions,
+    ) -> Result<ShadowReport, Refused> {
+        let to = self.version(connector, wanted).await?;
+        self.controls.shadow(connector, to, options).await
     }
 
     async fn version(&self, connector: &str, wanted: Wanted<'_>) -> Result<Version, Refused> {

@@ -7,6 +7,7 @@ use super::pending::Pending;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
+use crate::shadow::{Listeners, SinkItem};
 use crate::spec::SinkSpec;
 use crate::status::Status;
 use bytes::Bytes;
@@ -64,6 +65,8 @@ pub(crate) struct Given {
     pub(crate) status: Arc<Status>,
     pub(crate) books: Arc<Books>,
     pub(crate) pending: Arc<Pending>,
+    /// Who wants to know what it is given.
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) requests: mpsc::Sender<Request>,
     /// No more reading; what was put can still be staged.
@@ -213,6 +216,8 @@ impl Task {
     }
 
     async fn assigned(&mut self, assigned: &[Assignment]) -> Result<(), Failed> {
+        // Others were not told of these partitions.
+        self.given.listeners.dismiss();
         for assignment in assigned {
             let offset = self.given.books.own(assignment, self.given.spec.start)?;
             tracing::info!(
@@ -284,6 +289,8 @@ impl Task {
     }
 
     fn give_up(&mut self, partitions: &[TopicPartition]) {
+        // What follows begins elsewhere.
+        self.given.listeners.dismiss();
         for at in partitions {
             self.frontier.release(at);
             self.given.books.release(at);
@@ -299,6 +306,8 @@ impl Task {
 
     /// Reads again from the end of what was staged.
     async fn rewind(&mut self) -> Result<(), Failed> {
+        // What was told is given again.
+        self.given.listeners.dismiss();
         self.instance
             .discard()
             .await
@@ -343,14 +352,23 @@ impl Task {
         let started = Instant::now();
         let outcome = self.call_put(&span, fetched.batch.clone()).await;
         self.given.status.metrics().put_seconds(started.elapsed());
+        let mut rejected = Vec::new();
         let outcome = match outcome {
             Err(CallError::Failure(Failure::Rejected(rejections))) => {
-                self.put_rest(&span, &fetched, &rejections).await?
+                let rest = self.put_rest(&span, &fetched, &rejections).await?;
+                rejected = rejections;
+                rest
             }
             other => other.map(Some),
         };
         match outcome {
             Ok(taken) => {
+                self.given.listeners.tell(|| SinkItem::Put {
+                    task: self.given.number,
+                    span: self.given.books.span(&span),
+                    batch: fetched.batch.clone(),
+                    rejected,
+                });
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
@@ -473,6 +491,9 @@ impl Task {
         self.given.status.metrics().stage_seconds(started.elapsed());
         match staged {
             Ok(pieces) => {
+                self.given.listeners.tell(|| SinkItem::Staged {
+                    task: self.given.number,
+                });
                 let pieces = pieces
                     .into_iter()
                     .map(|piece| (piece.target.clone(), piece))

@@ -6,6 +6,7 @@ use super::slot::{Serving, Shared};
 use super::turn::{Command, Fallback, Go, Rested, Successor};
 use crate::failures::Failed;
 use crate::retries::Retries;
+use crate::shadow::{SlotWatch, TAP_BYTES_MAX, Twin};
 use crate::status::State;
 use crate::swap::Version;
 use futures::FutureExt;
@@ -74,6 +75,10 @@ pub(crate) struct Life<'a> {
     instance: SourceInstance,
     writer: Box<dyn Writer>,
     routes: Routes,
+    /// As they were told, by their numbers.
+    feeds: Vec<Feed>,
+    /// Who compares what is polled.
+    twin: Option<Twin>,
     task: SourceTask<Position>,
     pendings: VecDeque<(Instant, Pending)>,
     durable: Durable,
@@ -139,13 +144,17 @@ impl<'a> Life<'a> {
             .await
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
-        routes.extend(feeds, &spec.topics, &shared.host).await?;
+        routes
+            .extend(feeds.clone(), &spec.topics, &shared.host)
+            .await?;
         Ok(Life {
             shared,
             serving,
             instance,
             writer,
             routes,
+            feeds,
+            twin: None,
             task: SourceTask::new(contained),
             pendings: VecDeque::new(),
             durable: Durable {
@@ -215,6 +224,7 @@ impl<'a> Life<'a> {
             }
             // It went back already.
             Command::FallBack(_) => Ok(Turn::GoOn),
+            Command::Watch { outputs, reply } => self.watched(outputs, reply).await,
         }
     }
 
@@ -233,16 +243,7 @@ impl<'a> Life<'a> {
                 return Err(Failed::log("append", error));
             }
         }
-        let saved = match self.instance.save().await {
-            Ok(saved) => Some(saved),
-            // The state is a cache: opening without it must be right too.
-            Err(CallError::Failure(failure)) => {
-                let failed = Failed::call("save", CallError::Failure(failure));
-                tracing::warn!(connector = %self.shared.spec.connector, %failed, "swaps without saved state");
-                None
-            }
-            Err(dead @ CallError::Dead(_)) => return Err(Failed::call("save", dead)),
-        };
+        let saved = self.save().await?;
         self.shared.interrupt.clear();
         // Whoever asked may have given up: then nothing is sent by `go` either.
         let _gone = rested.send(Rested { in_flight });
@@ -251,6 +252,65 @@ impl<'a> Life<'a> {
             Ok(Go::End) => Ok(Turn::End),
             Err(_) => Ok(Turn::GoOn),
         }
+    }
+
+    async fn save(&mut self) -> Result<Option<Saved>, Failed> {
+        match self.instance.save().await {
+            Ok(saved) => Ok(Some(saved)),
+            // The state is a cache: opening without it must be right too.
+            Err(CallError::Failure(failure)) => {
+                let failed = Failed::call("save", CallError::Failure(failure));
+                tracing::warn!(connector = %self.shared.spec.connector, %failed, "goes on without saved state");
+                Ok(None)
+            }
+            Err(dead @ CallError::Dead(_)) => Err(Failed::call("save", dead)),
+        }
+    }
+
+    /// Lets someone listen from here on. What is on its way to the log counts as taken: nobody
+    /// waits for it.
+    async fn watched(
+        &mut self,
+        outputs: bool,
+        reply: oneshot::Sender<SlotWatch>,
+    ) -> Result<Turn, Failed> {
+        let saved = self.save().await?;
+        let shared = self.shared;
+        shared.interrupt.clear();
+        let contained = self.task.last_done();
+        let Some(tap) = shared.inbox.tap(contained, TAP_BYTES_MAX) else {
+            // Too many listen already, which the dropped reply says.
+            return Ok(Turn::GoOn);
+        };
+        let mut positions = self.durable.all.clone();
+        for it in self.task.in_flight_positions() {
+            match &it.offset {
+                Some(_) => positions.insert(it.partition.clone(), it.clone()),
+                None => positions.remove(&it.partition),
+            };
+        }
+        let (twin, told) = Twin::new();
+        if outputs {
+            self.twin = Some(twin);
+        }
+        let watch = SlotWatch {
+            slot: shared.slot.clone(),
+            number: shared.number,
+            slots: shared.slots,
+            contained,
+            positions: positions.into_values().collect(),
+            saved,
+            connections: shared.connections.list(),
+            feeds: self.feeds.clone(),
+            tap,
+            told,
+        };
+        // Who does not wait any more drops the tap, and with it all that it would have cost.
+        if let Err(watch) = reply.send(watch) {
+            watch.tap.close();
+            self.twin = None;
+        }
+        Ok(Turn::GoOn)
     }
 
     async fn hand_over(
@@ -269,10 +329,13 @@ impl<'a> Life<'a> {
         inbox.settle(contained);
         inbox.rewind(contained);
         match self.open_successor(&version, instance, saved.clone()).await {
-            Ok((instance, routes)) => {
+            Ok((instance, routes, feeds)) => {
                 // The old one is only dropped: what it would do in `close` is not its turn any more.
                 self.instance = instance;
                 self.routes = routes;
+                self.feeds = feeds;
+                // Another version is no longer what it was compared with.
+                self.twin = None;
                 self.task = SourceTask::new(contained);
                 self.durable.to_tell.clear();
                 self.behind = 0;
@@ -294,7 +357,7 @@ impl<'a> Life<'a> {
         version: &Version,
         mut instance: SourceInstance,
         saved: Option<Saved>,
-    ) -> Result<(SourceInstance, Routes), Failed> {
+    ) -> Result<(SourceInstance, Routes, Vec<Feed>), Failed> {
         let shared = self.shared;
         let positions = self.durable.all.values().cloned().collect();
         let settings = version.plugged.settings.clone();
@@ -303,9 +366,9 @@ impl<'a> Life<'a> {
             .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         routes
-            .extend(feeds, &shared.spec.topics, &shared.host)
+            .extend(feeds.clone(), &shared.spec.topics, &shared.host)
             .await?;
-        Ok((instance, routes))
+        Ok((instance, routes, feeds))
     }
 
     async fn poll_once(&mut self, retries: &mut Retries) -> Result<Option<LifeEnd>, Failed> {
@@ -370,7 +433,13 @@ impl<'a> Life<'a> {
 
     async fn store(&mut self, mut polled: Polled) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
+        if let Some(twin) = &self.twin
+            && !twin.tell(&polled, shared.inbox.given())
+        {
+            self.twin = None;
+        }
         let feeds = std::mem::take(&mut polled.feeds);
+        self.feeds.extend(feeds.iter().cloned());
         self.routes
             .extend(feeds, &shared.spec.topics, &shared.host)
             .await?;

@@ -77,7 +77,7 @@ impl Serving {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 // Whoever waits for it is told by its end.
-                Command::Rest { .. } => {}
+                Command::Rest { .. } | Command::Watch { .. } => {}
                 Command::Keep => self.fallback = None,
                 Command::FallBack(_) => match self.fallback.take() {
                     Some(Fallback::To(version, saved)) => {

@@ -19,6 +19,7 @@ mod ident;
 )]
 mod lake;
 mod metadata;
+mod overlay;
 mod rest;
 mod rows;
 mod sql;
@@ -40,5 +41,6 @@ pub use catalog::CatalogTable;
 pub use config::{CatalogConfig, LakeConfig, RestAuth, RestCatalogConfig};
 pub use error::{CatalogError, LakeError, StoreError};
 pub use lake::Lake;
+pub use overlay::LakeOverlay;
 pub use store::Entry;
 pub use upload::Upload;

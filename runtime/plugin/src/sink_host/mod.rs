@@ -48,7 +48,7 @@ impl State {
         self.usage.host_call();
         match &self.given {
             Given::Sink(sink) => Ok(sink),
-            Given::Nothing | Given::Source(_) => {
+            Given::Nothing | Given::Source(_) | Given::Staged(_) => {
                 self.usage.denied();
                 Err("nothing but the log is given while describing or checking".to_owned())
             }

@@ -14,6 +14,7 @@ mod kafka_schemas;
 mod lakes;
 mod neighbours;
 mod operation;
+mod shadow;
 mod swap;
 
 use std::path::Path;
