@@ -1,17 +1,14 @@
 //! `jackfield check`: everything that can be known without running.
 
 use crate::cli::CheckArgs;
+use crate::declared::{self, Declared};
 use crate::exit::Exit;
 use crate::kafka;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
-use jackfield_config::{Config, End, Findings, LoadError, LogConfig, Settings};
+use jackfield_config::{Config, Findings, LoadError, LogConfig, Settings};
 use jackfield_plugin::{Severity, World};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// Each connector's settings, checked and with the defaults of its component's schema.
-pub(crate) type Checked = BTreeMap<String, Value>;
 
 pub(crate) async fn check(args: CheckArgs) -> Result<Exit, StartError> {
     let findings = match Config::load(&args.file) {
@@ -33,10 +30,13 @@ pub(crate) async fn check(args: CheckArgs) -> Result<Exit, StartError> {
 
 async fn of(config: &Config) -> Result<Findings, StartError> {
     let engine = plugins::engine(&config.state_dir)?;
-    let loaded = plugins::load(config, &engine).await?;
+    let all = declared::all(config);
+    let connectors: Vec<&Declared> = all.values().collect();
+    let loaded = plugins::load(&connectors, &engine).await?;
     let mut findings = config.warnings.clone();
-    let (found, _) = settings(config, &loaded).await?;
-    findings.extend(found);
+    for one in all.values() {
+        connector(one, plugins::used(&loaded, one), &mut findings).await?;
+    }
     findings.extend(log(config));
     Ok(findings)
 }
@@ -53,37 +53,26 @@ pub(crate) fn log(config: &Config) -> Findings {
     findings
 }
 
-/// Checks each connector's settings: against its component's schema, then by the component. The
-/// checked settings are whole only where nothing is wrong.
-pub(crate) async fn settings(
-    config: &Config,
-    plugins: &BTreeMap<String, Loaded>,
-) -> Result<(Findings, Checked), StartError> {
-    let mut findings = Findings::new(config.warnings.file.clone());
-    let mut checked = Checked::new();
-    for pipeline in config.pipelines.values() {
-        let source = pipeline
-            .source
-            .iter()
-            .map(|s| (&s.connector, &s.plugin, &s.settings, End::Source));
-        let sinks = pipeline
-            .sinks
-            .values()
-            .map(|s| (&s.connector, &s.plugin, &s.settings, End::Sink));
-        for (connector, plugin, settings, end) in source.chain(sinks) {
-            let loaded = plugins::used(plugins, plugin);
-            check_world(plugin, end, loaded.plugin.world())?;
-            match settings.check(&loaded.description.settings_schema) {
-                Ok(whole) => {
-                    by_component(plugin, settings, &whole, loaded, &mut findings).await?;
-                    checked.insert(connector.clone(), whole);
-                }
-                // A component is only asked about settings that it can read.
-                Err(refused) => findings.extend(refused),
-            }
+/// Checks a connector's settings: against its component's schema, then by the component. Whole,
+/// with the defaults of the schema, unless something is found wrong.
+pub(crate) async fn connector(
+    declared: &Declared,
+    loaded: &Loaded,
+    findings: &mut Findings,
+) -> Result<Option<Value>, StartError> {
+    let (plugin, settings) = (declared.plugin_name(), declared.settings());
+    check_world(plugin, declared.world(), loaded.plugin.world())?;
+    match settings.check(&loaded.description.settings_schema) {
+        Ok(whole) => {
+            by_component(plugin, settings, &whole, loaded, findings).await?;
+            Ok(Some(whole))
+        }
+        // A component is only asked about settings that it can read.
+        Err(refused) => {
+            findings.extend(refused);
+            Ok(None)
         }
     }
-    Ok((findings, checked))
 }
 
 async fn by_component(
@@ -111,11 +100,7 @@ async fn by_component(
     Ok(())
 }
 
-fn check_world(plugin: &str, end: End, world: World) -> Result<(), StartError> {
-    let wanted = match end {
-        End::Source => World::Source,
-        End::Sink => World::Sink,
-    };
+fn check_world(plugin: &str, wanted: World, world: World) -> Result<(), StartError> {
     if world == wanted {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use crate::start_error::StartError;
 use crate::wiring::OpenLog;
 use crate::worker;
 use jackfield_config::{
-    Config, FeedTopic, Finding, KafkaLogConfig, RecordFormat, RegistryConfig, Subjects,
+    Config, FeedTopic, Finding, KafkaLogConfig, LogConfig, RecordFormat, RegistryConfig, Subjects,
 };
 use jackfield_log::Log;
 use jackfield_log_json::{JsonLog, JsonTopics};
@@ -94,6 +94,20 @@ fn json_topics(kafka: &KafkaLogConfig, config: &Config) -> JsonTopics {
         }
     }
     topics
+}
+
+/// Whether each topic that both files name, or that is new, lies as the log was opened for it.
+pub(crate) fn same_formats(opened: &Config, new: &Config) -> bool {
+    match (&opened.log, &new.log) {
+        (LogConfig::Kafka(before), LogConfig::Kafka(after)) => {
+            let (before, after) = (json_topics(before, opened), json_topics(after, new));
+            let mut topics = after.by_name.iter();
+            topics.all(|(topic, json)| {
+                *json == before.by_name.get(topic).copied().unwrap_or(before.others)
+            })
+        }
+        (LogConfig::Kafka(_) | LogConfig::Embedded(_), _) => true,
+    }
 }
 
 /// All that is wrong about the settings, without asking anyone.

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod declared;
 mod exit;
 mod inspect;
 mod kafka;
@@ -19,6 +20,7 @@ mod start_error;
 mod swap;
 mod wiring;
 mod worker;
+mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};

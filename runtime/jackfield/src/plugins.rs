@@ -1,9 +1,9 @@
 //! The plugins of a file, loaded and described.
 
+use crate::declared::Declared;
 use crate::start_error::StartError;
-use jackfield_config::{Config, PluginConfig};
+use jackfield_config::PluginConfig;
 use jackfield_plugin::{CallLimits, Deadlines, Description, Engine, EngineConfig, Plugin};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A plugin, what it says of itself, and its limits.
@@ -23,31 +23,32 @@ pub(crate) fn engine(state_dir: &Path) -> Result<Engine, StartError> {
     .map_err(StartError::Engine)
 }
 
-/// The plugin that a connector of a checked configuration uses.
-pub(crate) fn used<'a>(plugins: &'a BTreeMap<String, Loaded>, name: &str) -> &'a Loaded {
-    plugins.get(name).expect(
-        "a checked configuration refers to declared plugins, and every one in use is loaded",
-    )
+/// Plugins that are loaded, by what the file says of them.
+pub(crate) type Plugins = Vec<(PluginConfig, Loaded)>;
+
+/// The plugin of a connector that was among those it was loaded for.
+pub(crate) fn used<'a>(plugins: &'a Plugins, declared: &Declared) -> &'a Loaded {
+    let found = plugins
+        .iter()
+        .find(|(config, _)| *config == declared.plugin);
+    let (_, loaded) = found.expect("every plugin of these connectors was loaded");
+    loaded
 }
 
 /// Loads each plugin that a connector uses: copied by content, compiled once, described.
-pub(crate) async fn load(
-    config: &Config,
-    engine: &Engine,
-) -> Result<BTreeMap<String, Loaded>, StartError> {
-    let mut loaded = BTreeMap::new();
-    for (name, plugin) in &config.plugins {
-        if config
-            .connectors()
-            .any(|connector| connector.plugin == name)
-        {
-            loaded.insert(name.clone(), load_one(name, plugin, engine).await?);
+pub(crate) async fn load(connectors: &[&Declared], engine: &Engine) -> Result<Plugins, StartError> {
+    let mut loaded = Plugins::new();
+    for declared in connectors {
+        if !loaded.iter().any(|(config, _)| *config == declared.plugin) {
+            let one = load_one(declared.plugin_name(), &declared.plugin, engine).await?;
+            loaded.push((declared.plugin.clone(), one));
         }
     }
     Ok(loaded)
 }
 
-async fn load_one(
+/// Loads one plugin.
+pub(crate) async fn load_one(
     name: &str,
     config: &PluginConfig,
     engine: &Engine,

@@ -1,9 +1,8 @@
 //! One live line a connector on a terminal, a log line now and then elsewhere.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use jackfield_pipeline::{Clock, Report, State, Status};
+use jackfield_pipeline::{Clock, Pipelines, Report, State};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -16,34 +15,26 @@ const RATE_LOOKS: u32 = 4;
 
 /// Shows progress until `stop`.
 pub(crate) async fn show(
-    statuses: Vec<Arc<Status>>,
+    pipelines: Pipelines,
     clock: Clock,
     live: Option<MultiProgress>,
     stop: CancellationToken,
 ) {
     match live {
-        Some(lines) => show_lines(&statuses, clock, &lines, &stop).await,
-        None => log_lines(&statuses, clock, &stop).await,
+        Some(lines) => show_lines(&pipelines, clock, &lines, &stop).await,
+        None => log_lines(&pipelines, clock, &stop).await,
     }
 }
 
 async fn show_lines(
-    statuses: &[Arc<Status>],
+    pipelines: &Pipelines,
     clock: Clock,
     lines: &MultiProgress,
     stop: &CancellationToken,
 ) {
     let style = ProgressStyle::with_template("{spinner} {prefix:<24} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bars: Vec<ProgressBar> = statuses
-        .iter()
-        .map(|status| {
-            let bar = lines.add(ProgressBar::new_spinner());
-            bar.set_style(style.clone());
-            bar.set_prefix(status.connector().to_owned());
-            bar
-        })
-        .collect();
+    let mut bars: BTreeMap<String, ProgressBar> = BTreeMap::new();
     let mut rates = Rates::default();
     let mut tick = tokio::time::interval(LIVE_EVERY);
     loop {
@@ -51,20 +42,33 @@ async fn show_lines(
             () = stop.cancelled() => true,
             _ = tick.tick() => false,
         };
-        for (status, bar) in statuses.iter().zip(&bars) {
-            let report = status.report();
-            let rate = rates.of(&report, clock.now());
-            bar.set_message(line(&report, rate, clock.now()));
+        let reports: Vec<Report> = pipelines.statuses().iter().map(|it| it.report()).collect();
+        bars.retain(|name, bar| {
+            let stays = reports.iter().any(|report| report.connector == *name);
+            if !stays {
+                bar.finish_and_clear();
+            }
+            stays
+        });
+        for report in &reports {
+            let bar = bars.entry(report.connector.clone()).or_insert_with(|| {
+                let bar = lines.add(ProgressBar::new_spinner());
+                bar.set_style(style.clone());
+                bar.set_prefix(report.connector.clone());
+                bar
+            });
+            let rate = rates.of(report, clock.now());
+            bar.set_message(line(report, rate, clock.now()));
             bar.tick();
         }
         if stopped {
-            bars.iter().for_each(ProgressBar::abandon);
+            bars.values().for_each(ProgressBar::abandon);
             return;
         }
     }
 }
 
-async fn log_lines(statuses: &[Arc<Status>], clock: Clock, stop: &CancellationToken) {
+async fn log_lines(pipelines: &Pipelines, clock: Clock, stop: &CancellationToken) {
     let mut rates = Rates::default();
     let mut tick = tokio::time::interval(LOG_EVERY);
     tick.tick().await;
@@ -73,7 +77,7 @@ async fn log_lines(statuses: &[Arc<Status>], clock: Clock, stop: &CancellationTo
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        for status in statuses {
+        for status in pipelines.statuses() {
             let report = status.report();
             let rate = rates.of(&report, clock.now()) as u64;
             tracing::info!(
@@ -102,12 +106,9 @@ fn line(report: &Report, rate: f64, now: Duration) -> String {
             thousands(report.committed)
         );
     }
-    match &report.state {
-        State::Restarting { trace } | State::Failed { trace } => {
-            line += "  ";
-            line += trace.lines().next().unwrap_or_default();
-        }
-        State::Unassigned | State::Running | State::Stopped => {}
+    if let Some(trace) = report.state.trace() {
+        line += "  ";
+        line += trace.lines().next().unwrap_or_default();
     }
     line
 }
@@ -118,6 +119,7 @@ pub(crate) fn word(state: &State) -> &'static str {
         State::Running => "RUNNING",
         State::Restarting { .. } => "RESTARTING",
         State::Failed { .. } => "FAILED",
+        State::Paused => "PAUSED",
         State::Stopped => "STOPPED",
     }
 }

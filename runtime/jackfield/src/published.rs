@@ -3,7 +3,7 @@
 
 use crate::progress;
 use jackfield_log::{Keyed, Log, LogError};
-use jackfield_pipeline::{Report, State, Status};
+use jackfield_pipeline::{Pipelines, Report, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Published {
 pub(crate) async fn keep(
     log: Arc<dyn Log>,
     published: Published,
-    statuses: Vec<Arc<Status>>,
+    pipelines: Pipelines,
     stop: CancellationToken,
 ) {
     let mut told = BTreeMap::new();
@@ -37,7 +37,7 @@ pub(crate) async fn keep(
             () = stop.cancelled() => {}
             _ = tick.tick() => {}
         }
-        let looking = look(&log, &published, &statuses, &mut told);
+        let looking = look(&log, &published, &pipelines, &mut told);
         let looked = match stop.is_cancelled() {
             false => looking.await,
             true => tokio::time::timeout(LAST_MAX, looking)
@@ -59,10 +59,10 @@ pub(crate) async fn keep(
 async fn look(
     log: &Arc<dyn Log>,
     published: &Published,
-    statuses: &[Arc<Status>],
+    pipelines: &Pipelines,
     told: &mut BTreeMap<String, State>,
 ) -> Result<(), LogError> {
-    for status in statuses {
+    for status in pipelines.statuses() {
         let report = status.report();
         if told.get(&report.connector) == Some(&report.state) {
             continue;
@@ -80,17 +80,21 @@ async fn publish(
     report: &Report,
 ) -> Result<(), LogError> {
     let key = format!("status-connector-{}", report.connector);
-    let trace = match &report.state {
-        State::Restarting { trace } | State::Failed { trace } => Some(trace),
+    match &report.state {
         // What this worker does not run any more may be another's by now: that one's word counts.
         State::Unassigned | State::Stopped if !is_ours(keyed, &key, published).await? => {
             return Ok(());
         }
-        State::Unassigned | State::Running | State::Stopped => None,
-    };
+        State::Unassigned
+        | State::Running
+        | State::Restarting { .. }
+        | State::Failed { .. }
+        | State::Paused
+        | State::Stopped => {}
+    }
     let value = json!({
         "state": progress::word(&report.state),
-        "trace": trace,
+        "trace": report.state.trace(),
         "worker_id": published.worker,
         "generation": 0,
     });

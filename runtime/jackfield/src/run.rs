@@ -1,19 +1,22 @@
 //! `jackfield run`.
 
 use crate::cli::{LogFormat, RunArgs};
+use crate::declared::{self, Declared};
 use crate::exit::Exit;
 use crate::start_error::StartError;
-use crate::{check, operate, plugins, progress, published, wiring};
+use crate::wiring::{self, Spec};
+use crate::workshop::Workshop;
+use crate::{check, operate, plugins, progress, published};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminConfig, AdminServer, ConnectorState};
 use jackfield_config::Config;
-use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Status};
-use jackfield_plugin::Network;
+use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
 use jackfield_telemetry::{Telemetry, logging};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for the last log lines: whoever reads them may be gone.
@@ -28,16 +31,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
     }
 
-    let engine = plugins::engine(&config.state_dir)?;
-    let loaded = plugins::load(&config, &engine).await?;
-    let (mut findings, settings) = check::settings(&config, &loaded).await?;
-    findings.extend(check::log(&config));
+    let findings = check::log(&config);
     if findings.has_errors() {
         return Err(StartError::Findings(findings));
     }
+    let workshop = Workshop::new(plugins::engine(&config.state_dir)?)?;
+    let all = declared::all(&config);
+    let file = &config.warnings.file;
+    let connectors: Vec<&Declared> = all.values().collect();
+    let specs = workshop.build(file, &connectors).await?;
     let open = wiring::open_log(&config).await?;
-    let network = Network::new()?;
-    let wired = wiring::wire(&config, &loaded, &settings, &network).await?;
 
     let telemetry = Telemetry::new().map_err(|e| StartError::Telemetry(e.to_string()))?;
     let clock = Clock::start();
@@ -51,53 +54,54 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let log = Arc::clone(&host.log);
-    let pipelines = Pipelines::start(host, wired.sources, wired.sinks);
-    let mut statuses = pipelines.statuses();
-    // As records go: each pipeline's source before its sinks.
-    statuses.sort_by_key(|status| {
-        let report = status.report();
-        (report.pipeline, !report.source, report.connector)
-    });
-
+    let pipelines = Pipelines::new(host);
     let admin = AdminConfig {
         listen: args.listen.unwrap_or(config.admin.listen),
         token: operate::token::of(&config).map_err(|e| StartError::Admin(e.to_string()))?,
     };
     let state_dir = config.state_dir.clone();
-    let loader = operate::Loader::new(config, engine, pipelines.controls());
+    let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
+    start(&loader, specs)?;
     let operator = operate::Running {
         loader: Arc::clone(&loader),
-        statuses: statuses.clone(),
+        pipelines: pipelines.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
     };
-    let shown = statuses.clone();
+    let shown = pipelines.clone();
     let told = move || states(&shown);
     let admin = AdminServer::start(admin, telemetry, told, Arc::new(operator))
         .map_err(|e| StartError::Admin(e.to_string()))?;
     let publishing = CancellationToken::new();
     let publish = open.published.map(|published| {
-        let keeping = published::keep(log, published, statuses.clone(), publishing.clone());
+        let keeping = published::keep(log, published, pipelines.clone(), publishing.clone());
         tokio::spawn(keeping)
     });
     let watching = CancellationToken::new();
-    let watch = tokio::spawn(operate::watch::plugins(loader, watching.clone()));
+    let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let watch = operate::watch::files(loader, args.file.clone(), asked, watching.clone());
+    let watch = tokio::spawn(watch);
     tracing::info!(address = %admin.local_addr(), "metrics at /metrics, states at /readyz");
     if let Some(lines) = &live {
         // A line that can't be written is no reason to stop.
         let _shown = lines.println(format!("metrics    http://{}/metrics", admin.local_addr()));
     }
 
-    let ending = until_stopped(&args, pipelines, &statuses, clock, live, &mut signals).await;
+    let ending = until_stopped(
+        &args,
+        &pipelines,
+        clock,
+        live,
+        &mut signals,
+        watching,
+        watch,
+    )
+    .await;
     publishing.cancel();
     if let Some(publish) = publish
         && let Err(error) = publish.await
     {
         tracing::warn!(%error, "states were not published to the end");
-    }
-    watching.cancel();
-    if let Err(error) = watch.await {
-        tracing::warn!(%error, "the plugins' files were not watched to the end");
     }
     admin.stop();
     let exit = judge(&ending);
@@ -129,26 +133,38 @@ fn start_logging(args: &RunArgs, config: &Config, live: bool) -> Result<(), Star
         .map_err(|e| StartError::Telemetry(e.to_string()))
 }
 
+/// Starts all connectors of the file; sinks first, so that the first record finds its reader.
+fn start(loader: &operate::Loader, specs: Vec<Spec>) -> Result<(), StartError> {
+    let (sinks, sources): (Vec<_>, Vec<_>) = specs
+        .into_iter()
+        .partition(|spec| matches!(spec, Spec::Sink(_)));
+    for spec in sinks.into_iter().chain(sources) {
+        loader.add(spec, Target::Running)?;
+    }
+    Ok(())
+}
+
 async fn until_stopped(
     args: &RunArgs,
-    pipelines: Pipelines,
-    statuses: &[Arc<Status>],
+    pipelines: &Pipelines,
     clock: Clock,
     live: Option<MultiProgress>,
     signals: &mut Signals,
+    watching: CancellationToken,
+    watch: JoinHandle<()>,
 ) -> Ending {
     let shown = CancellationToken::new();
-    let progress = tokio::spawn(progress::show(
-        statuses.to_vec(),
-        clock,
-        live,
-        shown.clone(),
-    ));
+    let progress = progress::show(pipelines.clone(), clock, live, shown.clone());
+    let progress = tokio::spawn(progress);
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping: draining"),
-        () = idle(args, &pipelines) => tracing::info!("idle, and all is committed: stopping"),
+        () = idle(args, pipelines) => tracing::info!("idle, and all is committed: stopping"),
     }
+    watching.cancel();
     let ending = pipelines.shut_down(args.grace).await;
+    if let Err(error) = watch.await {
+        tracing::warn!(%error, "the files were not watched to the end");
+    }
     shown.cancel();
     if let Err(error) = progress.await {
         tracing::warn!(%error, "progress could not be shown");
@@ -163,22 +179,15 @@ async fn idle(args: &RunArgs, pipelines: &Pipelines) {
     }
 }
 
-fn states(statuses: &[Arc<Status>]) -> Vec<ConnectorState> {
-    statuses
-        .iter()
-        .map(|status| {
-            let report = status.report();
-            let trace = match &report.state {
-                State::Restarting { trace } | State::Failed { trace } => Some(trace.clone()),
-                State::Unassigned | State::Running | State::Stopped => None,
-            };
-            ConnectorState {
-                connector: report.connector,
-                pipeline: report.pipeline,
-                running: report.state == State::Running,
-                state: progress::word(&report.state).to_owned(),
-                trace,
-            }
+fn states(pipelines: &Pipelines) -> Vec<ConnectorState> {
+    let reports = pipelines.statuses().into_iter().map(|it| it.report());
+    reports
+        .map(|report| ConnectorState {
+            running: report.state == State::Running,
+            state: progress::word(&report.state).to_owned(),
+            trace: report.state.trace().map(str::to_owned),
+            connector: report.connector,
+            pipeline: report.pipeline,
         })
         .collect()
 }

@@ -13,7 +13,8 @@ pub(crate) async fn print(args: SchemaArgs) -> Result<Exit, StartError> {
     if let Some(file) = &args.file {
         let config = Config::load(file)?;
         let engine = plugins::engine(&config.state_dir)?;
-        for (name, loaded) in plugins::load(&config, &engine).await? {
+        for (name, plugin) in &config.plugins {
+            let loaded = plugins::load_one(name, plugin, &engine).await?;
             let end = match loaded.plugin.world() {
                 World::Source => End::Source,
                 World::Sink => End::Sink,
@@ -22,7 +23,7 @@ pub(crate) async fn print(args: SchemaArgs) -> Result<Exit, StartError> {
             // What a component describes was checked to be JSON when it was loaded.
             let schema =
                 serde_json::from_str(&loaded.description.settings_schema).unwrap_or_default();
-            described.push((name, end, schema));
+            described.push((name.clone(), end, schema));
         }
     }
     let plugins: Vec<PluginSchema<'_>> = described

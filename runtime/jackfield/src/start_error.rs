@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::swap::AskError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
+use jackfield_pipeline::Unchanged;
 use jackfield_plugin::{BadGrant, CallError, LoadError, NetworkError};
 use jackfield_schema::SchemaError;
 
@@ -45,6 +46,8 @@ pub(crate) enum StartError {
     #[error("the admin server: {0}")]
     Admin(String),
     #[error("{0}")]
+    Start(#[from] Unchanged),
+    #[error("{0}")]
     Ask(#[from] AskError),
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -69,6 +72,7 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Start(_)
             | Self::Ask(_)
             | Self::Signals(_) => Exit::Failed,
         }

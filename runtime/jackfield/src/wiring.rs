@@ -1,13 +1,11 @@
 //! From the configuration to what the pipelines are made of.
 
-use crate::check::Checked;
-use crate::lakes;
-use crate::plugins::{self, Loaded};
+use crate::declared::{Declared, End};
 use crate::published::Published;
 use crate::start_error::StartError;
 use jackfield_config::{
     BadRecord, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants, LogConfig,
-    PipelineConfig, SinkConfig, SourceConfig, StartAt,
+    SinkConfig, SourceConfig, StartAt,
 };
 use jackfield_core::{CommitWhen, Patience};
 use jackfield_log::{Log, Start};
@@ -19,10 +17,10 @@ use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// All connectors of a file, ready to start.
-pub(crate) struct Wired {
-    pub(crate) sources: Vec<SourceSpec>,
-    pub(crate) sinks: Vec<SinkSpec>,
+/// A connector, ready to start.
+pub(crate) enum Spec {
+    Source(SourceSpec),
+    Sink(SinkSpec),
 }
 
 /// Names this installation in writers' identities, where the log is this process's own.
@@ -65,64 +63,39 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
     }
 }
 
-/// Builds the specs of all connectors.
-pub(crate) async fn wire(
-    config: &Config,
-    plugins: &BTreeMap<String, Loaded>,
-    settings: &Checked,
+/// Builds a connector's spec.
+pub(crate) fn spec(
+    declared: &Declared,
+    plugged: Plugged,
     network: &Network,
-) -> Result<Wired, StartError> {
-    let mut lakes = BTreeMap::new();
-    for (name, lake) in &config.lakes {
-        lakes.insert(name.clone(), open_lake(name, lake).await?);
-    }
-    let mut wired = Wired {
-        sources: Vec::new(),
-        sinks: Vec::new(),
-    };
-    for (name, pipeline) in &config.pipelines {
-        if let Some(source) = &pipeline.source {
-            let plugged = plugged(&source.connector, &source.plugin, plugins, settings);
-            wired
-                .sources
-                .push(source_spec(name, pipeline, source, plugged, network)?);
+    lake: Option<Arc<Lake>>,
+) -> Result<Spec, StartError> {
+    match &declared.end {
+        End::Source { config, topics } => {
+            let spec = source_spec(declared, config, topics, plugged, network)?;
+            Ok(Spec::Source(spec))
         }
-        for sink in pipeline.sinks.values() {
-            let plugged = plugged(&sink.connector, &sink.plugin, plugins, settings);
-            wired
-                .sinks
-                .push(sink_spec(name, pipeline, sink, plugged, network, &lakes)?);
+        End::Sink { config, .. } => {
+            let spec = sink_spec(declared, config, plugged, network, lake)?;
+            Ok(Spec::Sink(spec))
         }
     }
-    Ok(wired)
-}
-
-async fn open_lake(
-    name: &str,
-    config: &jackfield_config::LakeConfig,
-) -> Result<Arc<Lake>, StartError> {
-    let lake = lakes::lake_config(name, config);
-    Lake::open(lake).await.map_err(|error| StartError::Lake {
-        lake: name.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn source_spec(
-    pipeline_name: &str,
-    pipeline: &PipelineConfig,
+    declared: &Declared,
     source: &SourceConfig,
+    topics: &BTreeMap<String, FeedTopic>,
     plugged: Plugged,
     network: &Network,
 ) -> Result<SourceSpec, StartError> {
     let (http, websocket) = grants(&source.connector, &source.allow, network)?;
     Ok(SourceSpec {
-        pipeline: pipeline_name.to_owned(),
+        pipeline: declared.pipeline.clone(),
         connector: source.connector.clone(),
-        delivery: delivery(pipeline.delivery),
+        delivery: delivery(declared.delivery),
         plugged,
-        topics: pipeline
-            .topics
+        topics: topics
             .iter()
             .map(|(feed, topic)| (feed.clone(), feed_topic(topic)))
             .collect(),
@@ -131,18 +104,17 @@ fn source_spec(
         http,
         on_bad_record: on_bad_record(&source.on_bad_record),
         patience: Patience {
-            deadline: pipeline.retry.deadline,
+            deadline: declared.retry.deadline,
         },
     })
 }
 
 fn sink_spec(
-    pipeline_name: &str,
-    pipeline: &PipelineConfig,
+    declared: &Declared,
     sink: &SinkConfig,
     plugged: Plugged,
     network: &Network,
-    lakes: &BTreeMap<String, Arc<Lake>>,
+    lake: Option<Arc<Lake>>,
 ) -> Result<SinkSpec, StartError> {
     let (http, _) = grants(&sink.connector, &sink.allow, network)?;
     let CommitConfig {
@@ -151,9 +123,9 @@ fn sink_spec(
         bytes_max,
     } = sink.commit;
     Ok(SinkSpec {
-        pipeline: pipeline_name.to_owned(),
+        pipeline: declared.pipeline.clone(),
         connector: sink.connector.clone(),
-        delivery: delivery(pipeline.delivery),
+        delivery: delivery(declared.delivery),
         plugged,
         topics: sink
             .topics
@@ -174,35 +146,13 @@ fn sink_spec(
             rows: rows_max,
             bytes: bytes_max,
         },
-        lake: sink
-            .allow
-            .lake
-            .as_ref()
-            .and_then(|name| lakes.get(name))
-            .cloned(),
+        lake,
         http,
         on_bad_record: on_bad_record(&sink.on_bad_record),
         patience: Patience {
-            deadline: pipeline.retry.deadline,
+            deadline: declared.retry.deadline,
         },
     })
-}
-
-fn plugged(
-    connector: &str,
-    plugin: &str,
-    plugins: &BTreeMap<String, Loaded>,
-    settings: &Checked,
-) -> Plugged {
-    let loaded = plugins::used(plugins, plugin);
-    let settings = settings
-        .get(connector)
-        .expect("settings without findings were kept for every connector");
-    Plugged {
-        plugin: loaded.plugin.clone(),
-        limits: loaded.limits.clone(),
-        settings: settings.to_string(),
-    }
 }
 
 fn grants(

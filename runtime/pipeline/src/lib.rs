@@ -10,6 +10,7 @@ mod dead_letters;
 mod failures;
 mod holding;
 mod host;
+mod lever;
 mod meter;
 mod partitioner;
 mod pipelines;
@@ -24,7 +25,8 @@ mod swap;
 pub use clock::{Clock, SeededJitter};
 pub use failures::Failed;
 pub use host::Host;
-pub use pipelines::{Ending, Pipelines};
+pub use lever::Target;
+pub use pipelines::{Ending, Pipelines, Unchanged};
 pub use shadow::{
     Basis, Compared, Comparison, Difference, DifferenceKind, FeedCompared, RECORDING_BYTES_MAX,
     RecordOptions, ShadowEnd, ShadowOptions, ShadowReport, ShadowState, SinkCompared,

@@ -2,16 +2,20 @@
 
 use crate::holding;
 use crate::host::Host;
+use crate::lever::{Lever, Target};
 use crate::sink;
 use crate::source;
 use crate::spec::{SinkSpec, SourceSpec};
 use crate::status::{Exit, Report, State, Status};
 use crate::swap::{Controls, Desk};
+use futures::future::join_all;
+use jackfield_core::Patience;
 use jackfield_telemetry::{ConnectorLabels, Kind};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -36,221 +40,356 @@ impl Ending {
     }
 }
 
-/// Owns the supervisors of all connectors.
-pub struct Pipelines {
+/// Why a connector could not be added, found or taken away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// Another one has the name, or has not ended yet.
+    #[error("there is a connector `{0}` already")]
+    Exists(String),
+    /// There is none of the name.
+    #[error("there is no connector `{0}`")]
+    Unknown(String),
+    /// The process is ending.
+    #[error("the process is stopping")]
+    Stopping,
+}
+
+/// One connector, and what holds it.
+struct Member {
+    status: Arc<Status>,
+    lever: Arc<Lever>,
+    desk: Arc<Desk>,
+    stop: CancellationToken,
+    /// Its supervisor; taken by whoever ends it.
+    supervisor: Option<JoinHandle<Exit>>,
+}
+
+#[derive(Default)]
+struct Members {
+    by_name: BTreeMap<String, Member>,
+    /// Nothing is added any more.
+    stopping: bool,
+}
+
+struct Inner {
     host: Host,
-    statuses: Vec<Arc<Status>>,
-    supervisors: JoinSet<(String, Exit)>,
-    names: BTreeMap<Id, String>,
-    controls: Controls,
-    exits: BTreeMap<String, Exit>,
-    stop_sources: CancellationToken,
-    stop_sinks: CancellationToken,
+    members: Mutex<Members>,
+}
+
+/// Owns the supervisors of all connectors. Cheap to clone; every clone is the same.
+#[derive(Clone)]
+pub struct Pipelines {
+    inner: Arc<Inner>,
 }
 
 impl Pipelines {
-    /// Starts every connector; none waits for another.
-    pub fn start(host: Host, sources: Vec<SourceSpec>, sinks: Vec<SinkSpec>) -> Self {
-        let mut pipelines = Self {
+    /// Without connectors yet.
+    pub fn new(host: Host) -> Self {
+        let inner = Inner {
             host,
-            statuses: Vec::new(),
-            supervisors: JoinSet::new(),
-            names: BTreeMap::new(),
-            controls: Controls::default(),
-            exits: BTreeMap::new(),
-            stop_sources: CancellationToken::new(),
-            stop_sinks: CancellationToken::new(),
+            members: Mutex::default(),
         };
-        let mut desks = BTreeMap::new();
-        // Sinks first, so that the first record finds its reader.
-        for spec in sinks {
-            let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Sink);
-            let (name, stop) = (spec.connector.clone(), pipelines.stop_sinks.clone());
-            let (spec, host) = (Arc::new(spec), pipelines.host.clone());
-            let desk = Desk::new(&status);
-            desks.insert(spec.connector.clone(), Arc::clone(&desk));
-            let (status_of, patience) = (Arc::clone(&status), spec.patience);
-            let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
-                let (spec, host) = (Arc::clone(&spec), host.clone());
-                sink::run(spec, host, Arc::clone(&status), Arc::clone(&desk), stop)
-            });
-            pipelines.supervise(name, task);
+        Self {
+            inner: Arc::new(inner),
         }
-        for spec in sources {
-            let status = pipelines.status(&spec.pipeline, &spec.connector, Kind::Source);
-            let (name, stop) = (spec.connector.clone(), pipelines.stop_sources.clone());
-            let (spec, host) = (Arc::new(spec), pipelines.host.clone());
-            let desk = Desk::new(&status);
-            desks.insert(spec.connector.clone(), Arc::clone(&desk));
-            let (status_of, patience) = (Arc::clone(&status), spec.patience);
-            let task = holding::run(host.clone(), status_of, patience, stop, move |stop| {
-                let (spec, host) = (Arc::clone(&spec), host.clone());
-                source::run(spec, host, Arc::clone(&status), Arc::clone(&desk), stop)
-            });
-            pipelines.supervise(name, task);
-        }
-        pipelines.controls = Controls::new(desks);
-        pipelines
     }
 
-    /// Changes connectors while they run.
-    pub fn controls(&self) -> Controls {
-        self.controls.clone()
+    fn members(&self) -> MutexGuard<'_, Members> {
+        // Every change below leaves the map consistent, also in a panic.
+        let members = self.inner.members.lock();
+        members.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn status(&mut self, pipeline: &str, connector: &str, kind: Kind) -> Arc<Status> {
-        let metrics = self.host.telemetry.connector(&ConnectorLabels {
+    /// Starts a source connector; it waits for no other.
+    ///
+    /// # Errors
+    /// Its name is taken, or the process is ending.
+    pub fn add_source(&self, spec: SourceSpec, target: Target) -> Result<(), Unchanged> {
+        let (name, patience) = (spec.connector.clone(), spec.patience);
+        let pipeline = spec.pipeline.clone();
+        let (spec, host) = (Arc::new(spec), self.inner.host.clone());
+        self.add(&pipeline, &name, Kind::Source, patience, target, {
+            move |status, desk, stop| {
+                let (spec, host) = (Arc::clone(&spec), host.clone());
+                source::run(spec, host, status, desk, stop)
+            }
+        })
+    }
+
+    /// Starts a sink connector; it waits for no other.
+    ///
+    /// # Errors
+    /// Its name is taken, or the process is ending.
+    pub fn add_sink(&self, spec: SinkSpec, target: Target) -> Result<(), Unchanged> {
+        let (name, patience) = (spec.connector.clone(), spec.patience);
+        let pipeline = spec.pipeline.clone();
+        let (spec, host) = (Arc::new(spec), self.inner.host.clone());
+        self.add(&pipeline, &name, Kind::Sink, patience, target, {
+            move |status, desk, stop| {
+                let (spec, host) = (Arc::clone(&spec), host.clone());
+                sink::run(spec, host, status, desk, stop)
+            }
+        })
+    }
+
+    fn add<F: Future<Output = Exit> + Send + 'static>(
+        &self,
+        pipeline: &str,
+        name: &str,
+        kind: Kind,
+        patience: Patience,
+        target: Target,
+        run: impl Fn(Arc<Status>, Arc<Desk>, CancellationToken) -> F + Send + Sync + 'static,
+    ) -> Result<(), Unchanged> {
+        let host = self.inner.host.clone();
+        let mut members = self.members();
+        if members.stopping {
+            return Err(Unchanged::Stopping);
+        }
+        if members.by_name.contains_key(name) {
+            return Err(Unchanged::Exists(name.to_owned()));
+        }
+        let metrics = host.telemetry.connector(&ConnectorLabels {
             pipeline: pipeline.to_owned(),
-            connector: connector.to_owned(),
+            connector: name.to_owned(),
             kind,
         });
-        let status = Status::new(pipeline, connector, kind == Kind::Source, metrics);
-        self.statuses.push(Arc::clone(&status));
-        status
+        let status = Status::new(pipeline, name, kind == Kind::Source, metrics);
+        let (desk, lever) = (Desk::new(&status), Arc::new(Lever::new(target)));
+        let stop = CancellationToken::new();
+        let supervisor = {
+            let (status, desk) = (Arc::clone(&status), Arc::clone(&desk));
+            let (lever, stop) = (Arc::clone(&lever), stop.clone());
+            let run_status = Arc::clone(&status);
+            let serve = move |stop| run(Arc::clone(&run_status), Arc::clone(&desk), stop);
+            async move { supervise(host, &status, patience, &lever, stop, serve).await }
+        };
+        let span = tracing::info_span!("connector", %name);
+        let member = Member {
+            status,
+            lever,
+            desk,
+            stop,
+            supervisor: Some(tokio::spawn(supervisor.instrument(span))),
+        };
+        members.by_name.insert(name.to_owned(), member);
+        Ok(())
     }
 
-    fn supervise(&mut self, name: String, task: impl Future<Output = Exit> + Send + 'static) {
-        let span = tracing::info_span!("connector", name = %name);
-        let connector = name.clone();
-        let handle = self
-            .supervisors
-            .spawn(async move { (connector, task.await) }.instrument(span));
-        self.names.insert(handle.id(), name);
+    /// What the connector is to do from now on. It is asked, not awaited: its state tells when it
+    /// has done so.
+    ///
+    /// # Errors
+    /// There is none of the name.
+    pub fn set_target(&self, name: &str, target: Target) -> Result<(), Unchanged> {
+        self.lever(name)?.set(target);
+        tracing::info!(connector = %name, ?target, "asked of it");
+        Ok(())
     }
 
-    /// The statuses, for whoever shows them.
+    /// What the connector was last asked to do.
+    ///
+    /// # Errors
+    /// There is none of the name.
+    pub fn target(&self, name: &str) -> Result<Target, Unchanged> {
+        Ok(self.lever(name)?.target())
+    }
+
+    /// Drains the connector and starts it anew: from positions, without what it had taken and not
+    /// finished. One that is FAILED gets another chance; one that rests goes on resting. It is
+    /// asked, not awaited.
+    ///
+    /// # Errors
+    /// There is none of the name.
+    pub fn restart(&self, name: &str) -> Result<(), Unchanged> {
+        self.lever(name)?.restart();
+        tracing::info!(connector = %name, "restart asked of it");
+        Ok(())
+    }
+
+    fn lever(&self, name: &str) -> Result<Arc<Lever>, Unchanged> {
+        let members = self.members();
+        let member = members.by_name.get(name);
+        let member = member.ok_or_else(|| Unchanged::Unknown(name.to_owned()))?;
+        Ok(Arc::clone(&member.lever))
+    }
+
+    /// Drains a connector within `grace` and forgets it. When it returns, another one may have its
+    /// name.
+    ///
+    /// # Errors
+    /// There is none of the name, or it is being removed already.
+    pub async fn remove(&self, name: &str, grace: Duration) -> Result<Exit, Unchanged> {
+        let (stop, supervisor) = {
+            let mut members = self.members();
+            let member = members.by_name.get_mut(name);
+            let taken = member.and_then(|it| Some((it.stop.clone(), it.supervisor.take()?)));
+            taken.ok_or_else(|| Unchanged::Unknown(name.to_owned()))?
+        };
+        stop.cancel();
+        let exit = end(name, supervisor, Instant::now() + grace).await;
+        let gone = self.members().by_name.remove(name);
+        if let Some(member) = gone {
+            member.status.set_state(State::Stopped);
+        }
+        tracing::info!(connector = %name, ?exit, "removed");
+        Ok(exit)
+    }
+
+    /// Changes connectors' versions while they run.
+    pub fn controls(&self) -> Controls {
+        let pipelines = self.clone();
+        Controls::new(move |name| {
+            let members = pipelines.members();
+            members.by_name.get(name).map(|it| Arc::clone(&it.desk))
+        })
+    }
+
+    /// The statuses, for whoever shows them: as records go, each pipeline's source before its
+    /// sinks.
     pub fn statuses(&self) -> Vec<Arc<Status>> {
-        self.statuses.clone()
+        let mut statuses: Vec<_> = {
+            let members = self.members();
+            let all = members.by_name.values();
+            all.map(|it| Arc::clone(&it.status)).collect()
+        };
+        statuses.sort_by_cached_key(|status| {
+            let report = status.report();
+            (report.pipeline, !report.source, report.connector)
+        });
+        statuses
+    }
+
+    /// The status of one connector.
+    pub fn status(&self, name: &str) -> Option<Arc<Status>> {
+        let members = self.members();
+        members.by_name.get(name).map(|it| Arc::clone(&it.status))
     }
 
     /// Waits until nothing has arrived for `quiet` and all that arrived is committed, or until no
-    /// connector is left.
+    /// connector is at work.
     pub async fn until_idle(&self, quiet: Duration) {
         let mut tick = tokio::time::interval(IDLE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let now = self.host.clock.now();
-            let idle = self
-                .statuses
-                .iter()
-                .map(|status| status.report())
-                .all(|report| is_idle(&report, now, quiet));
-            if idle {
+            let now = self.inner.host.clock.now();
+            let mut reports = self.statuses().into_iter().map(|status| status.report());
+            if reports.all(|report| is_idle(&report, now, quiet)) {
                 return;
             }
         }
     }
 
-    /// Waits until every connector has ended by itself.
-    pub async fn ended(&mut self) {
-        while let Some(joined) = self.supervisors.join_next_with_id().await {
-            self.note(joined);
-        }
-    }
-
     /// Stops sources first, lets sinks read what these took last, then commit what they have put,
     /// and waits for all of it at most `grace`. What has not ended by then is killed, and the
-    /// ending says so.
-    pub async fn shut_down(mut self, grace: Duration) -> Ending {
-        self.stop_sources.cancel();
-        let drained = tokio::time::timeout(grace, async {
-            while self
-                .statuses
-                .iter()
-                .any(|s| s.report().source && !has_ended(&s.report().state))
-            {
-                match self.supervisors.join_next_with_id().await {
-                    Some(joined) => self.note(joined),
-                    None => break,
-                }
-            }
-            self.catch_up(grace).await;
-            self.stop_sinks.cancel();
-            while let Some(joined) = self.supervisors.join_next_with_id().await {
-                self.note(joined);
-            }
-        })
-        .await;
-        if drained.is_err() {
-            self.supervisors.shutdown().await;
-            for name in self.names.values() {
-                tracing::error!(connector = %name, "killed: the grace time ended before it had drained");
-                self.exits.insert(name.clone(), Exit::Killed);
+    /// ending says so. Nothing can be added any more.
+    pub async fn shut_down(&self, grace: Duration) -> Ending {
+        self.members().stopping = true;
+        let until = Instant::now() + grace;
+        let mut exits = self.end_all(Kind::Source, until).await;
+        self.catch_up(until, grace).await;
+        exits.append(&mut self.end_all(Kind::Sink, until).await);
+        Ending { exits }
+    }
+
+    /// Ends all connectors of one kind together.
+    async fn end_all(&self, kind: Kind, until: Instant) -> BTreeMap<String, Exit> {
+        let mut ending = Vec::new();
+        for (name, member) in &mut self.members().by_name {
+            if member.status.report().source == (kind == Kind::Source) {
+                member.stop.cancel();
+                let supervisor = member.supervisor.take();
+                ending.extend(supervisor.map(|it| (name.clone(), it)));
             }
         }
-        Ending { exits: self.exits }
+        let ending = ending.into_iter().map(|(name, supervisor)| async move {
+            let exit = end(&name, supervisor, until).await;
+            (name, exit)
+        });
+        join_all(ending).await.into_iter().collect()
     }
 
     /// Waits until the sinks have put all that lies in the log, but not for long. Without sources
     /// of our own nobody can say that the log ends.
-    async fn catch_up(&self, grace: Duration) {
-        if !self.statuses.iter().any(|status| status.report().source) {
+    async fn catch_up(&self, until: Instant, grace: Duration) {
+        let statuses = self.statuses();
+        if !statuses.iter().any(|status| status.report().source) {
             return;
         }
-        let since = self.host.clock.now();
+        let since = self.inner.host.clock.now();
         let caught_up = |report: &Report| {
             let idle = report.lag == 0 && report.lag_at > since;
             report.source || report.state != State::Running || idle
         };
         let waiting = async {
             let mut tick = tokio::time::interval(IDLE_EVERY);
-            while !self.statuses.iter().all(|s| caught_up(&s.report())) {
+            while !statuses.iter().all(|s| caught_up(&s.report())) {
                 tick.tick().await;
             }
         };
-        if tokio::time::timeout(CATCH_UP_MAX.min(grace / 2), waiting)
-            .await
-            .is_err()
-        {
+        let most = until.min(Instant::now() + CATCH_UP_MAX.min(grace / 2));
+        if tokio::time::timeout_at(most, waiting).await.is_err() {
             tracing::info!("sinks stop before they have read all that lies in the log");
         }
     }
+}
 
-    fn note(&mut self, joined: Result<(Id, (String, Exit)), tokio::task::JoinError>) {
-        let (id, exit) = match joined {
-            Ok((id, (_, exit))) => (id, exit),
-            Err(panic) => (
-                panic.id(),
-                Exit::Failed {
-                    trace: format!("its supervisor panicked: {panic}"),
-                },
-            ),
-        };
-        let Some(name) = self.names.remove(&id) else {
-            return;
-        };
-        match &exit {
-            Exit::Drained => tracing::info!(connector = %name, "drained"),
-            Exit::Failed { trace } => {
-                tracing::error!(connector = %name, %trace, "FAILED: a person must act");
-                // A panicking supervisor could not say so itself.
-                if let Some(status) = self
-                    .statuses
-                    .iter()
-                    .find(|status| status.connector() == name)
-                {
-                    status.set_state(State::Failed {
-                        trace: trace.clone(),
-                    });
-                }
-            }
-            Exit::Killed => tracing::error!(connector = %name, "killed"),
+/// Owns a connector from its first life to its last.
+async fn supervise<F: Future<Output = Exit> + Send + 'static>(
+    host: Host,
+    status: &Arc<Status>,
+    patience: Patience,
+    lever: &Lever,
+    stop: CancellationToken,
+    serve: impl Fn(CancellationToken) -> F + Send + Sync,
+) -> Exit {
+    loop {
+        let obey = |until| lever.obey(status, until, &serve);
+        let exit = holding::run(
+            host.clone(),
+            Arc::clone(status),
+            patience,
+            stop.clone(),
+            obey,
+        )
+        .await;
+        if stop.is_cancelled() || !lever.again(&stop).await {
+            return exit;
         }
-        self.exits.insert(name, exit);
     }
 }
 
-fn has_ended(state: &State) -> bool {
-    match state {
-        State::Failed { .. } | State::Stopped => true,
-        State::Unassigned | State::Running | State::Restarting { .. } => false,
+/// Waits for a supervisor that was told to stop, and kills it when it takes too long.
+async fn end(name: &str, mut supervisor: JoinHandle<Exit>, until: Instant) -> Exit {
+    let joined = tokio::time::timeout_at(until, &mut supervisor).await;
+    let exit = match joined {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(panic)) => Exit::Failed {
+            trace: format!("its supervisor panicked: {panic}"),
+        },
+        Err(_) => {
+            supervisor.abort();
+            // What it was in the middle of must have ended before another one may have its name.
+            let _aborted = supervisor.await;
+            Exit::Killed
+        }
+    };
+    match &exit {
+        Exit::Drained => tracing::info!(connector = %name, "drained"),
+        Exit::Failed { trace } => {
+            tracing::error!(connector = %name, %trace, "FAILED: a person must act");
+        }
+        Exit::Killed => {
+            tracing::error!(connector = %name, "killed: the grace time ended before it had drained");
+        }
     }
+    exit
 }
 
 fn is_idle(report: &Report, now: Duration, quiet: Duration) -> bool {
     match report.state {
-        State::Failed { .. } | State::Stopped => true,
+        State::Failed { .. } | State::Stopped | State::Paused => true,
         State::Unassigned | State::Restarting { .. } => false,
         State::Running => {
             report.open == 0 && report.lag == 0 && now.saturating_sub(report.last_active) >= quiet

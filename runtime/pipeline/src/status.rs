@@ -38,8 +38,20 @@ pub enum State {
         /// The last failure.
         trace: String,
     },
+    /// It rests and is ready to go on.
+    Paused,
     /// It was asked to end, and has.
     Stopped,
+}
+
+impl State {
+    /// What went wrong, in the states that something going wrong leads to.
+    pub fn trace(&self) -> Option<&str> {
+        match self {
+            Self::Restarting { trace } | Self::Failed { trace } => Some(trace),
+            Self::Unassigned | Self::Running | Self::Paused | Self::Stopped => None,
+        }
+    }
 }
 
 /// A snapshot of a [`Status`].
@@ -172,6 +184,7 @@ impl Status {
             State::Running => jackfield_telemetry::State::Running,
             State::Restarting { .. } => jackfield_telemetry::State::Restarting,
             State::Failed { .. } => jackfield_telemetry::State::Failed,
+            State::Paused => jackfield_telemetry::State::Paused,
             State::Stopped => jackfield_telemetry::State::Stopped,
         });
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;

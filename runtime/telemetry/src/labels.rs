@@ -229,6 +229,8 @@ named! {
         Restarting = "restarting",
         /// It gave up: a person must act.
         Failed = "failed",
+        /// It rests and is ready to go on.
+        Paused = "paused",
         /// It was asked to end, and has.
         Stopped = "stopped",
     }

@@ -1,16 +1,22 @@
-//! From a component's bytes to a version of a connector.
+//! Components for what runs, loaded as it is declared.
 
+use crate::declared::{self, Declared};
 use crate::plugins;
-use jackfield_config::{Config, Settings};
+use crate::workshop::Workshop;
+use jackfield_config::Config;
 use jackfield_pipeline::{
-    Controls, Plugged, Refused, ShadowOptions, ShadowReport, SwapOptions, SwapReport, Version,
+    Controls, Pipelines, Plugged, Refused, ShadowOptions, ShadowReport, SwapOptions, SwapReport,
+    Version,
 };
-use jackfield_plugin::{Engine, LoadError, Plugin};
+use jackfield_plugin::{LoadError, Plugin};
 use serde_json::Value;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a connector is to become.
+#[derive(Default)]
 pub(crate) struct Wanted<'a> {
     /// The component; none: the one that runs, as the file names it.
     pub(crate) file: Option<&'a Path>,
@@ -20,19 +26,34 @@ pub(crate) struct Wanted<'a> {
     pub(crate) settings: Option<Value>,
 }
 
-/// Loads components as the configuration says, and orders swaps.
+/// Loads components as it is declared, and changes what runs.
 pub(crate) struct Loader {
-    config: Config,
-    engine: Engine,
+    pub(super) workshop: Workshop,
+    pub(super) pipelines: Pipelines,
     controls: Controls,
+    /// What runs, as it was declared when it was made so.
+    applied: Mutex<BTreeMap<String, Declared>>,
+    /// The file is applied by one at a time.
+    pub(super) file: tokio::sync::Mutex<Config>,
+    /// How long what is taken away may drain.
+    pub(super) grace: Duration,
 }
 
 impl Loader {
-    pub(crate) fn new(config: Config, engine: Engine, controls: Controls) -> Arc<Self> {
+    /// For the connectors of `config`, which run already.
+    pub(crate) fn new(
+        workshop: Workshop,
+        pipelines: Pipelines,
+        config: Config,
+        grace: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            config,
-            engine,
-            controls,
+            workshop,
+            controls: pipelines.controls(),
+            pipelines,
+            applied: Mutex::new(declared::all(&config)),
+            file: tokio::sync::Mutex::new(config),
+            grace,
         })
     }
 
@@ -40,8 +61,19 @@ impl Loader {
         &self.controls
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    pub(super) fn applied(&self) -> MutexGuard<'_, BTreeMap<String, Declared>> {
+        // Every change leaves the map consistent, also in a panic.
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connectors that each file of a component is declared for.
+    pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<String>> {
+        let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+        for (name, declared) in self.applied().iter() {
+            let of = files.entry(declared.plugin.file.clone()).or_default();
+            of.push(name.clone());
+        }
+        files
     }
 
     /// Swaps a connector; see [`Controls::swap`].
@@ -51,7 +83,9 @@ impl Loader {
         wanted: Wanted<'_>,
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
-        let to = self.version(connector, wanted).await?;
+        let declared = self.applied().get(connector).cloned();
+        let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
+        let to = self.version(&declared, wanted).await?;
         self.controls.swap(connector, to, options).await
     }
 
@@ -62,27 +96,31 @@ impl Loader {
         wanted: Wanted<'_>,
         options: ShadowOptions,
     ) -> Result<ShadowReport, Refused> {
-        let to = self.version(connector, wanted).await?;
+        let declared = self.applied().get(connector).cloned();
+        let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
+        let to = self.version(&declared, wanted).await?;
         self.controls.shadow(connector, to, options).await
     }
 
-    async fn version(&self, connector: &str, wanted: Wanted<'_>) -> Result<Version, Refused> {
-        let (plugin, settings) = self.of(connector)?;
-        let declared = self.config.plugins.get(plugin).ok_or_else(|| {
-            Refused::NotLoadable(format!("the file declares no plugin `{plugin}`"))
-        })?;
+    pub(super) async fn version(
+        &self,
+        declared: &Declared,
+        wanted: Wanted<'_>,
+    ) -> Result<Version, Refused> {
+        let plugin = &declared.plugin;
         let (file, sha256) = match wanted.file {
             Some(file) => (file, wanted.sha256),
             None => (
-                declared.file.as_path(),
-                wanted.sha256.or(declared.sha256.as_deref()),
+                plugin.file.as_path(),
+                wanted.sha256.or(plugin.sha256.as_deref()),
             ),
         };
         let component = self.load(file, sha256).await?;
-        let limits = plugins::limits(declared);
+        let limits = plugins::limits(plugin);
         let fails = |error: &dyn std::fmt::Display| Refused::Fails(format!("describe: {error}"));
         let description = component.describe(&limits).await.map_err(|e| fails(&e))?;
         let schema = &description.settings_schema;
+        let settings = declared.settings();
         let checked = match wanted.settings {
             Some(given) => settings.replaced(given).check(schema),
             None => settings.check(schema),
@@ -98,23 +136,8 @@ impl Loader {
             .map_err(|failed| Refused::Fails(failed.to_string()))
     }
 
-    fn of(&self, connector: &str) -> Result<(&str, &Settings), Refused> {
-        for pipeline in self.config.pipelines.values() {
-            if let Some(source) = &pipeline.source
-                && source.connector == connector
-            {
-                return Ok((&source.plugin, &source.settings));
-            }
-            let sink = pipeline.sinks.values().find(|it| it.connector == connector);
-            if let Some(sink) = sink {
-                return Ok((&sink.plugin, &sink.settings));
-            }
-        }
-        Err(Refused::Unknown(connector.to_owned()))
-    }
-
     async fn load(&self, file: &Path, sha256: Option<&str>) -> Result<Plugin, Refused> {
-        match self.engine.load(file, sha256).await {
+        match self.workshop.engine().load(file, sha256).await {
             Ok(component) => Ok(component),
             Err(error @ LoadError::Digest { .. }) => Err(Refused::WrongDigest(error.to_string())),
             Err(

@@ -2,6 +2,7 @@
 
 mod loading;
 mod operator;
+mod reload;
 pub(crate) mod token;
 pub(crate) mod watch;
 

@@ -4,7 +4,7 @@ use super::{Loader, Wanted};
 use crate::progress;
 use jackfield_admin::{Answer, Objection, Operator, RecordCall, Recorded, SwapCall};
 use jackfield_pipeline::{
-    RECORDING_BYTES_MAX, RecordOptions, Refused, ShadowOptions, State, Status, SwapOptions,
+    Pipelines, RECORDING_BYTES_MAX, RecordOptions, Refused, ShadowOptions, Status, SwapOptions,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -23,7 +23,7 @@ const SHADOWS: &str = "shadows";
 /// The connectors that run.
 pub(crate) struct Running {
     pub(crate) loader: Arc<Loader>,
-    pub(crate) statuses: Vec<Arc<Status>>,
+    pub(crate) pipelines: Pipelines,
     /// Where connectors run: loading and compiling is not for the server's own thread.
     pub(crate) runtime: Handle,
     /// For what is uploaded, until it is loaded.
@@ -33,11 +33,14 @@ pub(crate) struct Running {
 impl Operator for Running {
     fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
         match connector {
-            None => Ok(self.statuses.iter().map(|it| self.describe(it)).collect()),
+            None => {
+                let statuses = self.pipelines.statuses();
+                Ok(statuses.iter().map(|it| self.describe(it)).collect())
+            }
             Some(name) => {
-                let status = self.statuses.iter().find(|it| it.connector() == name);
+                let status = self.pipelines.status(name);
                 let status = status.ok_or_else(|| objection(&Refused::Unknown(name.to_owned())))?;
-                Ok(self.describe(status))
+                Ok(self.describe(&status))
             }
         }
     }
@@ -91,17 +94,13 @@ impl Operator for Running {
 impl Running {
     fn describe(&self, status: &Status) -> Value {
         let report = status.report();
-        let trace = match &report.state {
-            State::Restarting { trace } | State::Failed { trace } => Some(trace),
-            State::Unassigned | State::Running | State::Stopped => None,
-        };
         // It has no name of its own before it runs.
         let plugin = self.loader.controls().running(&report.connector);
         json!({
             "name": report.connector,
             "pipeline": report.pipeline,
             "type": if report.source { "source" } else { "sink" },
-            "connector": { "state": progress::word(&report.state), "trace": trace },
+            "connector": { "state": progress::word(&report.state), "trace": report.state.trace() },
             "plugin": plugin.ok().flatten(),
             "records": report.records,
             "lag": report.lag,

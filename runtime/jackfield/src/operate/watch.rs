@@ -1,6 +1,7 @@
-//! Files of components that change while they run.
+//! The configuration and the components' files, which change while they run.
 
 use super::operator::PROBATION;
+use super::reload::NotReloaded;
 use super::{Loader, Wanted};
 use jackfield_pipeline::{Refused, SwapOptions};
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
 /// How often files are looked at. Looking works on every file system, mounted or not; a change is
@@ -37,72 +39,103 @@ impl Look {
     }
 }
 
+/// What is known of a file.
+#[derive(Debug)]
 struct Watched {
-    file: PathBuf,
-    connectors: Vec<String>,
-    /// What its connectors run, or were refused.
+    /// As it was when it was taken, or refused for good.
     taken: Option<Look>,
     before: Option<Look>,
 }
 
-/// Swaps the connectors of each plugin whose file changes, until `stop`.
-pub(crate) async fn plugins(loader: Arc<Loader>, stop: CancellationToken) {
-    let mut all = watched(&loader);
+impl Watched {
+    /// As it is now, it is taken.
+    fn taken(file: &Path) -> Self {
+        let look = Look::at(file);
+        Self {
+            taken: look,
+            before: look,
+        }
+    }
+
+    /// How it looks, if it has changed and is still now.
+    fn changed(&mut self, file: &Path) -> Option<Look> {
+        let now = Look::at(file);
+        let calm = now == self.before;
+        self.before = now;
+        now.filter(|_| calm && now != self.taken)
+    }
+}
+
+/// Applies the file whenever it changes or SIGHUP asks for it, and swaps the connectors of each
+/// plugin whose file changes, until `stop`.
+pub(crate) async fn files(
+    loader: Arc<Loader>,
+    file: PathBuf,
+    mut asked: Signal,
+    stop: CancellationToken,
+) {
+    let mut configuration = Watched::taken(&file);
+    let mut plugins: BTreeMap<PathBuf, Watched> = BTreeMap::new();
+    let mut again = false;
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
+            _ = asked.recv() => again = true,
         }
-        for it in &mut all {
-            let now = Look::at(&it.file);
-            let calm = now.is_some() && now == it.before;
-            it.before = now;
-            if calm && now != it.taken && swap_all(&loader, it).await {
-                it.taken = now;
+        let changed = configuration.changed(&file);
+        if again || changed.is_some() {
+            configuration.taken = changed.or(configuration.taken);
+            again = !reload(&loader, &file, again).await;
+        }
+        let files = loader.files();
+        plugins.retain(|file, _| files.contains_key(file));
+        for (file, connectors) in files {
+            let watched = plugins.entry(file.clone());
+            let watched = watched.or_insert_with(|| Watched::taken(&file));
+            if let Some(now) = watched.changed(&file)
+                && swap_all(&loader, &file, &connectors).await
+            {
+                watched.taken = Some(now);
             }
         }
     }
 }
 
-fn watched(loader: &Loader) -> Vec<Watched> {
-    let mut users: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for connector in loader.config().connectors() {
-        let of = users.entry(connector.plugin).or_default();
-        of.push(connector.name.to_owned());
+/// Whether the file was taken or refused for good: what only has to wait is tried again.
+async fn reload(loader: &Loader, file: &Path, again: bool) -> bool {
+    match loader.reload(file).await {
+        Ok(_) => true,
+        Err(NotReloaded::NotNow { connector, refused }) => {
+            if !again {
+                tracing::info!(%connector, %refused, "the changed file has to wait");
+            }
+            false
+        }
+        Err(
+            refused @ (NotReloaded::Invalid(_)
+            | NotReloaded::NeedsRestart(_)
+            | NotReloaded::Swap { .. }),
+        ) => {
+            tracing::error!(file = %file.display(), %refused, "the file is not applied: all goes on as it was");
+            true
+        }
     }
-    let plugins = loader.config().plugins.iter();
-    plugins
-        .filter_map(|(name, plugin)| {
-            let connectors = users.remove(name.as_str())?;
-            let look = Look::at(&plugin.file);
-            Some(Watched {
-                file: plugin.file.clone(),
-                connectors,
-                taken: look,
-                before: look,
-            })
-        })
-        .collect()
 }
 
 /// Whether every connector took the file or refused it for good: what only has to wait is tried
 /// again.
-async fn swap_all(loader: &Loader, watched: &Watched) -> bool {
+async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
     let mut settled = true;
-    for connector in &watched.connectors {
-        let wanted = Wanted {
-            file: None,
-            sha256: None,
-            settings: None,
-        };
+    for connector in connectors {
         let options = SwapOptions {
             probation: PROBATION,
             dry_run: false,
-            by: format!("the file {}", watched.file.display()),
+            by: format!("the file {}", file.display()),
         };
-        match loader.swap(connector, wanted, options).await {
+        match loader.swap(connector, Wanted::default(), options).await {
             Ok(_) | Err(Refused::Same) => {}
             Err(Refused::Busy(_) | Refused::NotAtRest { .. }) => settled = false,
             Err(
@@ -118,7 +151,7 @@ async fn swap_all(loader: &Loader, watched: &Watched) -> bool {
                 | Refused::Settings(_)
                 | Refused::Fails(_)),
             ) => {
-                tracing::warn!(%connector, file = %watched.file.display(), %refused, "the file has changed and is not taken");
+                tracing::warn!(%connector, file = %file.display(), %refused, "the file has changed and is not taken");
             }
         }
     }

@@ -49,7 +49,7 @@ impl Controls {
         connector: &str,
         options: RecordOptions,
     ) -> Result<mpsc::Receiver<Bytes>, Refused> {
-        let watched = listen(self.desk(connector)?, false).await?;
+        let watched = listen(&self.desk(connector)?, false).await?;
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         let out = Out {
             sender,

@@ -59,8 +59,8 @@ impl Controls {
         options: ShadowOptions,
     ) -> Result<ShadowReport, Refused> {
         let desk = self.desk(connector)?;
-        let place = Place::take(desk)?;
-        let watched = listen(desk, true).await?;
+        let place = Place::take(&desk)?;
+        let watched = listen(&desk, true).await?;
         let (given, running) = match &watched {
             Watched::Source(watch) => (watch.given, &watch.version),
             Watched::Sink(watch) => (watch.given, &watch.version),

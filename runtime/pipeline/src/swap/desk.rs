@@ -3,7 +3,7 @@
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
 use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -90,7 +90,7 @@ impl Desk {
     /// Whether there is anybody to give an order to.
     pub(crate) fn at_work(&self) -> Result<(), Refused> {
         match self.status.report().state {
-            State::Failed { .. } | State::Stopped => {
+            State::Failed { .. } | State::Stopped | State::Paused => {
                 Err(Refused::NotRunning(self.connector.clone()))
             }
             State::Unassigned | State::Running | State::Restarting { .. } => Ok(()),
@@ -201,22 +201,24 @@ impl Desk {
     }
 }
 
+/// Finds a connector's desk by its name.
+type Find = dyn Fn(&str) -> Option<Arc<Desk>> + Send + Sync;
+
 /// Orders swaps of the connectors of a process. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Controls {
-    desks: Arc<BTreeMap<String, Arc<Desk>>>,
+    find: Arc<Find>,
 }
 
 impl Controls {
-    pub(crate) fn new(desks: BTreeMap<String, Arc<Desk>>) -> Self {
+    pub(crate) fn new(find: impl Fn(&str) -> Option<Arc<Desk>> + Send + Sync + 'static) -> Self {
         Self {
-            desks: Arc::new(desks),
+            find: Arc::new(find),
         }
     }
 
-    pub(crate) fn desk(&self, connector: &str) -> Result<&Arc<Desk>, Refused> {
-        let desk = self.desks.get(connector);
-        desk.ok_or_else(|| Refused::Unknown(connector.to_owned()))
+    pub(crate) fn desk(&self, connector: &str) -> Result<Arc<Desk>, Refused> {
+        (self.find)(connector).ok_or_else(|| Refused::Unknown(connector.to_owned()))
     }
 
     /// Changes a connector. Returns when the new version runs on probation, or, where it is a dry

@@ -2,6 +2,7 @@
 //! replay. `jackfield` is the real one, so are the components, the exchange's data and the readers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod admin;
 mod crash;
 mod disk;
 mod example;
@@ -14,8 +15,10 @@ mod kafka_schemas;
 mod lakes;
 mod neighbours;
 mod operation;
+mod reload;
 mod shadow;
 mod swap;
+mod swap_kafka;
 
 use std::path::Path;
 

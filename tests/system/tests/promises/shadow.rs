@@ -224,6 +224,36 @@ async fn a_shadow_tells_what_differs_and_dies_alone() {
     assert!(!log.contains("restarts from what is stored"), "{log}");
 }
 
+/// A sink that would write elsewhere: told, and nothing of that place is ever there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_of_a_sink_that_writes_elsewhere_tells_so_and_writes_nowhere() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut running = Shadowed::run(&site, &["--until-idle", "4s"]).await;
+    running.until_records("trades-lake", 1000).await;
+    let settings = site.path().join("settings.json");
+    std::fs::write(&settings, r#"{ "table": "market.elsewhere" }"#).unwrap();
+    let args = [
+        "trades-lake",
+        "--settings",
+        path(&settings),
+        "--shadow",
+        "4s",
+    ];
+    let (code, report) = running.shadow(&args).await;
+    assert_eq!((code, &report["end"]), (5, &json!("over")), "{report}");
+    let told = report["sink"]["differences"].to_string();
+    assert!(told.contains("writes to market.elsewhere"), "{report}");
+    let rows = |who: &str| report["sink"][who]["market.trades"]["rows"].as_u64();
+    assert!(rows("running") > Some(1000), "{report}");
+    assert_eq!(rows("new"), Some(0), "{report}");
+    assert_eq!(running.jackfield.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    let elsewhere = files(&site.warehouse());
+    let elsewhere = elsewhere.iter().filter(|it| path(it).contains("elsewhere"));
+    assert_eq!(elsewhere.count(), 0);
+}
+
 /// What is recorded of a running connector replays, each time to the bit.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_connector_was_given_is_recorded_and_replays_to_the_bit() {

@@ -1,128 +1,18 @@
 //! Changing what runs: nothing lost, nothing doubled; what is no good is refused or taken back.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
-use std::time::Duration;
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use jackfield_system_tests::{Artifacts, Site};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
 
+use crate::admin::{Admin, changed_copy};
 use crate::{assert_landed, exchange};
 
 /// Swaps of each connector while the stream goes on.
-const SWAPS: usize = 200;
-/// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// A component that does the same and is another file: its last section is for nobody.
-async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
-    let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
-    let name = format!("changed-{word}");
-    let section = [&[name.len() as u8][..], name.as_bytes()].concat();
-    bytes.extend([0, section.len() as u8]);
-    bytes.extend(section);
-    let path = into.join(format!("{of}-{word}.wasm"));
-    std::fs::write(&path, bytes).unwrap();
-    // Compiled before, so that no request has to wait for it.
-    let state = Artifacts::get().state.to_str().unwrap();
-    let args = [
-        "plugin",
-        "compile",
-        path.to_str().unwrap(),
-        "--state",
-        state,
-    ];
-    let compiled = output(&args).await;
-    assert!(compiled.status.success(), "{compiled:?}");
-    path
-}
-
-/// A running process and its admin API.
-struct Admin {
-    jackfield: Jackfield,
-    url: String,
-    token: String,
-    http: reqwest::Client,
-}
-
-impl Admin {
-    async fn run(site: &Site, args: &[&str]) -> Admin {
-        let mut jackfield = Jackfield::run(site, args);
-        let url = jackfield.admin().await;
-        let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
-        Admin {
-            jackfield,
-            url,
-            token,
-            http: http(),
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}{path}", self.url));
-        let answer = request.bearer_auth(&self.token).send().await.unwrap();
-        answer.json().await.unwrap()
-    }
-
-    /// Orders a swap, again and again while another one is being made.
-    async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
-        let url = format!(
-            "{}/connectors/{connector}/swap?probation-ms={probation_ms}",
-            self.url
-        );
-        let begin = Instant::now();
-        loop {
-            let request = self.http.post(&url).bearer_auth(&self.token);
-            let answer = request.body(component.to_vec()).send().await.unwrap();
-            let status = answer.status().as_u16();
-            let body: Value = answer.json().await.unwrap();
-            if status == 200 {
-                return body;
-            }
-            assert_eq!(body["code"], "busy", "{body}");
-            assert!(begin.elapsed() < PATIENCE, "{body}");
-            sleep(LOOK_EVERY).await;
-        }
-    }
-
-    async fn until(&self, what: &str, path: &str, done: impl Fn(&Value) -> bool) -> Value {
-        let waiting = async {
-            loop {
-                let now = self.get(path).await;
-                if done(&now) {
-                    return now;
-                }
-                sleep(LOOK_EVERY).await;
-            }
-        };
-        match timeout(PATIENCE, waiting).await {
-            Ok(value) => value,
-            Err(_) => panic!("never: {what}: {}", self.get(path).await),
-        }
-    }
-
-    /// `jackfield swap …` as a person runs it.
-    async fn command(&self, site: &Site, args: &[&str]) -> Output {
-        let file = site.file();
-        let address = self.url.trim_start_matches("http://");
-        let own = ["--config", file.to_str().unwrap(), "--address", address];
-        output(&[&["swap"], args, &own].concat()).await
-    }
-
-    /// Runs it, and compares how it ends.
-    async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
-        let output = self.command(site, args).await;
-        let text = [&output.stdout[..], &output.stderr[..]].concat();
-        let text = String::from_utf8_lossy(&text);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-        assert!(text.contains(word), "{args:?}: no `{word}` in {text}");
-    }
-}
-
+pub(crate) const SWAPS: usize = 200;
 /// Swaps a connector to and fro, and gives the pauses in µs.
-async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
+pub(crate) async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
     let components = files.map(|file| std::fs::read(file).unwrap());
     let mut pauses = Vec::with_capacity(SWAPS);
     for number in 0..SWAPS {
@@ -134,7 +24,7 @@ async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u6
     pauses
 }
 
-fn shown(connector: &str, pauses: &[u64]) {
+pub(crate) fn shown(connector: &str, pauses: &[u64]) {
     let at = |share: f64| pauses[((pauses.len() - 1) as f64 * share) as usize];
     println!(
         "{connector}: {} swaps, pause p50 {} µs, p99 {} µs, longest {} µs",
@@ -145,7 +35,7 @@ fn shown(connector: &str, pauses: &[u64]) {
     );
 }
 
-async fn busy_exchange() -> Running {
+pub(crate) async fn busy_exchange() -> Running {
     exchange(Speed::PerSecond(2000.0), |o| o.laps = 3).await
 }
 

@@ -1,0 +1,278 @@
+//! The file, read again while it runs: only what has changed in it changes.
+
+use super::operator::PROBATION;
+use super::{Loader, Wanted};
+use crate::check;
+use crate::declared::{self, Declared, Way};
+use crate::kafka;
+use crate::start_error::StartError;
+use crate::wiring::Spec;
+use futures::future::join_all;
+use jackfield_config::Config;
+use jackfield_pipeline::{Refused, SwapOptions, Target, Unchanged, Version};
+use jackfield_plugin::World;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotReloaded {
+    #[error("{0}")]
+    Invalid(#[from] StartError),
+    #[error("a change of `{}` needs a restart of the process", .0.join("` and `"))]
+    NeedsRestart(Vec<&'static str>),
+    #[error("{connector}: {refused}")]
+    Swap { connector: String, refused: Refused },
+    /// To be tried again.
+    #[error("{connector}: {refused}")]
+    NotNow { connector: String, refused: Refused },
+}
+
+/// What a reading of the file changed; connectors by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) removed: Vec<String>,
+    pub(crate) replaced: Vec<String>,
+    pub(crate) swapped: Vec<String>,
+    pub(crate) added: Vec<String>,
+}
+
+impl Changes {
+    fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// What is to be done, all of it checked.
+#[derive(Default)]
+struct Plan {
+    gone: Vec<String>,
+    swaps: Vec<(String, Version)>,
+    /// To end and begin anew.
+    replace: Vec<String>,
+    add: Vec<String>,
+    /// Declared otherwise, and the same runs.
+    same: Vec<String>,
+}
+
+impl Loader {
+    /// Reads the file again and makes what runs as it says. Connectors whose declaration is the
+    /// same never notice; where only the component or the settings differ it is a swap.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub(crate) async fn reload(&self, path: &Path) -> Result<Changes, NotReloaded> {
+        let mut running = self.file.lock().await;
+        let config = Config::load(path).map_err(StartError::from)?;
+        let findings = check::log(&config);
+        if findings.has_errors() {
+            return Err(StartError::Findings(findings).into());
+        }
+        let fixed = fixed(&running, &config);
+        if !fixed.is_empty() {
+            return Err(NotReloaded::NeedsRestart(fixed));
+        }
+        let new = declared::all(&config);
+        let (plan, mut specs) = self.plan(&config, &new).await?;
+        let changes = self.apply(plan, &new, &mut specs).await;
+        for warning in &config.warnings.findings {
+            tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
+        }
+        *running = config;
+        if changes.any() {
+            tracing::info!(
+                removed = ?changes.removed, replaced = ?changes.replaced, swapped = ?changes.swapped,
+                added = ?changes.added, "the changed file is applied"
+            );
+        }
+        Ok(changes)
+    }
+
+    async fn plan(
+        &self,
+        config: &Config,
+        new: &BTreeMap<String, Declared>,
+    ) -> Result<(Plan, BTreeMap<String, Spec>), NotReloaded> {
+        let old = self.applied().clone();
+        let mut plan = Plan::default();
+        plan.gone = old
+            .keys()
+            .filter(|it| !new.contains_key(*it))
+            .cloned()
+            .collect();
+        let mut swaps = Vec::new();
+        for (name, declared) in new {
+            match old.get(name).map(|before| before.way(declared)) {
+                None => plan.add.push(name.clone()),
+                Some(Way::Replace) => plan.replace.push(name.clone()),
+                Some(Way::Swap) => swaps.push(name.clone()),
+                Some(Way::None) => {}
+            }
+        }
+        // Everything is built before anything is touched.
+        let to_build: Vec<&String> = [&plan.add, &plan.replace, &swaps]
+            .into_iter()
+            .flatten()
+            .collect();
+        let declared: Vec<&Declared> = to_build.iter().map(|name| &new[*name]).collect();
+        let file = &config.warnings.file;
+        let built = self.workshop.build(file, &declared).await?;
+        let specs = to_build.into_iter().cloned().zip(built).collect();
+        for name in swaps {
+            match self.rehearse(&name, &new[&name]).await {
+                Ok(version) => plan.swaps.push((name, version)),
+                Err(Refused::Same) => plan.same.push(name),
+                Err(Refused::NotRunning(_) | Refused::Unknown(_)) => plan.replace.push(name),
+                Err(refused @ (Refused::Busy(_) | Refused::NotAtRest { .. })) => {
+                    return Err(NotReloaded::NotNow {
+                        connector: name,
+                        refused,
+                    });
+                }
+                Err(
+                    refused @ (Refused::KnownBad(_)
+                    | Refused::NotLoadable(_)
+                    | Refused::WrongDigest(_)
+                    | Refused::WrongWorld { .. }
+                    | Refused::WeakerDelivery
+                    | Refused::StateVersion { .. }
+                    | Refused::Grant(_)
+                    | Refused::Settings(_)
+                    | Refused::Fails(_)),
+                ) => {
+                    return Err(NotReloaded::Swap {
+                        connector: name,
+                        refused,
+                    });
+                }
+            }
+        }
+        Ok((plan, specs))
+    }
+
+    /// What a swap would say.
+    async fn rehearse(&self, name: &str, declared: &Declared) -> Result<Version, Refused> {
+        let version = self.version(declared, Wanted::default()).await?;
+        let options = options(true);
+        self.controls().swap(name, version.clone(), options).await?;
+        Ok(version)
+    }
+
+    async fn apply(
+        &self,
+        plan: Plan,
+        new: &BTreeMap<String, Declared>,
+        specs: &mut BTreeMap<String, Spec>,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        for name in plan.same {
+            self.is_now(&name, new);
+        }
+        for (name, version) in plan.swaps {
+            match self.controls().swap(&name, version, options(false)).await {
+                Ok(_) => {
+                    self.is_now(&name, new);
+                    changes.swapped.push(name);
+                }
+                // It goes on as it was, and the next reading of the file tries again.
+                Err(refused) => {
+                    tracing::error!(connector = %name, %refused, "does not take what the file says");
+                }
+            }
+        }
+        let targets: BTreeMap<String, Target> = plan
+            .replace
+            .iter()
+            .map(|name| {
+                let target = self.pipelines.target(name).unwrap_or(Target::Running);
+                (name.clone(), target)
+            })
+            .collect();
+        let ending = [&plan.gone[..], &plan.replace[..]].concat();
+        self.remove(ending).await;
+        let target = |name: &String| targets.get(name).copied().unwrap_or(Target::Running);
+        let begin: Vec<&String> = [&plan.replace, &plan.add].into_iter().flatten().collect();
+        // Sinks first, so that the first record finds its reader.
+        for world in [World::Sink, World::Source] {
+            for name in &begin {
+                if new[*name].world() != world {
+                    continue;
+                }
+                let Some(spec) = specs.remove(*name) else {
+                    continue;
+                };
+                match self.add(spec, target(name)) {
+                    Ok(()) => self.is_now(name, new),
+                    Err(unchanged) => {
+                        tracing::error!(connector = %name, %unchanged, "is not started");
+                    }
+                }
+            }
+        }
+        changes.removed = plan.gone;
+        changes.replaced = plan.replace;
+        changes.added = plan.add;
+        changes
+    }
+
+    /// Starts a connector.
+    pub(crate) fn add(&self, spec: Spec, target: Target) -> Result<(), Unchanged> {
+        match spec {
+            Spec::Source(spec) => self.pipelines.add_source(spec, target),
+            Spec::Sink(spec) => self.pipelines.add_sink(spec, target),
+        }
+    }
+
+    /// Ends connectors: sources first, so that their sinks can still take what they took last.
+    async fn remove(&self, names: Vec<String>) {
+        let (mut sources, mut sinks) = (Vec::new(), Vec::new());
+        {
+            let mut applied = self.applied();
+            for name in names {
+                let world = applied.remove(&name).map(|it| it.world());
+                let of = match world {
+                    Some(World::Source) => &mut sources,
+                    Some(World::Sink | World::Transform) | None => &mut sinks,
+                };
+                of.push(name);
+            }
+        }
+        for together in [sources, sinks] {
+            let ending = together.into_iter().map(|name| async move {
+                if let Err(unchanged) = self.pipelines.remove(&name, self.grace).await {
+                    tracing::error!(connector = %name, %unchanged, "is not removed");
+                }
+            });
+            join_all(ending).await;
+        }
+    }
+
+    fn is_now(&self, name: &str, new: &BTreeMap<String, Declared>) {
+        if let Some(declared) = new.get(name) {
+            self.applied().insert(name.to_owned(), declared.clone());
+        }
+    }
+}
+
+fn options(dry_run: bool) -> SwapOptions {
+    SwapOptions {
+        probation: PROBATION,
+        dry_run,
+        by: "the configuration".to_owned(),
+    }
+}
+
+/// The parts that are taken once, when the process starts, and differ.
+fn fixed(running: &Config, new: &Config) -> Vec<&'static str> {
+    let parts = [
+        (
+            "log",
+            running.log == new.log && kafka::same_formats(running, new),
+        ),
+        ("admin", running.admin == new.admin),
+        ("telemetry", running.telemetry == new.telemetry),
+        ("state", running.state_dir == new.state_dir),
+    ];
+    let differing = parts.into_iter().filter(|(_, same)| !same);
+    differing.map(|(part, _)| part).collect()
+}

@@ -1,0 +1,130 @@
+//! A running process, changed through its admin API and its command line.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A component that does the same and is another file: its last section is for nobody.
+pub(crate) async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
+    let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
+    let name = format!("changed-{word}");
+    let section = [&[name.len() as u8][..], name.as_bytes()].concat();
+    bytes.extend([0, section.len() as u8]);
+    bytes.extend(section);
+    let path = into.join(format!("{of}-{word}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    // Compiled before, so that no request has to wait for it.
+    let state = Artifacts::get().state.to_str().unwrap();
+    let args = [
+        "plugin",
+        "compile",
+        path.to_str().unwrap(),
+        "--state",
+        state,
+    ];
+    let compiled = output(&args).await;
+    assert!(compiled.status.success(), "{compiled:?}");
+    path
+}
+
+/// A running process and its admin API.
+pub(crate) struct Admin {
+    pub(crate) jackfield: Jackfield,
+    url: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Admin {
+    pub(crate) async fn run(site: &Site, args: &[&str]) -> Admin {
+        let mut jackfield = Jackfield::run(site, args);
+        let url = jackfield.admin().await;
+        let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+        Admin {
+            jackfield,
+            url,
+            token,
+            http: http(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Orders a swap, again and again while another one is being made.
+    pub(crate) async fn swap(&self, connector: &str, component: &[u8], probation_ms: u64) -> Value {
+        let url = format!(
+            "{}/connectors/{connector}/swap?probation-ms={probation_ms}",
+            self.url
+        );
+        let begin = Instant::now();
+        loop {
+            let request = self.http.post(&url).bearer_auth(&self.token);
+            let answer = request.body(component.to_vec()).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.unwrap();
+            if status == 200 {
+                return body;
+            }
+            assert_eq!(body["code"], "busy", "{body}");
+            assert!(begin.elapsed() < PATIENCE, "{body}");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Orders a swap on the shortest probation; what became of it, if the process answered.
+    pub(crate) async fn try_swap(&self, connector: &str, component: &[u8]) -> Option<Value> {
+        let url = format!("{}/connectors/{connector}/swap?probation-ms=1", self.url);
+        let request = self.http.post(&url).bearer_auth(&self.token);
+        let answer = request.body(component.to_vec()).send().await.ok()?;
+        answer.json().await.ok()
+    }
+
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        path: &str,
+        done: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let waiting = async {
+            loop {
+                let now = self.get(path).await;
+                if done(&now) {
+                    return now;
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(value) => value,
+            Err(_) => panic!("never: {what}: {}", self.get(path).await),
+        }
+    }
+
+    /// `jackfield swap …` as a person runs it.
+    pub(crate) async fn command(&self, site: &Site, args: &[&str]) -> Output {
+        let file = site.file();
+        let address = self.url.trim_start_matches("http://");
+        let own = ["--config", file.to_str().unwrap(), "--address", address];
+        output(&[&["swap"], args, &own].concat()).await
+    }
+
+    /// Runs it, and compares how it ends.
+    pub(crate) async fn expect(&self, site: &Site, args: &[&str], code: i32, word: &str) {
+        let output = self.command(site, args).await;
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(word), "{args:?}: no `{word}` in {text}");
+    }
+}
