@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod declared;
 mod exit;
+mod failing;
 mod greeting;
 mod inspect;
 mod kafka;

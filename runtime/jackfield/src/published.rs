@@ -1,6 +1,7 @@
 //! Connectors' and tasks' states in a compacted topic, in the form of Kafka Connect's status topic, so that
 //! its tools and other workers read them. Nothing else depends on it.
 
+use crate::failing::Failing;
 use crate::progress;
 use jackfield_log::{Keyed, Log, LogError};
 use jackfield_pipeline::{Pipelines, Report, State};
@@ -31,7 +32,7 @@ pub(crate) async fn keep(
     let mut told = BTreeMap::new();
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let mut failing = Failing::default();
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -44,14 +45,9 @@ pub(crate) async fn keep(
                 .await
                 .unwrap_or_else(|_| Err(LogError::Retriable("no answer in time".to_owned()))),
         };
-        // The next look tries again; said once, until it works again.
-        match looked {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::warn!(%error, topic = %published.topic, "states are not published for now");
-            }
-            Err(_) => {}
+        // The next look tries again.
+        if let Some(error) = failing.first(looked) {
+            tracing::warn!(%error, topic = %published.topic, "states are not published for now");
         }
     }
 }

@@ -172,28 +172,15 @@ fn metrics(
     client: &Client,
     answer_within: Duration,
 ) -> Result<MetricExporter, TelemetryError> {
+    let builder = MetricExporter::builder();
     let built = match http(otlp.protocol) {
-        Some(protocol) => MetricExporter::builder()
-            .with_http()
+        Some(protocol) => over_http(builder.with_http(), otlp, "v1/metrics", client)
             .with_protocol(protocol)
-            .with_endpoint(endpoint(otlp, "v1/metrics"))
             .with_timeout(answer_within)
-            .with_http_client(client.clone())
-            .with_headers(headers(otlp))
-            .with_retry_policy(RetryPolicy::disabled())
             .build(),
-        None => {
-            let builder = MetricExporter::builder()
-                .with_tonic()
-                .with_endpoint(&otlp.endpoint)
-                .with_timeout(answer_within)
-                .with_metadata(metadata(otlp)?)
-                .with_retry_policy(RetryPolicy::disabled());
-            match otlp.endpoint.starts_with("https:") {
-                true => builder.with_tls_config(tls()).build(),
-                false => builder.build(),
-            }
-        }
+        None => over_grpc(builder.with_tonic(), otlp)?
+            .with_timeout(answer_within)
+            .build(),
     };
     built.map_err(|e| TelemetryError::new(&e))
 }
@@ -203,30 +190,46 @@ fn spans(
     client: &Client,
     answer_within: Duration,
 ) -> Result<SpanExporter, TelemetryError> {
+    let builder = SpanExporter::builder();
     let built = match http(otlp.protocol) {
-        Some(protocol) => SpanExporter::builder()
-            .with_http()
+        Some(protocol) => over_http(builder.with_http(), otlp, "v1/traces", client)
             .with_protocol(protocol)
-            .with_endpoint(endpoint(otlp, "v1/traces"))
             .with_timeout(answer_within)
-            .with_http_client(client.clone())
-            .with_headers(headers(otlp))
-            .with_retry_policy(RetryPolicy::disabled())
             .build(),
-        None => {
-            let builder = SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(&otlp.endpoint)
-                .with_timeout(answer_within)
-                .with_metadata(metadata(otlp)?)
-                .with_retry_policy(RetryPolicy::disabled());
-            match otlp.endpoint.starts_with("https:") {
-                true => builder.with_tls_config(tls()).build(),
-                false => builder.build(),
-            }
-        }
+        None => over_grpc(builder.with_tonic(), otlp)?
+            .with_timeout(answer_within)
+            .build(),
     };
     built.map_err(|e| TelemetryError::new(&e))
+}
+
+/// What every signal over HTTP has. A push that failed is not repeated: the next one says more.
+fn over_http<B: WithExportConfig + WithHttpConfig>(
+    builder: B,
+    otlp: &Otlp,
+    path: &str,
+    client: &Client,
+) -> B {
+    builder
+        .with_endpoint(endpoint(otlp, path))
+        .with_http_client(client.clone())
+        .with_headers(headers(otlp))
+        .with_retry_policy(RetryPolicy::disabled())
+}
+
+/// What every signal over gRPC has.
+fn over_grpc<B: WithExportConfig + WithTonicConfig>(
+    builder: B,
+    otlp: &Otlp,
+) -> Result<B, TelemetryError> {
+    let builder = builder
+        .with_endpoint(&otlp.endpoint)
+        .with_metadata(metadata(otlp)?)
+        .with_retry_policy(RetryPolicy::disabled());
+    Ok(match otlp.endpoint.starts_with("https:") {
+        true => builder.with_tls_config(tls()),
+        false => builder,
+    })
 }
 
 /// None: it is gRPC.

@@ -91,7 +91,7 @@ async fn next_turn() -> bool {
 async fn taken(admin: &Admin) -> [f64; 2] {
     let mut taken = [0.0; 2];
     for (count, connector) in taken.iter_mut().zip(["trades-source", "trades-lake"]) {
-        let status = admin.get(&format!("/connectors/{connector}/status")).await;
+        let status = admin.get(&format!("/status/{connector}")).await;
         *count = status["records"].as_f64().unwrap_or_default();
     }
     taken
@@ -143,7 +143,7 @@ async fn neighbours_keep_their_rate_and_land_everything() {
     let mut site = Site::new(&exchange).await;
     add_evil(&mut site);
     let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
-    let path = "/connectors/trades-lake/status";
+    let path = "/status/trades-lake";
     let begun = |now: &Value| now["records"].as_u64().unwrap_or_default() > 0;
     admin.until("the sink takes", path, begun).await;
     let mut rates = Rates::default();
@@ -158,7 +158,7 @@ async fn neighbours_keep_their_rate_and_land_everything() {
     let metrics = http().get(metrics).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let total = exchange.trades().len() as f64;
-    for path in ["/connectors/trades-source/status", path] {
+    for path in ["/status/trades-source", path] {
         let all = |now: &Value| now["records"].as_f64().unwrap_or_default() >= total;
         admin.until("all is taken", path, all).await;
     }

@@ -47,6 +47,12 @@ impl Rest {
         body
     }
 
+    /// Asks without a body, and compares the status of the answer.
+    async fn told(&self, method: &str, path: &str, expected: u16) {
+        let (status, body) = self.ask(method, path, Value::Null).await;
+        assert_eq!(status, expected, "{method} {path}: {body}");
+    }
+
     async fn until(&self, what: &str, path: &str, done: impl Fn(&Value) -> bool) -> Value {
         let waiting = async {
             loop {
@@ -162,16 +168,8 @@ async fn connectors_made_over_rest_land_every_trade_and_survive_restarts() {
         *now == json!(["Spot.trades", "lake"])
     })
     .await;
-    assert_eq!(
-        rest.ask("DELETE", "/connectors/lake", Value::Null).await.0,
-        204
-    );
-    assert_eq!(
-        rest.ask("PUT", "/connectors/Spot.trades/stop", Value::Null)
-            .await
-            .0,
-        204
-    );
+    rest.told("DELETE", "/connectors/lake", 204).await;
+    rest.told("PUT", "/connectors/Spot.trades/stop", 204).await;
     rest.state("Spot.trades", "STOPPED").await;
     rest.stop().await;
     let rest = Rest::run(&site).await;
@@ -228,10 +226,7 @@ async fn what_a_config_can_not_have_is_refused_and_nothing_of_it_runs() {
         .await;
     assert_eq!(status, 200);
     assert!(all["x"]["status"]["tasks"][0]["trace"].is_string(), "{all}");
-    assert_eq!(
-        rest.ask("DELETE", "/connectors/x", Value::Null).await.0,
-        204
-    );
+    rest.told("DELETE", "/connectors/x", 204).await;
     rest.stop().await;
 }
 
@@ -263,29 +258,14 @@ async fn connectors_of_the_file_are_changed_in_the_file_and_rest_when_asked() {
     let refused = rest.ask("DELETE", &offsets, Value::Null).await;
     assert_eq!(refused.0, 400, "{}", refused.1);
 
-    assert_eq!(
-        rest.ask("PUT", &format!("{source}/pause"), Value::Null)
-            .await
-            .0,
-        202
-    );
+    rest.told("PUT", &format!("{source}/pause"), 202).await;
     rest.state("trades-source", "PAUSED").await;
-    assert_eq!(
-        rest.ask("PUT", &format!("{source}/resume"), Value::Null)
-            .await
-            .0,
-        202
-    );
+    rest.told("PUT", &format!("{source}/resume"), 202).await;
     rest.state("trades-source", "RUNNING").await;
-    assert_eq!(
-        rest.ask("PUT", &format!("{source}/stop"), Value::Null)
-            .await
-            .0,
-        204
-    );
+    rest.told("PUT", &format!("{source}/stop"), 204).await;
     rest.state("trades-source", "STOPPED").await;
     let before = rest.get(&offsets).await;
-    assert_eq!(rest.ask("DELETE", &offsets, Value::Null).await.0, 200);
+    rest.told("DELETE", &offsets, 200).await;
     assert_eq!(rest.get(&offsets).await, json!({ "offsets": [] }));
     assert_eq!(rest.ask("PATCH", &offsets, before.clone()).await.0, 200);
     assert_eq!(rest.get(&offsets).await, before);
@@ -300,12 +280,7 @@ async fn connectors_of_the_file_are_changed_in_the_file_and_rest_when_asked() {
     // It rests still after a restart, and goes on without a loss when it is asked to.
     let rest = Rest::run(&site).await;
     rest.state("trades-source", "STOPPED").await;
-    assert_eq!(
-        rest.ask("PUT", &format!("{source}/resume"), Value::Null)
-            .await
-            .0,
-        202
-    );
+    rest.told("PUT", &format!("{source}/resume"), 202).await;
     rest.state("trades-source", "RUNNING").await;
     exchange.finished().await;
     rest.stop().await;

@@ -90,7 +90,7 @@ fn keeping(topic: &str, root: &Path) -> Value {
 
 /// Waits for records, swaps to the bad version, sees it taken back, and waits for records again.
 async fn try_one(admin: &Admin, site: &Site, connector: &str, good: &Value, deed: &Deed) {
-    let status = format!("/connectors/{connector}/status");
+    let status = format!("/status/{connector}");
     let records = |now: &Value| now["records"].as_u64().unwrap_or_default();
     let at_work = async |from: u64| {
         let enough = |now: &Value| records(now) >= from + RECORDS_MIN;

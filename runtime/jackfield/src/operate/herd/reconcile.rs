@@ -4,6 +4,7 @@
 use super::store::Kept;
 use super::{Herd, Made, target};
 use crate::declared::Way;
+use crate::failing::Failing;
 use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_log::LogError;
 use jackfield_pipeline::Target;
@@ -64,7 +65,7 @@ impl Herd {
     pub(crate) async fn reconcile(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failing = false;
+        let mut failing = Failing::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -74,13 +75,9 @@ impl Herd {
                 () = stop.cancelled() => return,
                 looked = self.look() => looked,
             };
-            match looked {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(%error, "connectors made over REST can't be looked up for now");
-                }
-                Err(_) => {}
+            // The next look tries again.
+            if let Some(error) = failing.first(looked) {
+                tracing::warn!(%error, "connectors made over REST can't be looked up for now");
             }
         }
     }
