@@ -57,6 +57,7 @@ fn record_all_of(metrics: &ConnectorMetrics) {
     metrics.appends_in_flight(2);
     metrics.commit(Duration::from_secs(2), 100, 3, 5000);
     metrics.uncommitted_rows(8);
+    metrics.failed_targets(2);
     metrics.swap(SwapOutcome::RolledBack);
     metrics.swap_pause(Duration::from_micros(300));
     metrics.topic_records("trades").add(10);
@@ -127,6 +128,7 @@ fn what_is_recorded_is_shown() {
     assert!(shown("jackfield_last_commit_timestamp_seconds") > 1.6e9);
     assert_eq!(shown("jackfield_commit_duration_seconds_sum"), 2.0);
     assert_eq!(shown("jackfield_uncommitted_rows"), 8.0);
+    assert_eq!(shown("jackfield_failed_targets"), 2.0);
     assert_eq!(shown("jackfield_topic_records_total"), 10.0);
     assert_eq!(shown("jackfield_topic_lag_records"), 5.0);
     for (outcome, count) in [("kept", 0.0), ("rolled-back", 1.0), ("refused", 0.0)] {
