@@ -5,7 +5,7 @@ SHELL := bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 JACKFIELD := $(CARGO_TARGET_DIR)/release/jackfield
 
-.PHONY: help build plugins plugins-test run test lint fmt bench deps clean
+.PHONY: help build plugins plugins-test run test lint fmt bench deps image test-image dist clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -36,6 +36,15 @@ fmt: ## Formats all code
 
 bench: build ## The figures of docs/BENCHMARKS.md
 	@scripts/bench
+
+image: ## The container images, with docker, podman or buildah
+	@scripts/image
+
+test-image: ## The image as people run it: rows, kill, upgrade, swap
+	@scripts/test-image
+
+dist: ## What a release consists of: target/dist
+	@scripts/dist
 
 clean: ## Removes what was built and what `make run` wrote
 	cargo clean

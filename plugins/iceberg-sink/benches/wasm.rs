@@ -72,6 +72,7 @@ async fn main() {
     let cache = tempfile::tempdir().unwrap();
     let config = EngineConfig {
         cache_dir: cache.path().to_owned(),
+        compiled: None,
     };
     let engine = Engine::new(&config).unwrap();
     let file = Path::new(&dir).join("iceberg-sink.wasm");

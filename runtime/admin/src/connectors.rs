@@ -95,7 +95,7 @@ async fn swap(
     answer(operator.swap(call).await)
 }
 
-fn answer(outcome: Result<Value, Objection>) -> Response {
+pub(crate) fn answer(outcome: Result<Value, Objection>) -> Response {
     match outcome {
         Ok(value) => Json(value).into_response(),
         Err(objection) => objection.into_response(),

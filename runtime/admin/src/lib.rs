@@ -11,6 +11,7 @@
 //! | `/connectors/{c}/details` | what a connector is made of, and its last failures |
 //! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
+//! | `/topics`, `/topics/{t}`, `/topics/{t}/records` | what the log holds |
 //! | `/` | to whoever asks for HTML: the page for people, made of `/page/…` |
 //! | `/events` | what the page shows, once a second, as server-sent events |
 //!
@@ -34,8 +35,10 @@ mod operator;
 mod page;
 mod server;
 mod tls;
+mod topics;
 
 pub use connect::{Connect, Herder, Put, Restart};
 pub use health::ConnectorState;
 pub use operator::{Answer, Objection, Operator, Snapshot, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer, Certificate};
+pub use topics::{BadBegin, Begin, Lines, LinesAnswer, RecordsCall, Topics};

@@ -1,9 +1,11 @@
 //! What the server asks of whoever runs the connectors.
 
+use crate::topics::Topics;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An answer that comes later.
@@ -72,6 +74,9 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// There is no such connector.
     fn details(&self, connector: &str) -> Result<Value, Objection>;
+
+    /// What the log holds. Asked once, when the server starts.
+    fn topics(&self) -> Arc<dyn Topics>;
 
     /// Swaps a connector. Answers with the report once the new version runs on probation.
     fn swap(&self, call: SwapCall) -> Answer;

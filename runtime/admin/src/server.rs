@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::operator::{Objection, Operator};
 use crate::page;
 use crate::tls::Tls;
+use crate::topics;
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;
@@ -142,7 +143,8 @@ impl AdminServer {
         };
         let stop = CancellationToken::new();
         let events = Events::new(Arc::clone(&operator), stop.clone());
-        let asked = connectors::routes(operator)
+        let asked = topics::routes(operator.topics())
+            .merge(connectors::routes(operator))
             .merge(connect::routes(connect.clone()))
             .merge(events.routes());
         let app = app(Metrics::new(telemetry), Health::new(states))

@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Fake, connect};
-use jackfield_admin::{AdminConfig, AdminServer, Answer, Objection, Operator, Snapshot, SwapCall};
+use common::{Fake, NoLog, connect};
+use jackfield_admin::{
+    AdminConfig, AdminServer, Answer, Objection, Operator, Snapshot, SwapCall, Topics,
+};
 use jackfield_telemetry::Telemetry;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -46,6 +48,10 @@ impl Operator for Busy {
 
     fn details(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!({}))
+    }
+
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::new(NoLog)
     }
 
     fn swap(&self, _: SwapCall) -> Answer {

@@ -4,9 +4,10 @@
 mod common;
 
 use common::{Fake, connect, nobody};
+use futures::StreamExt;
 use jackfield_admin::{
-    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Objection, Operator, Snapshot,
-    SwapCall,
+    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Lines, LinesAnswer, Objection,
+    Operator, RecordsCall, Snapshot, SwapCall, Topics,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -42,13 +43,21 @@ fn serve(
 
 /// One that swaps as the script says.
 fn scripted() -> AdminServer {
+    operated(Arc::new(Scripted::default()))
+}
+
+fn operated(operator: Arc<Scripted>) -> AdminServer {
     let (connect, _lines) = connect(&Fake::new());
     let telemetry = Telemetry::new().unwrap();
-    AdminServer::start(anywhere(), telemetry, Vec::new, Arc::new(Scripted), connect).unwrap()
+    AdminServer::start(anywhere(), telemetry, Vec::new, operator, connect).unwrap()
 }
 
 /// Runs one connector and takes any component but one.
-struct Scripted;
+#[derive(Default)]
+struct Scripted {
+    /// One more for each who follows records.
+    listeners: Arc<()>,
+}
 
 impl Operator for Scripted {
     fn status(&self, connector: Option<&str>) -> Result<Value, Objection> {
@@ -75,6 +84,10 @@ impl Operator for Scripted {
         Ok(json!({ "settings": { "a": 1 } }))
     }
 
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::new(ScriptedLog(Arc::clone(&self.listeners)))
+    }
+
     fn swap(&self, call: SwapCall) -> Answer {
         Box::pin(async move {
             if call.component.as_deref() == Some(b"bad") {
@@ -91,6 +104,44 @@ impl Operator for Scripted {
                 "probation_ms": call.probation.map(|it| it.as_millis() as u64),
                 "dry_run": call.dry_run,
             }))
+        })
+    }
+}
+
+/// Has one topic, whose records never end when they are followed.
+struct ScriptedLog(Arc<()>);
+
+impl Topics for ScriptedLog {
+    fn list(&self) -> Answer {
+        Box::pin(async { Ok(json!([{ "name": "t" }])) })
+    }
+
+    fn describe(&self, topic: String) -> Answer {
+        Box::pin(async move {
+            match topic.as_str() {
+                "t" => Ok(json!({ "name": "t" })),
+                other => Err(Objection {
+                    status: 404,
+                    code: "unknown-topic",
+                    message: format!("there is no topic {other}"),
+                }),
+            }
+        })
+    }
+
+    fn records(&self, call: RecordsCall) -> LinesAnswer {
+        let listener = Arc::clone(&self.0);
+        Box::pin(async move {
+            let first = format!("{{\"from\":\"{}\"}}\n", call.from);
+            let first = futures::stream::iter([first.into()]);
+            let lines: Lines = match call.follow {
+                true => Box::pin(first.chain(futures::stream::pending()).map(move |line| {
+                    let _listens = &listener;
+                    line
+                })),
+                false => Box::pin(first),
+            };
+            Ok(lines)
         })
     }
 }
@@ -148,6 +199,46 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
         ("/connectors/c/swap?typo=1", b"wasm"),
     ] {
         assert_eq!(post(path, TOKEN, body).0, 400, "{path}");
+    }
+}
+
+#[test]
+fn topics_are_shown_and_records_end_with_who_reads_them() {
+    let listeners = Arc::new(());
+    let server = operated(Arc::new(Scripted {
+        listeners: Arc::clone(&listeners),
+    }));
+    let get = |path, token| ask(&server, "GET", path, token, b"");
+    for path in ["/topics", "/topics/t", "/topics/t/records"] {
+        assert_eq!(get(path, "wrong").0, 401, "{path}");
+    }
+    assert_eq!(get("/topics", TOKEN), (200, json!([{ "name": "t" }])));
+    assert_eq!(get("/topics/t", TOKEN), (200, json!({ "name": "t" })));
+    assert_eq!(get("/topics/u", TOKEN).0, 404);
+    let (status, objection) = get("/topics/t/records?form=end", TOKEN);
+    assert_eq!((status, &objection["code"]), (400, &json!("bad-request")));
+
+    let before = Arc::strong_count(&listeners);
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET /topics/t/records?follow=true HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    )
+    .unwrap();
+    let mut read = Vec::new();
+    let mut piece = [0; 1024];
+    while !String::from_utf8_lossy(&read).contains("{\"from\":\"-10\"}\n") {
+        let count = stream.read(&mut piece).unwrap();
+        assert_ne!(count, 0, "it ended");
+        read.extend_from_slice(&piece[..count]);
+    }
+    assert!(Arc::strong_count(&listeners) > before);
+    drop(stream);
+    let begun = Instant::now();
+    while Arc::strong_count(&listeners) > before {
+        assert!(begun.elapsed() < PATIENCE, "nobody listens any more");
+        std::thread::yield_now();
     }
 }
 

@@ -1,12 +1,17 @@
 //! The command line.
 
+use crate::client::{
+    LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
+};
+use crate::exit;
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Release and commit.
-const VERSION: &str = concat!(
+pub(crate) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
     env!("JACKFIELD_COMMIT"),
@@ -14,12 +19,8 @@ const VERSION: &str = concat!(
 );
 
 /// Connectors as WebAssembly components, wired through a log.
-///
-/// Exit codes: 0 all went well; 1 a connector FAILED, or something could not be started; 2 the
-/// configuration or the command line is wrong; 3 the grace time ended before all was drained; 4 a
-/// swap was rolled back; 10 to 27 a swap was refused, see docs/HOT-SWAP.md.
 #[derive(Debug, Parser)]
-#[command(name = "jackfield", version = VERSION, about, long_about)]
+#[command(name = "jackfield", version = VERSION, about, after_help = exit::help())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,11 +34,54 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the JSON Schema of the whole file, with the settings of its plugins
     Schema(SchemaArgs),
+    /// Look at each thing that a file's pipelines need, and tell which service is not running
+    Doctor(DoctorArgs),
+    /// What the connectors of a running process do
+    Status(StatusArgs),
+    /// Have connectors rest: their tasks stay, and take nothing
+    Pause(NamesArgs),
+    /// Have paused or stopped connectors go on
+    Resume(NamesArgs),
+    /// Start connectors anew, FAILED ones above all
+    Restart(RestartArgs),
+    /// End the tasks of connectors: their offsets can be changed then
+    Stop(NamesArgs),
+    /// How far a connector has come, and having it go on elsewhere
+    #[command(subcommand)]
+    Offsets(OffsetsCommand),
+    /// What the log of a running process holds
+    Topics(TopicsArgs),
+    /// Records of a topic, decoded, a line of JSON each
+    ///
+    /// Each has partition, offset, timestamp (ms since the epoch), key, value and headers. What can't
+    /// be decoded is {"base64": …, "reason": …}. Records of one partition come in their order, those
+    /// of several as they are read.
+    Tail(TailArgs),
+    /// Which lines a running process logs
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// Change a connector of a running process to another component, or to other settings
     Swap(SwapArgs),
+    /// Ask a running process whether it is alive, or ready
+    Health(HealthArgs),
+    /// Copy what a stopped process has on this machine into a new folder
+    Backup(BackupArgs),
+    /// Put a backup back, where nothing is yet
+    Restore(BackupArgs),
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// The folder to write jackfield.1, jackfield-run.1 and so on into
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,6 +118,24 @@ pub(crate) struct CheckArgs {
     /// The YAML file
     pub(crate) file: PathBuf,
     /// Findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// The YAML file
+    #[arg(default_value = "connectors.yaml")]
+    pub(crate) file: PathBuf,
+    /// How long each check may take; all are made at the same time. Compiling a component that never
+    /// was may take longer
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub(crate) timeout: Duration,
+    /// Also write: an object below each warehouse, which is read back and removed; and the tables of
+    /// SQL catalogs that have none yet. Without it nothing is changed anywhere
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// The report as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -117,6 +179,33 @@ pub(crate) struct SwapArgs {
     pub(crate) address: Option<SocketAddr>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// The YAML file that the process runs
+    #[arg(default_value = "connectors.yaml")]
+    pub(crate) file: PathBuf,
+    /// Where the process listens, instead of the file's `admin.listen`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<SocketAddr>,
+    /// Ask whether every connector runs, not merely whether the process answers
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Ask again until it is so, but no longer than that (such as 30s)
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) within: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The YAML file: its log, its state, and its lakes' folders and SQLite catalogs
+    pub(crate) file: PathBuf,
+    /// The folder of the backup
+    pub(crate) backup: PathBuf,
+    /// Leave the lakes alone
+    #[arg(long)]
+    pub(crate) without_lakes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// What a component says of itself
@@ -127,16 +216,22 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Compile a component into the cache, so that the first run starts at once
+    /// Compile components ahead, so that the first run starts at once
     Compile {
-        /// The component
-        file: PathBuf,
+        /// The components
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
         /// The state folder that `run` will use
         #[arg(long, default_value = "data/state")]
         state: PathBuf,
+        /// A folder of compiled code for every CPU of this architecture, with a list of digests,
+        /// instead of the state folder. `run` uses the one that JACKFIELD_COMPILED names, if
+        /// only root can write to it
+        #[arg(long, value_name = "DIR", conflicts_with = "state")]
+        into: Option<PathBuf>,
     },
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     jackfield_config::parse_duration(text)
 }

@@ -15,19 +15,64 @@ pub(crate) enum Exit {
     Forced,
     /// A swap was made and taken back.
     RolledBack,
+    /// No process answers where one was asked.
+    Unreachable,
+    /// The process that was asked refuses.
+    Objected,
     /// A swap was refused, with the code of its reason.
     Refused(u8),
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
+/// What docs/CLI.md says of them.
+pub(crate) const EXITS: &[(Exit, &str)] = &[
+    (Exit::Clean, "all went well"),
+    (
+        Exit::Failed,
+        "a connector FAILED, a check of `doctor` failed, or something could not be started or done",
+    ),
+    (
+        Exit::Invalid,
+        "the configuration or the command line is wrong",
+    ),
+    (Exit::Forced, "the grace time ended before all was drained"),
+    (Exit::RolledBack, "a swap was made and taken back"),
+    (
+        Exit::Unreachable,
+        "no process answers at the admin address: is it running?",
+    ),
+    (
+        Exit::Objected,
+        "the process refuses: no such connector or topic, a wrong token, one that is not STOPPED",
+    ),
+];
+
+/// The same below the help of every command.
+pub(crate) fn help() -> String {
+    let mut help = "Exit codes:".to_owned();
+    for (exit, meaning) in EXITS {
+        help += &format!("\n  {}  {meaning}", exit.code());
+    }
+    help + "\n  10 to 27  a swap was refused: docs/HOT-SWAP.md has each"
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
             Exit::Clean => 0,
             Exit::Failed => 1,
             Exit::Invalid => 2,
             Exit::Forced => 3,
             Exit::RolledBack => 4,
+            Exit::Unreachable => 5,
+            Exit::Objected => 6,
             Exit::Refused(code) => code,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
     }
 }

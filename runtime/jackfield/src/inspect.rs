@@ -6,7 +6,7 @@ use crate::plugins;
 use crate::start_error::StartError;
 use comfy_table::{Table, presets::NOTHING};
 use jackfield_plugin::{CallLimits, Delivery};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Prints what a component says of itself. Nothing is left behind.
 pub(crate) async fn inspect(file: &Path, json: bool) -> Result<Exit, StartError> {
@@ -60,17 +60,28 @@ pub(crate) async fn inspect(file: &Path, json: bool) -> Result<Exit, StartError>
     Ok(Exit::Clean)
 }
 
-/// Compiles a component into the cache that `run` uses.
-pub(crate) async fn compile(file: &Path, state: &Path) -> Result<Exit, StartError> {
+/// Compiles components into the cache that `run` uses.
+pub(crate) async fn compile(files: &[PathBuf], state: &Path) -> Result<Exit, StartError> {
     let engine = plugins::engine(state)?;
-    let plugin = engine
-        .load(file, None)
-        .await
-        .map_err(|error| StartError::Plugin {
-            plugin: file.display().to_string(),
-            error,
-        })?;
-    println!("{} {}", plugin.digest(), file.display());
+    for file in files {
+        let plugin = engine
+            .load(file, None)
+            .await
+            .map_err(|error| StartError::Plugin {
+                plugin: file.display().to_string(),
+                error,
+            })?;
+        println!("{} {}", plugin.digest(), file.display());
+    }
+    Ok(Exit::Clean)
+}
+
+/// Compiles components for every CPU of this architecture into a folder with a list of digests.
+pub(crate) fn compile_into(files: &[PathBuf], into: &Path) -> Result<Exit, StartError> {
+    let digests = jackfield_plugin::compile_into(files, into).map_err(StartError::Engine)?;
+    for (digest, file) in digests.iter().zip(files) {
+        println!("{digest} {}", file.display());
+    }
     Ok(Exit::Clean)
 }
 

@@ -130,7 +130,7 @@ pub(crate) fn mistakes(kafka: &KafkaLogConfig) -> Vec<Finding> {
     findings
 }
 
-fn settings(kafka: &KafkaLogConfig) -> KafkaConfig {
+pub(crate) fn settings(kafka: &KafkaLogConfig) -> KafkaConfig {
     let mut settings = KafkaConfig::new(&kafka.bootstrap_servers);
     for (name, value) in &kafka.properties {
         let value = value.expose().to_owned();
@@ -147,7 +147,7 @@ fn settings(kafka: &KafkaLogConfig) -> KafkaConfig {
     settings
 }
 
-fn registry(registry: &RegistryConfig) -> Result<ConfluentRegistry, String> {
+pub(crate) fn registry(registry: &RegistryConfig) -> Result<ConfluentRegistry, String> {
     let auth = match (&registry.user, &registry.token) {
         (Some((user, password)), _) => Auth::Basic {
             user: user.clone(),

@@ -1,22 +1,29 @@
 //! The binary: command line, wiring, signals.
 
+mod backup;
 mod check;
 mod cli;
+mod client;
 mod declared;
+mod doctor;
 mod exit;
 mod failing;
 mod greeting;
+mod health;
 mod inspect;
 mod kafka;
 mod lakes;
 mod observe;
 mod operate;
+mod pages;
 mod plugins;
 mod progress;
 mod published;
 mod run;
 mod schema;
+mod show;
 mod start_error;
+mod state;
 mod swap;
 mod wiring;
 mod worker;
@@ -24,6 +31,7 @@ mod workshop;
 
 use clap::Parser;
 use cli::{Cli, Command, PluginCommand};
+use client::{Change, LogsCommand};
 use exit::Exit;
 use start_error::StartError;
 use std::process::ExitCode;
@@ -40,7 +48,13 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    match runtime.block_on(dispatch(cli.command)) {
+    let gives_up = matches!(cli.command, Command::Doctor(_));
+    let dispatched = runtime.block_on(dispatch(cli.command));
+    if gives_up {
+        // What was given up on may still hang there.
+        runtime.shutdown_background();
+    }
+    match dispatched {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("jackfield: {error}");
@@ -54,12 +68,28 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Schema(args) => schema::print(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Status(args) => client::status(args).await,
+        Command::Pause(args) => client::change(Change::Pause, args).await,
+        Command::Resume(args) => client::change(Change::Resume, args).await,
+        Command::Stop(args) => client::change(Change::Stop, args).await,
+        Command::Restart(args) => client::restart(args).await,
+        Command::Offsets(command) => client::offsets(command).await,
+        Command::Topics(args) => client::topics(args).await,
+        Command::Tail(args) => client::tail(args).await,
+        Command::Logs(LogsCommand::Level(args)) => client::level(args).await,
+        Command::Completions { shell } => Ok(pages::completions(shell)),
+        Command::Man { dir } => pages::man(dir.as_deref()),
         Command::Swap(args) => swap::swap(args).await,
+        Command::Health(args) => health::ask(args).await,
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             inspect::inspect(&file, json).await
         }
-        Command::Plugin(PluginCommand::Compile { file, state }) => {
-            inspect::compile(&file, &state).await
-        }
+        Command::Plugin(PluginCommand::Compile { files, state, into }) => match into {
+            Some(into) => inspect::compile_into(&files, &into),
+            None => inspect::compile(&files, &state).await,
+        },
     }
 }

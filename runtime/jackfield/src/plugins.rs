@@ -3,8 +3,10 @@
 use crate::declared::Declared;
 use crate::start_error::StartError;
 use jackfield_config::PluginConfig;
-use jackfield_plugin::{CallLimits, Deadlines, Description, Engine, EngineConfig, Plugin};
-use std::path::Path;
+use jackfield_plugin::{
+    CallLimits, CompiledConfig, Deadlines, Description, Engine, EngineConfig, Plugin,
+};
+use std::path::{Path, PathBuf};
 
 /// A plugin, what it says of itself, and its limits.
 pub(crate) struct Loaded {
@@ -14,11 +16,26 @@ pub(crate) struct Loaded {
 }
 
 /// The folder of copied and compiled plugins.
-const CACHE: &str = "plugins";
+pub(crate) const CACHE: &str = "plugins";
+/// Names a folder that `plugin compile --into` has made, and that only root may write to: an
+/// image's own, which no file of its user has to know of.
+const COMPILED: &str = "JACKFIELD_COMPILED";
+/// The one that a release installs, where nothing else is named.
+const COMPILED_INSTALLED: &str = "/usr/lib/jackfield/compiled";
 
 pub(crate) fn engine(state_dir: &Path) -> Result<Engine, StartError> {
+    engine_in(state_dir.join(CACHE))
+}
+
+/// One whose copied and compiled plugins lie in this folder.
+pub(crate) fn engine_in(cache_dir: PathBuf) -> Result<Engine, StartError> {
+    let compiled = match std::env::var_os(COMPILED).filter(|dir| !dir.is_empty()) {
+        Some(named) => Some(PathBuf::from(named)),
+        None => Some(PathBuf::from(COMPILED_INSTALLED)).filter(|dir| dir.exists()),
+    };
     Engine::new(&EngineConfig {
-        cache_dir: state_dir.join(CACHE),
+        cache_dir,
+        compiled: compiled.map(CompiledConfig::roots),
     })
     .map_err(StartError::Engine)
 }

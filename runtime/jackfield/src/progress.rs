@@ -1,5 +1,6 @@
 //! One live line a connector on a terminal, a log line now and then elsewhere.
 
+use crate::show::thousands;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jackfield_pipeline::{Clock, Pipelines, Report, State};
 use std::collections::BTreeMap;
@@ -124,18 +125,6 @@ pub(crate) fn word(state: &State) -> &'static str {
     }
 }
 
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// Records a second of each connector, smoothed.
 #[derive(Debug, Default)]
 struct Rates {
@@ -155,18 +144,5 @@ impl Rates {
         self.last
             .insert(report.connector.clone(), (report.records, now, smooth));
         smooth
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(15_863), "15,863");
-        assert_eq!(thousands(1_000_000), "1,000,000");
     }
 }

@@ -7,7 +7,7 @@ use crate::operate::herd::{Herd, Pens, Shepherd};
 use crate::start_error::StartError;
 use crate::wiring::{self, Spec};
 use crate::workshop::Workshop;
-use crate::{check, greeting, observe, operate, plugins, progress, published};
+use crate::{check, greeting, observe, operate, plugins, progress, published, state};
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
@@ -33,6 +33,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tracing::warn!(path = %warning.path, message = %warning.message, "configuration");
     }
 
+    state::open(&config.state_dir)?;
     let findings = check::log(&config);
     if findings.has_errors() {
         return Err(StartError::Findings(findings));
@@ -57,6 +58,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         clock,
     };
     let log = Arc::clone(&host.log);
+    let kept = operate::Kept::new(Arc::clone(&host.log), Arc::clone(&host.registry));
     let pipelines = Pipelines::new(host);
     let admin = operate::admin::of(&config, args.listen)?;
     let state_dir = config.state_dir.clone();
@@ -78,6 +80,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         runtime: tokio::runtime::Handle::current(),
         state_dir,
         started_ms,
+        kept,
     };
     let (token, tls) = (admin.token.clone(), admin.certificate.is_some());
     let shown = pipelines.clone();

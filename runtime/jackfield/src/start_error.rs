@@ -1,7 +1,10 @@
 //! Why nothing was started.
 
+use crate::client::AskError;
 use crate::exit::Exit;
-use crate::swap::AskError;
+use crate::health::Unwell;
+use crate::state::StateError;
+use jackfield_backup::BackupError;
 use jackfield_config::{Findings, LoadError as ConfigError};
 use jackfield_log::LogError;
 use jackfield_pipeline::Unchanged;
@@ -49,6 +52,14 @@ pub(crate) enum StartError {
     Start(#[from] Unchanged),
     #[error("{0}")]
     Ask(#[from] AskError),
+    #[error("{0}")]
+    Unwell(#[from] Unwell),
+    #[error("{0}")]
+    Backup(#[from] BackupError),
+    #[error("{0}")]
+    State(#[from] StateError),
+    #[error("pages of the manual: {0}")]
+    Pages(std::io::Error),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -72,9 +83,18 @@ impl StartError {
             | Self::Lake { .. }
             | Self::Telemetry(_)
             | Self::Admin(_)
+            | Self::Pages(_)
             | Self::Start(_)
-            | Self::Ask(_)
+            | Self::Unwell(_)
+            | Self::Backup(_)
+            | Self::State(_)
             | Self::Signals(_) => Exit::Failed,
+            Self::Ask(error) => match error {
+                AskError::Url { .. } | AskError::Unreadable { .. } => Exit::Invalid,
+                AskError::Unreachable { .. } | AskError::Token(_) => Exit::Unreachable,
+                AskError::Refused { .. } => Exit::Objected,
+                AskError::Answer { .. } | AskError::Late(_) => Exit::Failed,
+            },
         }
     }
 }

@@ -1,63 +1,22 @@
 //! `jackfield swap`: asks a running process to change a connector, and waits for what becomes of it.
 
 use crate::cli::SwapArgs;
+use crate::client::{Admin, AskError, read};
 use crate::exit::Exit;
-use crate::operate::token;
 use crate::start_error::StartError;
 use jackfield_config::Config;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::Response;
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use url::Url;
 
 /// Between two looks at a new version on probation.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Longest wait for an answer: a component may have to be compiled there, on a busy machine.
-const ANSWER_WITHIN: Duration = Duration::from_secs(300);
-
-/// Asking the running process failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AskError {
-    /// Nobody answers there.
-    #[error("no process answers at {url}: {reason}: does `jackfield run` run, with this file?")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why.
-        reason: String,
-    },
-    /// The file has no token, and the state folder neither.
-    #[error("the admin token can't be read: {0}: it is made when `jackfield run` starts")]
-    Token(std::io::Error),
-    /// The component or the settings can't be read.
-    #[error("cannot read {path}: {reason}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// The answer is none that this command knows.
-    #[error("the process answered {status}: {body}")]
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// What it said.
-        body: String,
-    },
-}
-
-struct Admin {
-    url: Url,
-    token: String,
-    http: Client,
-}
 
 pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     let config = Config::load(&args.config)?;
     let admin = Admin::of(&config, args.address)?;
-    let answer = admin.order(&args).await?;
+    let answer = order(&admin, &args).await?;
     let (status, body) = read(answer).await?;
     if !(200..300).contains(&status) {
         return refused(status, &body, args.json);
@@ -66,7 +25,7 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
         body
     } else {
         show(&body, args.json);
-        admin.outcome(&args.connector, &body["number"]).await?
+        outcome(&admin, &args.connector, &body["number"]).await?
     };
     show(&report, args.json);
     Ok(match report["outcome"].as_str() {
@@ -75,112 +34,57 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     })
 }
 
-impl Admin {
-    fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
-        let mut address = address.unwrap_or(config.admin.listen);
-        if address.ip().is_unspecified() {
-            address.set_ip(match address.ip() {
-                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        let url = Url::parse(&format!("http://{address}")).expect("an address makes a URL");
-        // The client asks for one though it speaks plain HTTP; that there is one is as good.
-        let _there = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .timeout(ANSWER_WITHIN)
-            .no_proxy()
-            .build()
-            .map_err(|error| unreachable(&url, &error))?;
-        let token = token::known(config).map_err(AskError::Token)?;
-        Ok(Self { url, token, http })
-    }
+fn at(admin: &Admin, connector: &str, what: &str) -> Url {
+    admin.path(&["connectors", connector, what])
+}
 
-    fn at(&self, connector: &str, what: &str) -> Url {
-        let mut url = self.url.clone();
-        url.path_segments_mut()
-            .expect("an http URL has a path")
-            .extend(["connectors", connector, what]);
-        url
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Response, AskError> {
-        let sent = request.bearer_auth(&self.token).send().await;
-        sent.map_err(|error| unreachable(&self.url, &error))
-    }
-
-    async fn order(&self, args: &SwapArgs) -> Result<Response, AskError> {
-        let unreadable =
-            |path: &std::path::Path, reason: &dyn std::fmt::Display| AskError::Unreadable {
-                path: path.display().to_string(),
-                reason: reason.to_string(),
-            };
-        let mut url = self.at(&args.connector, "swap");
-        let mut query = url.query_pairs_mut();
-        if let Some(file) = &args.settings {
-            let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
-            query.append_pair("settings", &text);
-        }
-        if let Some(sha256) = &args.sha256 {
-            query.append_pair("sha256", sha256);
-        }
-        if let Some(probation) = args.probation {
-            query.append_pair("probation-ms", &probation.as_millis().to_string());
-        }
-        query.append_pair("dry-run", if args.dry_run { "true" } else { "false" });
-        drop(query);
-        let body = match &args.file {
-            Some(file) => std::fs::read(file).map_err(|e| unreadable(file, &e))?,
-            None => Vec::new(),
+async fn order(admin: &Admin, args: &SwapArgs) -> Result<Response, AskError> {
+    let unreadable =
+        |path: &std::path::Path, reason: &dyn std::fmt::Display| AskError::Unreadable {
+            path: path.display().to_string(),
+            reason: reason.to_string(),
         };
-        let request = self.http.post(url).body(body);
-        self.send(request).await
+    let mut url = at(admin, &args.connector, "swap");
+    let mut query = url.query_pairs_mut();
+    if let Some(file) = &args.settings {
+        let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
+        query.append_pair("settings", &text);
     }
+    if let Some(sha256) = &args.sha256 {
+        query.append_pair("sha256", sha256);
+    }
+    if let Some(probation) = args.probation {
+        query.append_pair("probation-ms", &probation.as_millis().to_string());
+    }
+    query.append_pair("dry-run", if args.dry_run { "true" } else { "false" });
+    drop(query);
+    let body = match &args.file {
+        Some(file) => std::fs::read(file).map_err(|e| unreadable(file, &e))?,
+        None => Vec::new(),
+    };
+    let request = admin.http.post(url).body(body);
+    admin.ask(request).await
+}
 
-    /// Waits until the new version stays or is taken back.
-    async fn outcome(&self, connector: &str, number: &Value) -> Result<Value, AskError> {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let url = self.at(connector, "swaps");
-            let (status, body) = read(self.send(self.http.get(url)).await?).await?;
-            let reports = body.as_array().map(Vec::as_slice).unwrap_or_default();
-            let report = reports.iter().find(|it| it["number"] == *number);
-            match report {
-                Some(report) if report["outcome"] != "on-probation" => return Ok(report.clone()),
-                Some(_) => {}
-                None => {
-                    return Err(AskError::Answer {
-                        status,
-                        body: format!("swap {number} is not known there any more: {body}"),
-                    });
-                }
+/// Waits until the new version stays or is taken back.
+async fn outcome(admin: &Admin, connector: &str, number: &Value) -> Result<Value, AskError> {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let url = at(admin, connector, "swaps");
+        let (status, body) = read(admin.ask(admin.http.get(url)).await?).await?;
+        let reports = body.as_array().map(Vec::as_slice).unwrap_or_default();
+        let report = reports.iter().find(|it| it["number"] == *number);
+        match report {
+            Some(report) if report["outcome"] != "on-probation" => return Ok(report.clone()),
+            Some(_) => {}
+            None => {
+                return Err(AskError::Answer {
+                    status,
+                    body: format!("swap {number} is not known there any more: {body}"),
+                });
             }
         }
     }
-}
-
-fn unreachable(url: &Url, error: &reqwest::Error) -> AskError {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(deeper) = source {
-        reason = deeper.to_string();
-        source = deeper.source();
-    }
-    AskError::Unreachable {
-        url: url.to_string(),
-        reason,
-    }
-}
-
-async fn read(response: Response) -> Result<(u16, Value), AskError> {
-    let status = response.status().as_u16();
-    let text = response.text().await.map_err(|error| AskError::Answer {
-        status,
-        body: error.to_string(),
-    })?;
-    let body = serde_json::from_str(&text);
-    let body = body.map_err(|_| AskError::Answer { status, body: text })?;
-    Ok((status, body))
 }
 
 fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, StartError> {

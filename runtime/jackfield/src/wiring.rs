@@ -169,7 +169,7 @@ fn sink_spec(
     })
 }
 
-fn grants(
+pub(crate) fn grants(
     connector: &str,
     allow: &Grants,
     network: &Network,

@@ -2,13 +2,14 @@
 
 use crate::error;
 use crate::keys::{self, Place};
+use crate::topics::count;
 use bytes::Bytes;
 use fjall::config::CompressionPolicy;
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
     OwnedWriteBatch, PersistMode,
 };
-use jackfield_log::LogError;
+use jackfield_log::{Ends, LogError};
 use std::path::{Path, PathBuf};
 
 /// Blocks kept in memory for readers that are behind; the newest batches are in the tail anyway.
@@ -136,6 +137,28 @@ impl Engine {
         found
             .map(|entry| self.stored(entry.into_inner()))
             .transpose()
+    }
+
+    /// The first offset of a batch that was appended at `time_ms` or later, within these ends;
+    /// the end where there is none. Batches are appended in the order of their times, but for a
+    /// clock that was set back.
+    pub(crate) fn offset_at(
+        &self,
+        place: Place,
+        ends: Ends,
+        time_ms: i64,
+    ) -> Result<i64, LogError> {
+        // All before `low` is older, all from `high` on is not.
+        let (mut low, mut high) = (ends.start, ends.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.at(place, middle)? {
+                Some(batch) if batch.appended_ms >= time_ms => high = batch.base.max(low),
+                Some(batch) => low = (batch.base + count(&batch.batch)?).max(middle + 1),
+                None => low = middle + 1,
+            }
+        }
+        Ok(high.min(ends.end))
     }
 
     /// Batches from the one that holds `from`, or the next one, up to `end`: at least one where

@@ -10,10 +10,12 @@
 //! | `log` | the log itself: opening, topics, the port |
 //! | `committer` | the one thread that writes |
 //! | `writer`, `reader`, `keyed` | the port's handles |
+//! | `browse` | records for people, without a group |
 //! | `groups`, `assignment` | who reads which partition, and what groups committed |
 //! | `topics`, `tail` | where partitions begin and end, and their newest batches |
 //! | `retention` | what becomes of old records |
 //! | `engine`, `keys`, `space` | what is on the disk |
+//! | `folder` | whose the folder is, and its format |
 //!
 //! One process owns the folder, by a lock on a file in it; so fencing needs no more than memory.
 //!
@@ -28,12 +30,14 @@
 #![forbid(unsafe_code)]
 
 mod assignment;
+mod browse;
 mod by_hand;
 mod command;
 mod committer;
 mod config;
 mod engine;
 mod error;
+mod folder;
 mod groups;
 mod keyed;
 mod keys;
@@ -47,5 +51,6 @@ mod topics;
 mod writer;
 
 pub use config::EmbeddedConfig;
+pub use folder::{Held, hold};
 pub use log::EmbeddedLog;
 pub use space::Disk;

@@ -1,10 +1,12 @@
 //! The log: opened, closed, and the port's calls.
 
+use crate::browse::EmbeddedBrowser;
 use crate::command::{Command, Reply};
 use crate::committer::{Committer, other_partitions};
 use crate::config::EmbeddedConfig;
 use crate::engine::Engine;
 use crate::error;
+use crate::folder::{check_format, take_lock};
 use crate::groups::Groups;
 use crate::keyed::EmbeddedKeyed;
 use crate::keys;
@@ -16,11 +18,10 @@ use crate::topics::{Topics, read_offset, validated};
 use crate::writer::{EmbeddedWriter, IN_FLIGHT_BYTES_MAX};
 use async_trait::async_trait;
 use jackfield_log::{
-    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicPartition, TopicSpec, Writer,
 };
 use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -28,8 +29,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Commands that wait for the committer while it flushes; more wait with whoever asks.
 const COMMANDS_MAX: usize = 1024;
-/// What the folder's format file says.
-const FORMAT: &str = "jackfield embedded log 1\n";
 
 /// What the threads and the handles of a log share.
 pub(crate) struct Shared {
@@ -193,36 +192,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     spawned.map_err(|e| LogError::Fatal(format!("the thread {name} could not be started: {e}")))
 }
 
-fn take_lock(dir: &Path) -> Result<File, LogError> {
-    let path = dir.join("lock");
-    let lock = File::create(&path).map_err(|e| error::file(&path, &e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Fatal(format!(
-            "the log in {} is open in another process: a folder is one process's own",
-            dir.display()
-        ))),
-        Err(std::fs::TryLockError::Error(e)) => Err(error::file(&path, &e)),
-    }
-}
-
-fn check_format(dir: &Path) -> Result<(), LogError> {
-    let path = dir.join("format");
-    match std::fs::read_to_string(&path) {
-        Ok(found) if found == FORMAT => Ok(()),
-        Ok(found) => Err(LogError::Fatal(format!(
-            "{} says `{}`, this version reads `{}`",
-            path.display(),
-            found.trim(),
-            FORMAT.trim()
-        ))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::write(&path, FORMAT).map_err(|e| error::file(&path, &e))
-        }
-        Err(e) => Err(error::file(&path, &e)),
-    }
-}
-
 fn group_offsets(engine: &Engine) -> Result<Vec<(String, keys::Place, i64)>, LogError> {
     let mut offsets = Vec::new();
     for (key, offset) in engine.all(&keys::group_offsets())? {
@@ -373,6 +342,35 @@ impl Log for EmbeddedLog {
             reply,
         };
         self.0.ask(ask).await
+    }
+
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        Ok(Box::new(EmbeddedBrowser::open(&self.0, topic, from)?))
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        let topic = self.0.shared.topics.existing(topic)?;
+        let ends = topic.partition(partition)?.ends;
+        let place = topic.place(partition);
+        blocking(&self.0, move |shared| {
+            shared.engine.offset_at(place, ends, time_ms)
+        })
+        .await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        let topic = self.0.shared.topics.existing(topic)?;
+        let given = {
+            let held = topic.partition(partition)?;
+            if held.ends.start == held.ends.end {
+                return Ok(Some(0));
+            }
+            held.bytes
+        };
+        let place = topic.place(partition);
+        let first = blocking(&self.0, move |shared| shared.engine.first(place)).await?;
+        let before = first.map_or(given, |it| it.bytes_before);
+        Ok(Some(given.saturating_sub(before)))
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -292,7 +292,7 @@ impl Cursor {
 }
 
 /// A batch without its first records, after a seek into its middle.
-fn rest_of(batch: &[u8], skipped: i64) -> Result<Bytes, LogError> {
+pub(crate) fn rest_of(batch: &[u8], skipped: i64) -> Result<Bytes, LogError> {
     let malformed =
         |why: String| LogError::Fatal(format!("a batch of the log is malformed: {why}"));
     let batch = Batch::parse(batch, &Limits::default()).map_err(|e| malformed(e.to_string()))?;

@@ -5,7 +5,7 @@ mod common;
 
 use common::{all_values, append, identity, next, open, spec, until, values};
 use jackfield_log::{Log, LogError, ReaderEvent, TopicPartition, TopicSpec};
-use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
+use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog, hold};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,31 @@ async fn a_folder_of_another_format_is_refused() {
     let Err(LogError::Fatal(text)) = EmbeddedLog::open(EmbeddedConfig::new(dir.path())) else {
         panic!("opened");
     };
-    assert!(text.contains("log 9") && text.contains("log 1"), "{text}");
+    assert!(
+        text.contains("log 9") && text.contains("log 1") && text.contains("run the later version"),
+        "{text}"
+    );
+    std::fs::write(dir.path().join("format"), "something else").unwrap();
+    let Err(LogError::Fatal(text)) = EmbeddedLog::open(EmbeddedConfig::new(dir.path())) else {
+        panic!("opened");
+    };
+    assert!(text.contains("restore the folder from a backup"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_held_only_while_nobody_has_it_open() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(hold(dir.path()).unwrap().is_none(), "there is no log yet");
+    let log = open(dir.path());
+    let Err(LogError::Fatal(text)) = hold(dir.path()) else {
+        panic!("held");
+    };
+    assert!(text.contains("another process"), "{text}");
+    drop(log);
+    let held = hold(dir.path()).unwrap().unwrap();
+    assert!(EmbeddedLog::open(EmbeddedConfig::new(dir.path())).is_err());
+    drop(held);
+    open(dir.path());
 }
 
 /// Refused appends land nothing, end their writer, and leave what was acknowledged readable.

@@ -5,7 +5,7 @@ use crate::schemas::Schemas;
 use crate::writer::JsonWriter;
 use async_trait::async_trait;
 use jackfield_log::{
-    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicPartition, TopicSpec, Writer,
 };
 use jackfield_schema::Registry;
@@ -122,6 +122,19 @@ impl Log for JsonLog {
         offsets: &[(TopicPartition, Option<i64>)],
     ) -> Result<(), LogError> {
         self.inner.set_group_offsets(group, topics, offsets).await
+    }
+
+    /// The text as it lies there: for people it is the record.
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        self.inner.browse(topic, from).await
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        self.inner.offset_at(topic, partition, time_ms).await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        self.inner.bytes(topic, partition).await
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

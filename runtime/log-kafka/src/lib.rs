@@ -18,6 +18,8 @@
 //! | `reader`, `membership` | a member of a group: its handle, and what it shares with its thread |
 //! | `poller`, `cursor`, `pack` | the thread that polls, where it stands in a partition, batches |
 //! | `rebalance`, `revocation`, `leave`, `stand`, `watch` | what the thread does with the group: what it is told, what it gives back, how it leaves; what it has others ask, and whether topics are the same |
+//! | `browse` | records for people, without a group |
+//! | `survey` | what brokers say of themselves |
 //! | `encoding` | the registry's bytes before keys and values |
 //! | `consequence` | what each error of librdkafka means |
 //! | `context`, `oauth` | what librdkafka tells by itself, and tokens |
@@ -29,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![deny(unsafe_code)]
 
+mod browse;
 mod by_hand;
 mod commit;
 mod config;
@@ -55,6 +58,7 @@ mod rebalance;
 mod revocation;
 mod shared;
 mod stand;
+mod survey;
 mod table;
 mod topics;
 mod transactions;
@@ -64,3 +68,4 @@ mod writer;
 pub use config::{Encoding, Format, KafkaConfig, Membership};
 pub use log::KafkaLog;
 pub use properties::Mistake;
+pub use survey::{Survey, SurveyedTopic};

@@ -1,5 +1,6 @@
 //! The log itself: the port over a cluster.
 
+use crate::browse::{self, KafkaBrowser};
 use crate::by_hand;
 use crate::config::KafkaConfig;
 use crate::keyed::KafkaKeyed;
@@ -13,8 +14,8 @@ use crate::topics;
 use crate::writer::Delivery;
 use async_trait::async_trait;
 use jackfield_log::{
-    Cleanup, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
-    TopicPartition, TopicSpec, Writer,
+    Browser, Cleanup, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored,
+    TopicInfo, TopicPartition, TopicSpec, Writer,
 };
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -37,6 +38,10 @@ impl KafkaLog {
             puts: Arc::default(),
             positions: OnceCell::new(),
         }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     async fn open_writer(
@@ -152,6 +157,25 @@ impl Log for KafkaLog {
             topics::existing(&self.shared, &at.topic, at.partition).await?;
         }
         by_hand::set(&self.shared, group, topics, offsets).await
+    }
+
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        let browser = KafkaBrowser::open(&self.shared, topic, from).await?;
+        Ok(Box::new(browser))
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        topics::existing(&self.shared, topic, partition).await?;
+        let topic = topic.to_owned();
+        let ask = move |it: &Shared| browse::offset_at(it, &topic, partition, time_ms);
+        self.shared.blocking(ask).await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        topics::existing(&self.shared, topic, partition).await?;
+        // Brokers tell the sizes of their folders to clients that speak a request which librdkafka
+        // does not.
+        Ok(None)
     }
 
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {

@@ -326,6 +326,10 @@ impl Message {
         self.raw().offset
     }
 
+    pub(crate) fn partition(&self) -> i32 {
+        self.raw().partition
+    }
+
     pub(crate) fn key(&self) -> Option<&[u8]> {
         // SAFETY: the bytes are the message's.
         unsafe { bytes(self.raw().key, self.raw().key_len) }
@@ -449,6 +453,10 @@ impl<C: ConsumerContext + 'static> Queue<C> {
 
     pub(crate) fn client(&self) -> Raw<'_> {
         Raw::of(self.consumer.client())
+    }
+
+    pub(crate) fn consumer(&self) -> &BaseConsumer<C> {
+        &self.consumer
     }
 
     /// Takes up to `max` messages, and waits at most so long for the first.

@@ -107,7 +107,7 @@ impl Shared {
 
     /// A question that was not answered in time, with the reason that librdkafka only logs: a wrong
     /// password, a certificate that is not trusted, nobody who listens.
-    fn explained(&self, error: LogError) -> LogError {
+    pub(crate) fn explained(&self, error: LogError) -> LogError {
         self.listen();
         match (error, self.trouble().take()) {
             (LogError::Retriable(text), Some(why)) => LogError::Retriable(format!("{text}: {why}")),

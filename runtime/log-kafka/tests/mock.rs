@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use cluster::Cluster;
 use jackfield_log::suite::Fixture;
 use jackfield_log::{
-    Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicPartition, TopicSpec, Writer,
 };
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
@@ -113,6 +113,18 @@ impl Log for Mocked {
         self.log.set_group_offsets(group, topics, offsets).await
     }
 
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError> {
+        self.log.browse(topic, from).await
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError> {
+        self.log.offset_at(topic, partition, time_ms).await
+    }
+
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError> {
+        self.log.bytes(topic, partition).await
+    }
+
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError> {
         self.make(topic, 1).await;
         self.log.keyed(topic).await
@@ -155,6 +167,7 @@ fn lacks(promise: &str) -> Option<&'static str> {
         | "topics_survive" => Some("the mock deletes no topics"),
         "offsets_are_set_by_hand" => Some("the mock deletes no groups"),
         "settings_have_kafkas_names" => Some("the mock's topics have no settings"),
+        "a_record_is_found_by_its_time" => Some("the mock finds no offsets by time"),
         "a_newer_writer_fences_the_older"
         | "a_fenced_writer_stays_fenced"
         | "nothing_lands_after_a_fence"

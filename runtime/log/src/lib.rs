@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod append;
+mod browser;
 mod error;
 mod keyed;
 mod log;
@@ -28,6 +29,7 @@ pub mod suite;
 mod topic;
 
 pub use append::{Append, Appended, Identity, InboxMark, Output, Position, Stored, Writer};
+pub use browser::{BROWSE_WAIT, Browser};
 pub use error::LogError;
 pub use keyed::Keyed;
 pub use log::Log;

@@ -1,7 +1,7 @@
 //! The log itself.
 
 use crate::{
-    Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
+    Browser, Ends, Identity, Keyed, LogError, Position, Reader, ReaderSpec, Stored, TopicInfo,
     TopicPartition, TopicSpec, Writer,
 };
 use async_trait::async_trait;
@@ -66,6 +66,19 @@ pub trait Log: Send + Sync + 'static {
         topics: &[String],
         offsets: &[(TopicPartition, Option<i64>)],
     ) -> Result<(), LogError>;
+    /// Looks at records of a topic from these offsets on, by partition, without joining a group. An
+    /// offset outside of a partition is taken as its nearer end. [`LogError::Rejected`] when there
+    /// is no such topic or partition.
+    async fn browse(&self, topic: &str, from: &[(i32, i64)]) -> Result<Box<dyn Browser>, LogError>;
+
+    /// The offset of the first record of a partition that was appended at `time_ms` or later (ms
+    /// since the epoch), or that has that time or a later one, as the log keeps times; the
+    /// partition's end where there is none.
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError>;
+
+    /// The bytes that a partition's records take where they are kept; `None` where the log can't
+    /// tell.
+    async fn bytes(&self, topic: &str, partition: i32) -> Result<Option<u64>, LogError>;
 
     /// Opens a keyed, compacted topic, and creates it when missing.
     async fn keyed(&self, topic: &str) -> Result<Arc<dyn Keyed>, LogError>;

@@ -149,7 +149,7 @@ fn load(engine: &wasmtime::Engine, compiled: &Path) -> wasmtime::Result<Componen
 }
 
 /// Names what compiled code depends on: the engine's version, settings and this CPU's features.
-fn compatibility(engine: &wasmtime::Engine) -> String {
+pub(crate) fn compatibility(engine: &wasmtime::Engine) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hex(&hasher.0.finalize()[..8])

@@ -5,6 +5,7 @@ use crate::error::LoadError;
 use crate::limits::EPOCH_TICK;
 use crate::linkers::{Linkers, imports_of};
 use crate::plugin::{Plugin, PluginInner};
+use crate::precompiled::Precompiled;
 use crate::state::State;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -27,6 +28,28 @@ const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 pub struct EngineConfig {
     /// Where plugins are copied to and kept compiled. Private to this user; made if missing.
     pub cache_dir: PathBuf,
+    /// Plugins that were compiled beforehand. What is not there is compiled into the cache.
+    pub compiled: Option<CompiledConfig>,
+}
+
+/// A folder that [`compile_into`](crate::compile_into) has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompiledConfig {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The user beside root who may be able to write there: what they put there runs as this
+    /// process. A folder that anybody else may write to is not used.
+    pub owner: u32,
+}
+
+impl CompiledConfig {
+    /// A folder that only root may write to, such as an image's.
+    pub fn roots(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            owner: 0,
+        }
+    }
 }
 
 /// Loads plugins. Clones are the same engine.
@@ -39,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) engine: wasmtime::Engine,
     linkers: Linkers,
     cache: Cache,
+    precompiled: Option<Precompiled>,
     /// By digest. Held while a plugin is compiled, so that the same one is compiled once.
     loaded: tokio::sync::Mutex<HashMap<String, Weak<PluginInner>>>,
     _ticker: Ticker,
@@ -62,12 +86,20 @@ impl Engine {
             wasmtime::Engine::new(&settings()).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         let linkers = Linkers::new(&engine).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         let cache = Cache::open(&config.cache_dir)?;
+        let precompiled = config.compiled.as_ref().and_then(|compiled| {
+            Precompiled::open(compiled)
+                .inspect_err(|reason| {
+                    tracing::warn!(folder = %compiled.dir.display(), reason, "no code that was compiled beforehand is used");
+                })
+                .ok()
+        });
         let ticker = Ticker::start(engine.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
                 linkers,
                 cache,
+                precompiled,
                 loaded: tokio::sync::Mutex::default(),
                 _ticker: ticker,
             }),
@@ -102,7 +134,11 @@ impl Inner {
         bytes: &[u8],
         digest: String,
     ) -> Result<PluginInner, LoadError> {
-        let component = self.cache.component(&self.engine, path, bytes, &digest)?;
+        let precompiled = self.precompiled.as_ref();
+        let component = match precompiled.and_then(|it| it.component(&self.engine, &digest)) {
+            Some(component) => component,
+            None => self.cache.component(&self.engine, path, bytes, &digest)?,
+        };
         let pre = self.linkers.recognise(&self.engine, &component, path)?;
         let imports = imports_of(&self.engine, &component);
         Ok(PluginInner::new(Arc::clone(self), digest, pre, imports))
@@ -153,7 +189,15 @@ fn settings() -> Config {
     config
 }
 
-fn read(path: &Path, expected: Option<&str>) -> Result<(Vec<u8>, String), LoadError> {
+/// The engine for code that runs on every CPU of this machine's architecture: a target that is
+/// named has none of the features that this CPU has beyond.
+pub(crate) fn baseline() -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = settings();
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    wasmtime::Engine::new(&config)
+}
+
+pub(crate) fn read(path: &Path, expected: Option<&str>) -> Result<(Vec<u8>, String), LoadError> {
     let unreadable = |e: std::io::Error| LoadError::Unreadable {
         path: path.to_owned(),
         reason: e.to_string(),

@@ -26,6 +26,7 @@ impl Place {
     fn engine(&self) -> Engine {
         Engine::new(&EngineConfig {
             cache_dir: self.cache(),
+            compiled: None,
         })
         .unwrap()
     }
@@ -208,6 +209,7 @@ async fn a_cache_that_others_may_write_to_is_refused() {
     fs::set_permissions(place.cache(), fs::Permissions::from_mode(0o777)).unwrap();
     let error = Engine::new(&EngineConfig {
         cache_dir: place.cache(),
+        compiled: None,
     })
     .unwrap_err();
     assert!(
@@ -224,7 +226,8 @@ async fn a_cache_that_is_a_link_is_refused() {
     std::os::unix::fs::symlink(&real, place.cache()).unwrap();
     assert!(matches!(
         Engine::new(&EngineConfig {
-            cache_dir: place.cache()
+            cache_dir: place.cache(),
+            compiled: None,
         }),
         Err(LoadError::Cache { .. })
     ));

@@ -1,15 +1,17 @@
-//! Servers below a lake, for tests: stores as S3, Google and Azure have them, Iceberg's own REST
-//! catalog, and a front before any of them that fails on demand.
+//! Servers below a lake, for tests: stores as S3, Google and Azure have them, PostgreSQL, Iceberg's own
+//! REST catalog, and a front before any of them that fails on demand.
 
 mod azure;
 mod front;
 mod gcs;
+mod postgres;
 mod rest;
 mod s3;
 
 pub use azure::AzureServer;
 pub use front::{Fault, Front, Seen};
 pub use gcs::GcsServer;
+pub use postgres::PostgresServer;
 pub use rest::RestServer;
 pub use s3::S3Server;
 

@@ -16,6 +16,7 @@ pub struct ApicurioRegistry {
     dir: TempDir,
     jar: PathBuf,
     port: u16,
+    environment: Vec<(String, String)>,
     running: Option<Process>,
 }
 
@@ -25,10 +26,19 @@ impl ApicurioRegistry {
     /// # Panics
     /// It can't be started: what is missing is named.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with settings in its environment, as its image takes them.
+    ///
+    /// # Panics
+    /// It can't be started: what is missing is named.
+    pub fn with(environment: &[(String, String)]) -> Self {
         let mut registry = Self {
             dir: tempfile::tempdir().expect("a folder for the registry"),
             jar: fetched("registry-fetch"),
             port: free_port(),
+            environment: environment.to_vec(),
             running: None,
         };
         registry.restart();
@@ -62,8 +72,17 @@ impl ApicurioRegistry {
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the registry runs");
         let folder = self.dir.path();
-        let java = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-        let mut arguments = Vec::from(java.map(str::to_owned));
+        let settings = self.environment.iter();
+        let mut arguments: Vec<String> = settings
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let java = [
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+        ];
+        arguments.extend(java.map(str::to_owned));
         arguments.extend([
             "-XX:+ExitOnOutOfMemoryError".to_owned(),
             format!("-Djava.io.tmpdir={}", folder.display()),
@@ -73,7 +92,7 @@ impl ApicurioRegistry {
             self.jar.display().to_string(),
         ]);
         let log = folder.join("registry.log");
-        let mut process = Process::start("java", arguments, folder, &log);
+        let mut process = Process::start("env", arguments, folder, &log);
         let asked = |method: &str, path: &str, body: &str| {
             ask::ok(self.port, method, &format!("{PATH}{path}"), body)
         };

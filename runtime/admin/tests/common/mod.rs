@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use jackfield_admin::{
-    Answer, Connect, Herder, Objection, Operator, Put, Restart, Snapshot, SwapCall,
+    Answer, Connect, Herder, LinesAnswer, Objection, Operator, Put, RecordsCall, Restart, Snapshot,
+    SwapCall, Topics,
 };
 use jackfield_connect::entities::{
     ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorOffset,
@@ -394,8 +395,29 @@ impl Operator for NoSwaps {
         Ok(json!({}))
     }
 
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::new(NoLog)
+    }
+
     fn swap(&self, _: SwapCall) -> Answer {
         Box::pin(async { Err(objection(409, "not in this test")) })
+    }
+}
+
+/// Holds nothing.
+pub(crate) struct NoLog;
+
+impl Topics for NoLog {
+    fn list(&self) -> Answer {
+        Box::pin(async { Ok(json!([])) })
+    }
+
+    fn describe(&self, _: String) -> Answer {
+        Box::pin(async { Err(objection(404, "not in this test")) })
+    }
+
+    fn records(&self, _: RecordsCall) -> LinesAnswer {
+        Box::pin(async { Err(objection(404, "not in this test")) })
     }
 }
 

@@ -6,11 +6,14 @@ mod loading;
 mod made;
 mod masked;
 mod operator;
+mod records;
 mod reload;
+mod render;
 pub(crate) mod token;
 mod view;
 pub(crate) mod watch;
 
 pub(crate) use loading::{Loader, Wanted};
 pub(crate) use operator::Running;
+pub(crate) use records::Kept;
 pub(crate) use view::now_ms;

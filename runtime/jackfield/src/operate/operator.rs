@@ -1,8 +1,8 @@
 //! The admin server's view of this process.
 
-use super::{Loader, Wanted, view};
+use super::{Kept, Loader, Wanted, view};
 use crate::progress;
-use jackfield_admin::{Answer, Objection, Operator, Snapshot, SwapCall};
+use jackfield_admin::{Answer, Objection, Operator, Snapshot, SwapCall, Topics};
 use jackfield_pipeline::{Pipelines, Refused, Status, SwapOptions};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -25,6 +25,8 @@ pub(crate) struct Running {
     pub(crate) state_dir: PathBuf,
     /// When the pipelines' clock started, ms since the epoch.
     pub(crate) started_ms: i64,
+    /// The log, for whoever wants to see what it holds.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Operator for Running {
@@ -85,6 +87,10 @@ impl Operator for Running {
             declared.as_ref(),
             version.as_deref(),
         ))
+    }
+
+    fn topics(&self) -> Arc<dyn Topics> {
+        Arc::<Kept>::clone(&self.kept)
     }
 
     fn swap(&self, call: SwapCall) -> Answer {

@@ -18,6 +18,7 @@
 //! | [`seeking`], [`delivery`] | where a reader stands, and what it is given |
 //! | [`commits`], [`sharing`], [`leaving`] | groups |
 //! | [`restarts`] | what is still there after a stop |
+//! | [`browsing`] | looking at records without a group |
 //! | [`keyed`] | compacted topics seen as maps |
 //! | [`oracle`] | everything at once, at random, against a model |
 //!
@@ -39,6 +40,7 @@ mod numbered;
 mod records;
 
 pub mod appends;
+pub mod browsing;
 pub mod commits;
 pub mod delivery;
 pub mod fencing;
@@ -183,6 +185,13 @@ macro_rules! conformance {
                 a_member_too_many_waits_its_turn
                 a_member_that_joins_again_fences_the_earlier
                 a_deleted_topic_is_lost
+            }
+            browsing {
+                a_browser_gives_each_record_once_and_waits_for_more
+                a_browser_begins_where_it_is_told
+                a_browser_is_in_nobodys_way
+                a_record_is_found_by_its_time
+                browsing_nowhere_is_rejected
             }
             restarts {
                 topics_survive

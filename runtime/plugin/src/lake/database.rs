@@ -69,14 +69,23 @@ impl Database {
         }
     }
 
-    /// A pool that connects when it is first asked to.
+    /// A pool that connects when it is first asked to, and makes a file that is missing.
     pub(crate) fn pool(&self) -> Result<AnyPool, String> {
+        self.pool_in("rwc")
+    }
+
+    /// The same, making and changing nothing of a file.
+    pub(crate) fn pool_to_look(&self) -> Result<AnyPool, String> {
+        self.pool_in("ro")
+    }
+
+    fn pool_in(&self, mode: &str) -> Result<AnyPool, String> {
         install_default_drivers();
         let uri = match self {
             Self::Sqlite { file } => {
                 let url = Url::from_file_path(file)
                     .map_err(|()| format!("{} is not absolute", file.display()))?;
-                format!("sqlite://{}?mode=rwc", url.path())
+                format!("sqlite://{}?mode={mode}", url.path())
             }
             Self::Postgres { uri } => uri.clone(),
         };

@@ -7,6 +7,7 @@
 mod access;
 mod buckets;
 mod catalog;
+mod checkup;
 mod config;
 mod database;
 mod error;
@@ -37,6 +38,7 @@ pub use access::{
 };
 pub use buckets::StoreOptions;
 pub use catalog::CatalogTable;
+pub use checkup::{CatalogFound, Checkup, StoreFound};
 pub use config::{CatalogConfig, LakeConfig, RestAuth, RestCatalogConfig};
 pub use error::{CatalogError, LakeError, StoreError};
 pub use lake::Lake;

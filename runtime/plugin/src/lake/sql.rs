@@ -64,9 +64,18 @@ pub(crate) struct SqlRows {
 impl SqlRows {
     /// Connects when it is first needed: a database that is down now may be up by then.
     pub(crate) fn new(catalog: &str, database: &Database) -> Result<Self, String> {
-        Ok(Self {
+        Ok(Self::over(catalog, database, database.pool()?))
+    }
+
+    /// The same for who only wants to know whether it is there.
+    pub(crate) fn to_look(catalog: &str, database: &Database) -> Result<Self, String> {
+        Ok(Self::over(catalog, database, database.pool_to_look()?))
+    }
+
+    fn over(catalog: &str, database: &Database, pool: AnyPool) -> Self {
+        Self {
             catalog: catalog.to_owned(),
-            pool: database.pool()?,
+            pool,
             settings: database.settings(),
             dialect: match database {
                 Database::Sqlite { .. } => Dialect::Sqlite,
@@ -74,7 +83,13 @@ impl SqlRows {
             },
             shown: database.shown(),
             shape: OnceCell::new(),
-        })
+        }
+    }
+
+    /// Whether the catalog's tables are there; none is made.
+    pub(crate) async fn are_tables_there(&self) -> Result<bool, CatalogError> {
+        let table = "SELECT metadata_location FROM iceberg_tables WHERE 1 = 0";
+        self.exists(table).await
     }
 
     async fn shape(&self) -> Result<Shape, CatalogError> {

@@ -5,5 +5,9 @@ use std::path::Path;
 
 pub(crate) fn engine() -> Engine {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-    Engine::new(&EngineConfig { cache_dir }).unwrap()
+    Engine::new(&EngineConfig {
+        cache_dir,
+        compiled: None,
+    })
+    .unwrap()
 }

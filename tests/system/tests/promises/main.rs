@@ -4,8 +4,11 @@
 
 mod admin;
 mod alerts;
+mod backup;
+mod cli;
 mod crash;
 mod disk;
+mod doctor;
 mod example;
 mod faults;
 mod kafka;

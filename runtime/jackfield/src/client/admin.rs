@@ -1,0 +1,313 @@
+//! The running process: where it is, and asking it.
+
+use super::args::At;
+use crate::operate::token;
+use crate::start_error::StartError;
+use jackfield_config::Config;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// Longest wait for an answer: a component may have to be compiled there, on a busy machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+/// Longest wait for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Holds the token where no file shall be asked for it.
+const TOKEN_VARIABLE: &str = "JACKFIELD_TOKEN";
+
+/// Asking the running process failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// Nobody answers there.
+    #[error(
+        "no process answers at {url}: {reason}: does `jackfield run` run, with this file? `jackfield doctor` tells what does not"
+    )]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The address is none.
+    #[error("`{given}` is no URL such as http://127.0.0.1:8083: {reason}")]
+    Url {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file has no token, and the state folder neither.
+    #[error("the admin token can't be read: {0}: it is made when `jackfield run` starts")]
+    Token(std::io::Error),
+    /// A file that was named can't be read.
+    #[error("cannot read {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was understood, and not done.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The answer is none that this command knows.
+    #[error("the process answered {status}: {body}")]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        body: String,
+    },
+    /// What was asked for does not come about.
+    #[error("{0}")]
+    Late(String),
+}
+
+/// A running process.
+pub(crate) struct Admin {
+    pub(crate) url: Url,
+    pub(crate) http: Client,
+    token: String,
+}
+
+/// A client for one machine's own addresses: no proxy lies between.
+pub(crate) fn plain_http() -> reqwest::Result<Client> {
+    // The client asks for one though it may speak plain HTTP; that there is one is as good.
+    let _there = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .no_proxy()
+        .build()
+}
+
+impl Admin {
+    /// By what a command was given: the file is read unless a URL and a token are.
+    pub(crate) fn at(at: &At) -> Result<Self, StartError> {
+        let url = at.url.as_deref().map(parse).transpose()?;
+        let token = match &at.token_file {
+            Some(file) => Some(token_in(file)?),
+            None => std::env::var(TOKEN_VARIABLE)
+                .ok()
+                .filter(|it| !it.is_empty()),
+        };
+        let (url, token) = match (url, token) {
+            (Some(url), Some(token)) => (url, token),
+            (url, token) => {
+                let config = Config::load(&at.config)?;
+                let url = match url {
+                    Some(url) => url,
+                    None => base(config.admin.listen),
+                };
+                let token = match token {
+                    Some(token) => token,
+                    None => token::known(&config).map_err(AskError::Token)?,
+                };
+                (url, token)
+            }
+        };
+        Ok(Self::new(url, token)?)
+    }
+
+    /// By a file, and by an address if that is another.
+    pub(crate) fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
+        let url = base(address.unwrap_or(config.admin.listen));
+        let token = token::known(config).map_err(AskError::Token)?;
+        Self::new(url, token)
+    }
+
+    fn new(url: Url, token: String) -> Result<Self, AskError> {
+        let http = plain_http().map_err(|error| unreachable(&url, &error))?;
+        Ok(Self { url, http, token })
+    }
+
+    /// The URL of a path; each part is encoded.
+    pub(crate) fn path(&self, parts: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .expect("an http URL has a path")
+            .pop_if_empty()
+            .extend(parts);
+        url
+    }
+
+    /// Sends it with the token; the answer's end may come much later.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, AskError> {
+        let sent = request.bearer_auth(&self.token).send().await;
+        sent.map_err(|error| unreachable(&self.url, &error))
+    }
+
+    /// Asks, and reads an answer that has an end.
+    pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Response, AskError> {
+        self.send(request.timeout(ANSWER_WITHIN)).await
+    }
+
+    /// Asks, and takes a refusal as an error. Null where the answer has no body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<Value, AskError> {
+        let mut request = self.http.request(method, url);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        answered(self.ask(request).await?).await
+    }
+
+    /// Asks for what is at a path.
+    pub(crate) async fn get(&self, parts: &[&str]) -> Result<Value, AskError> {
+        self.call(Method::GET, self.path(parts), None).await
+    }
+}
+
+fn parse(given: &str) -> Result<Url, AskError> {
+    let bad = |reason: String| AskError::Url {
+        given: given.to_owned(),
+        reason,
+    };
+    // An address alone is one of plain HTTP.
+    let whole = match given.contains("://") {
+        true => given.to_owned(),
+        false => format!("http://{given}"),
+    };
+    let url = Url::parse(&whole).map_err(|e| bad(e.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://".to_owned()));
+    }
+    Ok(url)
+}
+
+fn token_in(file: &Path) -> Result<String, AskError> {
+    let unreadable = |reason: String| AskError::Unreadable {
+        path: file.display().to_string(),
+        reason,
+    };
+    let text = std::fs::read_to_string(file).map_err(|e| unreadable(e.to_string()))?;
+    match text.trim() {
+        "" => Err(unreadable("it is empty".to_owned())),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// A process that listens everywhere is reached on this machine.
+fn base(mut address: SocketAddr) -> Url {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Url::parse(&format!("http://{address}")).expect("an address makes a URL")
+}
+
+fn unreachable(url: &Url, error: &reqwest::Error) -> AskError {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(deeper) = source {
+        reason = deeper.to_string();
+        source = deeper.source();
+    }
+    AskError::Unreachable {
+        url: url.to_string(),
+        reason,
+    }
+}
+
+/// The answer's status, and its JSON.
+pub(crate) async fn read(response: Response) -> Result<(u16, Value), AskError> {
+    let status = response.status().as_u16();
+    let text = response.text().await.map_err(|error| AskError::Answer {
+        status,
+        body: error.to_string(),
+    })?;
+    if text.trim().is_empty() {
+        return Ok((status, Value::Null));
+    }
+    let body = serde_json::from_str(&text);
+    let body = body.map_err(|_| AskError::Answer { status, body: text })?;
+    Ok((status, body))
+}
+
+/// The body of an answer that says yes.
+pub(super) async fn answered(response: Response) -> Result<Value, AskError> {
+    match read(response).await {
+        Ok((200..300, body)) => Ok(body),
+        Ok((status, body)) => Err(refusal(status, &body)),
+        // The guard's own words are no JSON.
+        Err(AskError::Answer {
+            status: status @ 400..500,
+            body,
+        }) => Err(AskError::Refused {
+            status,
+            message: body.trim().to_owned(),
+        }),
+        Err(other) => Err(other),
+    }
+}
+
+/// As Kafka Connect words a refusal.
+fn refusal(status: u16, body: &Value) -> AskError {
+    match body["message"].as_str() {
+        Some(message) => AskError::Refused {
+            status,
+            message: message.to_owned(),
+        },
+        None => AskError::Answer {
+            status,
+            body: body.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_alone_is_plain_http() {
+        assert_eq!(
+            parse("127.0.0.1:1").unwrap().as_str(),
+            "http://127.0.0.1:1/"
+        );
+        assert_eq!(parse("https://h/x").unwrap().as_str(), "https://h/x");
+        assert!(parse("ftp://h").is_err());
+        assert!(parse("http://").is_err());
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_asked_here() {
+        assert_eq!(
+            base("0.0.0.0:8083".parse().unwrap()).as_str(),
+            "http://127.0.0.1:8083/"
+        );
+        assert_eq!(
+            base("[::]:8083".parse().unwrap()).as_str(),
+            "http://[::1]:8083/"
+        );
+    }
+
+    #[test]
+    fn names_are_encoded() {
+        let admin = Admin::new(parse("http://h/below").unwrap(), "t".to_owned()).unwrap();
+        let url = admin.path(&["connectors", "a/b c", "pause"]);
+        assert_eq!(url.as_str(), "http://h/below/connectors/a%2Fb%20c/pause");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_its_own_words() {
+        let body = serde_json::json!({ "error_code": 404, "message": "no connector x" });
+        assert_eq!(refusal(404, &body).to_string(), "no connector x");
+        let other = serde_json::json!({ "why": 1 });
+        assert!(refusal(500, &other).to_string().contains("500"));
+    }
+}

@@ -1,0 +1,41 @@
+//! The commands that ask a running process, over its admin API.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `admin` | where it is, its token, and asking |
+//! | `args` | what each command takes |
+//! | `status`, `lifecycle`, `offsets`, `topics`, `tail`, `levels` | a command each |
+//! | `table` | tables for people |
+
+mod admin;
+mod args;
+mod levels;
+mod lifecycle;
+mod offsets;
+mod status;
+mod table;
+mod tail;
+mod topics;
+
+pub(crate) use admin::{Admin, AskError, plain_http, read};
+pub(crate) use args::{
+    LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
+};
+pub(crate) use levels::level;
+pub(crate) use lifecycle::{Change, change, restart};
+pub(crate) use offsets::offsets;
+pub(crate) use status::status;
+pub(crate) use tail::tail;
+pub(crate) use topics::topics;
+
+use std::io::{self, Write};
+
+/// Writes a line for whoever reads standard output; false: nobody does any more, such as `head`
+/// that has seen enough.
+pub(crate) fn say(line: &str) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .is_ok()
+}

@@ -1,0 +1,91 @@
+//! The state folder's format: what a process keeps beside the log.
+//!
+//! | name | what | lost when removed |
+//! |---|---|---|
+//! | `format` | the format | |
+//! | `admin-token` | the token that nobody chose | another one is made |
+//! | `worker-N` | this process's name among the workers of a cluster | it comes back as another one |
+//! | `plugins` | copied and compiled plugins, named by their content and the engine's version | they are compiled anew |
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// The format that this version writes. A folder without one is of this format: it was made by a
+/// process that had not come so far as to write it, or holds compiled plugins only.
+const FORMAT: u32 = 1;
+const FORMAT_NAME: &str = "jackfield state ";
+const FORMAT_FILE: &str = "format";
+
+/// The state folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// A later version has changed it.
+    #[error(
+        "{path} says `{found}`: another version of Jackfield wrote it, this one reads `{known}`: run that version again, restore a backup from before the upgrade, or move the folder away",
+        known = own().trim_end()
+    )]
+    OtherFormat { path: String, found: String },
+    /// It can't be read or written.
+    #[error("the state folder: {path}: {error}", path = path.display())]
+    Unusable { path: PathBuf, error: io::Error },
+}
+
+/// Makes the folder where it is missing, and refuses one of another format.
+pub(crate) fn open(dir: &Path) -> Result<(), StateError> {
+    let path = dir.join(FORMAT_FILE);
+    let unusable = |error: io::Error| StateError::Unusable {
+        path: path.clone(),
+        error,
+    };
+    fs::create_dir_all(dir).map_err(unusable)?;
+    match fs::read_to_string(&path) {
+        Ok(found) if found == own() => Ok(()),
+        Ok(found) => Err(StateError::OtherFormat {
+            path: path.display().to_string(),
+            found: found.trim().to_owned(),
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => write(dir, &path).map_err(unusable),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn own() -> String {
+    format!("{FORMAT_NAME}{FORMAT}\n")
+}
+
+/// Whole when it appears: several processes may share a state folder.
+fn write(dir: &Path, path: &Path) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(dir)?;
+    file.write_all(own().as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_says_its_format_and_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        open(&state).unwrap();
+        open(&state).unwrap();
+        let format = fs::read_to_string(state.join("format")).unwrap();
+        assert_eq!(format, "jackfield state 1\n");
+    }
+
+    #[test]
+    fn another_format_is_refused_with_the_way_forward() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("format"), "jackfield state 2\n").unwrap();
+        let text = open(dir.path()).unwrap_err().to_string();
+        assert!(
+            text.contains("state 2") && text.contains("restore a backup"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! deploy/compose.yaml: valid, and its wiring tried with the real programs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jackfield_exchange::{Exchange, Options, Running, Speed};
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, http, python, repository};
+use jackfield_test_kafka::Broker;
+use jackfield_test_lakes::{PostgresServer, S3Server};
+use jackfield_test_registry::ApicurioRegistry;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::deploy;
+
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// All trades of the recording.
+const ALL: &str = "15863 15863\n";
+
+async fn services() -> Value {
+    let file = deploy("compose.yaml");
+    let found = python("check_deploy.py", &["compose", file.to_str().unwrap()], "").await;
+    serde_json::from_str::<Value>(&found).unwrap()["services"].take()
+}
+
+/// What a service finds in its environment.
+fn environment(services: &Value, service: &str) -> BTreeMap<String, String> {
+    let environment = services[service]["environment"].as_object().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    environment
+        .iter()
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_compose_file_is_valid_and_each_profile_runs_one_jackfield() {
+    let services = services().await;
+    for (service, profile) in [("jackfield", "live"), ("jackfield-recorded", "recorded")] {
+        assert_eq!(services[service]["profiles"][0], profile);
+        assert_eq!(services[service]["read_only"], true);
+        assert_eq!(services[service]["cap_drop"][0], "ALL");
+        // Docker kills what takes longer; a worker takes 30 s at most.
+        assert_eq!(services[service]["stop_grace_period"], "45s");
+    }
+    let ports = services.as_object().unwrap().values();
+    for port in ports
+        .filter_map(|service| service["ports"].as_array())
+        .flatten()
+    {
+        assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{port}");
+    }
+}
+
+/// The broker as the image `apache/kafka` would set it up: `KAFKA_SOME_KEY` is `some.key`. Where it
+/// is and what it is called stay the test's own.
+fn broker(services: &Value) -> Broker {
+    let own = [
+        "KAFKA_NODE_ID",
+        "KAFKA_PROCESS_ROLES",
+        "KAFKA_LISTENERS",
+        "KAFKA_ADVERTISED_LISTENERS",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS",
+        "KAFKA_LOG_DIRS",
+    ];
+    let settings: Vec<(String, String)> = environment(services, "kafka")
+        .into_iter()
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .map(|(name, value)| {
+            let name = name.strip_prefix("KAFKA_").unwrap();
+            (name.to_lowercase().replace('_', "."), value)
+        })
+        .collect();
+    assert!(settings.len() > 5, "{settings:?}");
+    let settings: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    Broker::with(&settings)
+}
+
+/// The servers that compose starts as containers, as processes.
+struct Platform {
+    broker: Broker,
+    registry: ApicurioRegistry,
+    postgres: PostgresServer,
+    s3: S3Server,
+    exchange: Running,
+}
+
+impl Platform {
+    async fn start(services: &Value) -> Self {
+        let described = services.clone();
+        let started = tokio::task::spawn_blocking(move || {
+            let postgres = PostgresServer::start();
+            // What POSTGRES_USER and POSTGRES_DB do.
+            postgres.execute("CREATE ROLE iceberg LOGIN");
+            postgres.execute("CREATE DATABASE iceberg OWNER iceberg");
+            let broker = broker(&described);
+            let settings: Vec<(String, String)> = environment(&described, "schema-registry")
+                .into_iter()
+                .map(|(name, value)| (name, value.replace("kafka:9092", &broker.address())))
+                .collect();
+            let registry = ApicurioRegistry::with(&settings);
+            (broker, registry, postgres)
+        });
+        let (broker, registry, postgres) = started.await.unwrap();
+        let mut options = Options::spot().unwrap();
+        options.speed = Speed::PerSecond(4000.0);
+        Self {
+            broker,
+            registry,
+            postgres,
+            s3: S3Server::start().await,
+            exchange: Exchange::start(options).await.unwrap(),
+        }
+    }
+
+    /// Where each host of the compose file is here.
+    fn moved(&self, value: &str) -> String {
+        let registry = self.registry.url();
+        let registry = registry.trim_end_matches("/apis/ccompat/v7");
+        value
+            .replace("kafka:9092", &self.broker.address())
+            .replace("http://schema-registry:8080", registry)
+            .replace(
+                "postgres:5432",
+                &format!("127.0.0.1:{}", self.postgres.port()),
+            )
+            .replace("http://minio:9000", &self.s3.url())
+            .replace("ws://exchange:9000", &self.exchange.ws_url())
+            .replace("http://exchange:9001", &self.exchange.rest_url())
+    }
+
+    async fn rows(&self) -> String {
+        let catalog = format!(
+            "postgresql+psycopg2://postgres@127.0.0.1:{}/iceberg",
+            self.postgres.port()
+        );
+        let endpoint = format!("s3.endpoint={}", self.s3.url());
+        let arguments = [
+            ["--catalog", &catalog],
+            ["--warehouse", "s3://lake/warehouse"],
+            ["--name", "lake"],
+            ["--table", "recorded.trades"],
+            ["--property", &endpoint],
+            ["--property", "s3.access-key-id=key"],
+            ["--property", "s3.secret-access-key=secret"],
+            ["--property", "s3.region=us-east-1"],
+        ];
+        python("count_trades.py", &arguments.concat(), "").await
+    }
+}
+
+/// The compose file's Kafka, registry, catalog and object store with its `connectors.yaml`, and its
+/// Prometheus with the rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_lands_every_trade_once_and_prometheus_sees_it() {
+    let services = services().await;
+    let platform = Platform::start(&services).await;
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&Artifacts::get().jackfield);
+        command
+            .args(["run", deploy("compose/connectors.yaml").to_str().unwrap()])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .env("JACKFIELD_PLUGINS", &Artifacts::get().plugins)
+            .env("JACKFIELD_STATE", &Artifacts::get().state);
+        for (name, value) in environment(&services, "jackfield-recorded") {
+            command.env(name, platform.moved(&value));
+        }
+        Jackfield::spawn(command.into())
+    };
+    let mut jackfield = run(&[]);
+    let admin = jackfield.admin().await;
+    let prometheus = Prometheus::start(folder.path(), admin.trim_start_matches("http://"));
+    prometheus.sees_jackfield().await;
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 0);
+    assert_eq!(run(&["--until-idle", "5s"]).wait().await, 0);
+    platform.exchange.finished().await;
+    assert_eq!(platform.rows().await, ALL);
+}
+
+struct Prometheus {
+    url: String,
+    _process: tokio::process::Child,
+}
+
+impl Prometheus {
+    /// With the compose file's settings, but for where things are, and a shorter wait.
+    fn start(folder: &Path, target: &str) -> Self {
+        let settings = std::fs::read_to_string(deploy("compose/prometheus.yml")).unwrap();
+        let rules = deploy("prometheus");
+        let settings = settings
+            .replace("jackfield:8083", target)
+            .replace("/etc/prometheus/rules", rules.to_str().unwrap())
+            .replace("15s", "1s");
+        assert!(settings.contains(target), "{settings}");
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, settings).unwrap();
+        let address = free_address();
+        let process = tokio::process::Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("tsdb").display()
+            ))
+            .arg(format!("--web.listen-address={address}"))
+            .current_dir(repository())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("prometheus is installed by scripts/deps");
+        Self {
+            url: format!("http://{address}"),
+            _process: process,
+        }
+    }
+
+    async fn sees_jackfield(&self) {
+        let begin = Instant::now();
+        loop {
+            let up = self.ask("/api/v1/query?query=up{job=\"jackfield\"}").await;
+            let rules = self.ask("/api/v1/rules").await;
+            let groups = rules["data"]["groups"].as_array().map_or(0, Vec::len);
+            if up["data"]["result"][0]["value"][1] == "1" && groups > 0 {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{up} {rules}");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Null while it does not answer.
+    async fn ask(&self, path: &str) -> Value {
+        let answer = http().get(format!("{}{path}", self.url)).send().await;
+        match answer {
+            Ok(answer) => answer.json().await.unwrap_or(Value::Null),
+            Err(_not_yet) => Value::Null,
+        }
+    }
+}
+
+fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
