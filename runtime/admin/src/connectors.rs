@@ -1,9 +1,10 @@
 //! `/status`, and what connectors can do that Kafka Connect's can't.
 
-use crate::operator::{Objection, Operator, SwapCall};
-use axum::body::Bytes;
+use crate::operator::{Chunks, Objection, Operator, RecordCall, SwapCall};
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -16,6 +17,8 @@ use std::time::Duration;
 const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest probation that can be asked for.
 const PROBATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest shadow or recording that can be asked for.
+const LISTEN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What may be said of a swap beside its component.
 #[derive(Debug, Deserialize)]
@@ -28,6 +31,17 @@ struct SwapQuery {
     probation_ms: Option<u64>,
     #[serde(default)]
     dry_run: bool,
+    /// ms.
+    shadow_ms: Option<u64>,
+}
+
+/// How long and how much is to be recorded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RecordQuery {
+    /// ms.
+    for_ms: u64,
+    bytes_max: Option<u64>,
 }
 
 pub(crate) fn routes(operator: Arc<dyn Operator>) -> Router {
@@ -36,7 +50,9 @@ pub(crate) fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/status/{connector}", get(one))
         .route("/connectors/{connector}/details", get(details))
         .route("/connectors/{connector}/swaps", get(swaps))
+        .route("/connectors/{connector}/shadows", get(shadows))
         .route("/connectors/{connector}/swap", post(swap))
+        .route("/connectors/{connector}/record", post(record))
         .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX))
         .with_state(operator)
 }
@@ -59,19 +75,50 @@ async fn swaps(State(operator): Asked, Path(connector): Path<String>) -> Respons
     answer(operator.swaps(&connector))
 }
 
+async fn shadows(State(operator): Asked, Path(connector): Path<String>) -> Response {
+    answer(operator.shadows(&connector))
+}
+
+async fn record(
+    State(operator): Asked,
+    Path(connector): Path<String>,
+    Query(query): Query<RecordQuery>,
+) -> Response {
+    let span = Duration::from_millis(query.for_ms);
+    if span > LISTEN_MAX {
+        return bad("`for-ms` is at most a day");
+    }
+    let call = RecordCall {
+        connector,
+        span,
+        bytes_max: query.bytes_max,
+    };
+    let chunks = match operator.record(call).await {
+        Ok(chunks) => chunks,
+        Err(objection) => return answer(Err(objection)),
+    };
+    let chunks = futures::stream::unfold(chunks, |mut chunks: Chunks| async move {
+        let chunk = chunks.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(chunk), chunks))
+    });
+    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    (kind, Body::from_stream(chunks)).into_response()
+}
+
+fn bad(message: impl Into<String>) -> Response {
+    answer(Err(Objection {
+        status: StatusCode::BAD_REQUEST.as_u16(),
+        code: "bad-request",
+        message: message.into(),
+    }))
+}
+
 async fn swap(
     State(operator): Asked,
     Path(connector): Path<String>,
     Query(query): Query<SwapQuery>,
     body: Bytes,
 ) -> Response {
-    let bad = |message: String| {
-        answer(Err(Objection {
-            status: StatusCode::BAD_REQUEST.as_u16(),
-            code: "bad-request",
-            message,
-        }))
-    };
     let settings = match query.settings.as_deref().map(serde_json::from_str::<Value>) {
         None => None,
         Some(Ok(settings)) => Some(settings),
@@ -79,10 +126,14 @@ async fn swap(
     };
     let probation = query.probation_ms.map(Duration::from_millis);
     if probation.is_some_and(|it| it > PROBATION_MAX) {
-        return bad("`probation-ms` is at most a day".to_owned());
+        return bad("`probation-ms` is at most a day");
+    }
+    let shadow = query.shadow_ms.map(Duration::from_millis);
+    if shadow.is_some_and(|it| it > LISTEN_MAX) {
+        return bad("`shadow-ms` is at most a day");
     }
     if body.is_empty() && settings.is_none() {
-        return bad("send a component as the body, or `settings`, or both".to_owned());
+        return bad("send a component as the body, or `settings`, or both");
     }
     let call = SwapCall {
         connector,
@@ -91,6 +142,7 @@ async fn swap(
         settings,
         probation,
         dry_run: query.dry_run,
+        shadow,
     };
     answer(operator.swap(call).await)
 }

@@ -14,6 +14,8 @@
 //! | `/topics`, `/topics/{t}`, `/topics/{t}/records` | what the log holds |
 //! | `/` | to whoever asks for HTML: the page for people, made of `/page/…` |
 //! | `/events` | what the page shows, once a second, as server-sent events |
+//! | `/connectors/{c}/shadows` | its last shadows |
+//! | `/connectors/{c}/record` | POST: what it is given from now on, as a file |
 //!
 //! All but health, metrics and the page's files need the token, unless the file says that nobody is asked. Changes are
 //! limited in number, and each is written into the log.
@@ -39,6 +41,6 @@ mod topics;
 
 pub use connect::{Connect, Herder, Put, Restart};
 pub use health::ConnectorState;
-pub use operator::{Answer, Objection, Operator, Snapshot, SwapCall};
+pub use operator::{Answer, Chunks, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall};
 pub use server::{AdminConfig, AdminError, AdminServer, Certificate};
 pub use topics::{BadBegin, Begin, Lines, LinesAnswer, RecordsCall, Topics};

@@ -26,7 +26,26 @@ pub struct SwapCall {
     pub probation: Option<Duration>,
     /// Only prepare.
     pub dry_run: bool,
+    /// Run it for so long on a copy of the input, compare, and throw it away.
+    pub shadow: Option<Duration>,
 }
+
+/// A recording as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordCall {
+    /// The connector.
+    pub connector: String,
+    /// For how long.
+    pub span: Duration,
+    /// At most so many bytes; none: the default.
+    pub bytes_max: Option<u64>,
+}
+
+/// The chunks of a file, as they are made. Dropping the receiver ends the making.
+pub type Chunks = tokio::sync::mpsc::Receiver<axum::body::Bytes>;
+
+/// A recording that comes later, chunk by chunk.
+pub type Recorded = Pin<Box<dyn Future<Output = Result<Chunks, Objection>> + Send>>;
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +97,16 @@ pub trait Operator: Send + Sync + 'static {
     /// What the log holds. Asked once, when the server starts.
     fn topics(&self) -> Arc<dyn Topics>;
 
-    /// Swaps a connector. Answers with the report once the new version runs on probation.
+    /// The last shadows of a connector, as a JSON list, the oldest first.
+    ///
+    /// # Errors
+    /// There is no such connector.
+    fn shadows(&self, connector: &str) -> Result<Value, Objection>;
+
+    /// Swaps a connector. Answers with the report once the new version runs on probation; of a
+    /// shadow, once it has begun.
     fn swap(&self, call: SwapCall) -> Answer;
+
+    /// Records what a connector is given. Answers once it has begun.
+    fn record(&self, call: RecordCall) -> Recorded;
 }

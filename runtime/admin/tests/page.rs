@@ -5,7 +5,8 @@ mod common;
 
 use common::{Fake, NoLog, connect};
 use jackfield_admin::{
-    AdminConfig, AdminServer, Answer, Objection, Operator, Snapshot, SwapCall, Topics,
+    AdminConfig, AdminServer, Answer, Objection, Operator, RecordCall, Recorded, Snapshot,
+    SwapCall, Topics,
 };
 use jackfield_telemetry::Telemetry;
 use serde_json::{Value, json};
@@ -34,6 +35,20 @@ impl Operator for Busy {
 
     fn swaps(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!([]))
+    }
+
+    fn shadows(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!([]))
+    }
+
+    fn record(&self, _: RecordCall) -> Recorded {
+        Box::pin(async {
+            Err(Objection {
+                status: 409,
+                code: "not-running",
+                message: "not in this test".to_owned(),
+            })
+        })
     }
 
     fn snapshot(&self) -> Snapshot {

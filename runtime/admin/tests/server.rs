@@ -7,7 +7,7 @@ use common::{Fake, connect, nobody};
 use futures::StreamExt;
 use jackfield_admin::{
     AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Lines, LinesAnswer, Objection,
-    Operator, RecordsCall, Snapshot, SwapCall, Topics,
+    Operator, RecordCall, Recorded, RecordsCall, Snapshot, SwapCall, Topics,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -88,6 +88,27 @@ impl Operator for Scripted {
         Arc::new(ScriptedLog(Arc::clone(&self.listeners)))
     }
 
+    fn shadows(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!([{ "number": 2 }]))
+    }
+
+    fn record(&self, call: RecordCall) -> Recorded {
+        Box::pin(async move {
+            if call.connector != "c" {
+                return Err(Objection {
+                    status: 404,
+                    code: "unknown-connector",
+                    message: "nobody".to_owned(),
+                });
+            }
+            let (sender, receiver) = tokio::sync::mpsc::channel(2);
+            for chunk in ["one ", "two"] {
+                sender.try_send(chunk.into()).unwrap();
+            }
+            Ok(receiver)
+        })
+    }
+
     fn swap(&self, call: SwapCall) -> Answer {
         Box::pin(async move {
             if call.component.as_deref() == Some(b"bad") {
@@ -103,6 +124,7 @@ impl Operator for Scripted {
                 "settings": call.settings,
                 "probation_ms": call.probation.map(|it| it.as_millis() as u64),
                 "dry_run": call.dry_run,
+                "shadow_ms": call.shadow.map(|it| it.as_millis() as u64),
             }))
         })
     }
@@ -187,7 +209,8 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
     let path = "/connectors/c/swap?settings=%7B%22a%22%3A1%7D&probation-ms=5&dry-run=true";
     let (status, swapped) = post(path, TOKEN, b"wasm");
     let expected = json!({
-        "connector": "c", "bytes": 4, "settings": { "a": 1 }, "probation_ms": 5, "dry_run": true
+        "connector": "c", "bytes": 4, "settings": { "a": 1 }, "probation_ms": 5, "dry_run": true,
+        "shadow_ms": null
     });
     assert_eq!((status, swapped), (200, expected));
     let (status, refused) = post("/connectors/c/swap", TOKEN, b"bad");
@@ -197,6 +220,8 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
         ("/connectors/c/swap?settings=%7B", b"wasm"),
         ("/connectors/c/swap?probation-ms=99999999999", b"wasm"),
         ("/connectors/c/swap?typo=1", b"wasm"),
+        ("/connectors/c/swap?shadow-ms=99999999999", b"wasm"),
+        ("/connectors/c/record?for-ms=99999999999", b""),
     ] {
         assert_eq!(post(path, TOKEN, body).0, 400, "{path}");
     }
@@ -240,6 +265,32 @@ fn topics_are_shown_and_records_end_with_who_reads_them() {
         assert!(begun.elapsed() < PATIENCE, "nobody listens any more");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_recording_comes_as_it_is_made_and_only_to_those_with_the_token() {
+    let server = scripted();
+    assert_eq!(
+        ask(&server, "GET", "/connectors/c/shadows", TOKEN, b"").1[0]["number"],
+        2
+    );
+    let path = "/connectors/c/record?for-ms=5000&bytes-max=9";
+    assert_eq!(ask(&server, "POST", path, "wrong", b"").0, 401);
+    let unknown = "/connectors/d/record?for-ms=5000";
+    assert_eq!(ask(&server, "POST", unknown, TOKEN, b"").0, 404);
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.contains("one ") && answer.contains("two"),
+        "{answer}"
+    );
 }
 
 struct Page {

@@ -110,6 +110,11 @@ impl<P> SourceTask<P> {
         self.flights.len()
     }
 
+    /// Positions that were polled and are not durable yet, in their order.
+    pub fn in_flight_positions(&self) -> impl Iterator<Item = &P> {
+        self.flights.iter().flat_map(|flight| &flight.positions)
+    }
+
     /// A poll returned. `needs_append`: there are records, positions or dead letters to store.
     /// Without any, the result says what is settled at once.
     ///

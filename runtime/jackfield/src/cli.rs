@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Put a backup back, where nothing is yet
     Restore(BackupArgs),
+    /// Keep a copy of what a connector of a running process is given, for `plugin replay`
+    Record(RecordArgs),
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -165,6 +167,10 @@ pub(crate) struct SwapArgs {
     /// Only prepare, and say whether it could take over
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Run it for so long (such as 5m) on a copy of the input, compare it with the running one, and
+    /// throw it away
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["dry_run", "probation"])]
+    pub(crate) shadow: Option<Duration>,
     /// Do not wait for the end of the probation
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -206,8 +212,51 @@ pub(crate) struct BackupArgs {
     pub(crate) without_lakes: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecordArgs {
+    /// The connector, such as `trades-source`
+    pub(crate) connector: String,
+    /// For how long
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pub(crate) span: Duration,
+    /// Where to; without it `CONNECTOR.jfrc`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// At most so many bytes [default: 256 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) bytes_max: Option<u64>,
+    /// The YAML file that the process runs
+    #[arg(long, short, value_name = "FILE", default_value = "connectors.yaml")]
+    pub(crate) config: PathBuf,
+    /// Where the process listens, instead of the file's `admin.listen`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<SocketAddr>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The component, a source
+    pub(crate) file: PathBuf,
+    /// What `jackfield record` wrote
+    pub(crate) recording: PathBuf,
+    /// A JSON file with the settings; without it those that were recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Write the records to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Compare the records with those that an earlier replay wrote
+    #[arg(long, value_name = "OUTPUT")]
+    pub(crate) expect: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Run a source on a recording, as fast as it can and each time the same
+    Replay(ReplayArgs),
     /// What a component says of itself
     Inspect {
         /// The component

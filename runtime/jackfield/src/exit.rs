@@ -19,6 +19,10 @@ pub(crate) enum Exit {
     Unreachable,
     /// The process that was asked refuses.
     Objected,
+    /// A shadow or a replay differs from what it was compared with.
+    Differs,
+    /// A shadow or a replay failed, or a shadow did not keep up.
+    ShadowFailed,
     /// A swap was refused, with the code of its reason.
     Refused(u8),
 }
@@ -44,6 +48,14 @@ pub(crate) const EXITS: &[(Exit, &str)] = &[
         Exit::Objected,
         "the process refuses: no such connector or topic, a wrong token, one that is not STOPPED",
     ),
+    (
+        Exit::Differs,
+        "a shadow or a replay differs from what it was compared with",
+    ),
+    (
+        Exit::ShadowFailed,
+        "a shadow or a replay failed, or a shadow did not keep up",
+    ),
 ];
 
 /// The same below the help of every command.
@@ -66,6 +78,8 @@ impl Exit {
             Exit::RolledBack => 4,
             Exit::Unreachable => 5,
             Exit::Objected => 6,
+            Exit::Differs => 7,
+            Exit::ShadowFailed => 8,
             Exit::Refused(code) => code,
         }
     }

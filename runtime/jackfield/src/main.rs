@@ -19,8 +19,11 @@ mod pages;
 mod plugins;
 mod progress;
 mod published;
+mod record;
+mod replay;
 mod run;
 mod schema;
+mod shadow;
 mod show;
 mod start_error;
 mod state;
@@ -84,6 +87,8 @@ async fn dispatch(command: Command) -> Result<Exit, StartError> {
         Command::Health(args) => health::ask(args).await,
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
+        Command::Record(args) => record::record(args).await,
+        Command::Plugin(PluginCommand::Replay(args)) => replay::replay(args).await,
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             inspect::inspect(&file, json).await
         }

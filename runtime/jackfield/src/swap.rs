@@ -3,6 +3,7 @@
 use crate::cli::SwapArgs;
 use crate::client::{Admin, AskError, read};
 use crate::exit::Exit;
+use crate::shadow;
 use crate::start_error::StartError;
 use jackfield_config::Config;
 use reqwest::Response;
@@ -21,6 +22,9 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     if !(200..300).contains(&status) {
         return refused(status, &body, args.json);
     }
+    if args.shadow.is_some() {
+        return shadow::wait(&admin, &args, &body).await;
+    }
     let report = if args.dry_run || args.no_wait {
         body
     } else {
@@ -34,7 +38,7 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     })
 }
 
-fn at(admin: &Admin, connector: &str, what: &str) -> Url {
+pub(crate) fn at(admin: &Admin, connector: &str, what: &str) -> Url {
     admin.path(&["connectors", connector, what])
 }
 
@@ -55,6 +59,9 @@ async fn order(admin: &Admin, args: &SwapArgs) -> Result<Response, AskError> {
     }
     if let Some(probation) = args.probation {
         query.append_pair("probation-ms", &probation.as_millis().to_string());
+    }
+    if let Some(shadow) = args.shadow {
+        query.append_pair("shadow-ms", &shadow.as_millis().to_string());
     }
     query.append_pair("dry-run", if args.dry_run { "true" } else { "false" });
     drop(query);
@@ -87,7 +94,7 @@ async fn outcome(admin: &Admin, connector: &str, number: &Value) -> Result<Value
     }
 }
 
-fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, StartError> {
+pub(crate) fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, StartError> {
     let (Some(code), Some(message)) = (body["code"].as_str(), body["message"].as_str()) else {
         return Err(StartError::Ask(AskError::Answer {
             status,
@@ -123,24 +130,25 @@ fn exit_code(code: &str) -> u8 {
     }
 }
 
+/// What people call a version.
+pub(crate) fn name(it: &Value) -> String {
+    let digest = it["sha256"].as_str().and_then(|it| it.get(..12));
+    let text = |key: &str| it[key].as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} {} ({})",
+        text("plugin"),
+        text("version"),
+        digest.unwrap_or("?")
+    )
+}
+
 fn show(report: &Value, json: bool) {
     if json {
         println!("{report}");
         return;
     }
-    let name = |end: &str| {
-        let it = &report[end];
-        let digest = it["sha256"].as_str().and_then(|it| it.get(..12));
-        let text = |key: &str| it[key].as_str().unwrap_or("?").to_owned();
-        format!(
-            "{} {} ({})",
-            text("plugin"),
-            text("version"),
-            digest.unwrap_or("?")
-        )
-    };
     let connector = report["connector"].as_str().unwrap_or("?");
-    let (from, to) = (name("from"), name("to"));
+    let (from, to) = (name(&report["from"]), name(&report["to"]));
     match report["outcome"].as_str() {
         Some("prepared") => println!("{connector}: {to} can take over from {from}"),
         Some("on-probation") => println!(

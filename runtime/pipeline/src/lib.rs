@@ -16,6 +16,7 @@ mod partitioner;
 mod pipelines;
 mod recent;
 mod retries;
+mod shadow;
 mod sink;
 mod source;
 mod spec;
@@ -28,6 +29,10 @@ pub use host::Host;
 pub use lever::Target;
 pub use pipelines::{Ending, Pipelines, Unchanged};
 pub use recent::Failure;
+pub use shadow::{
+    Basis, Compared, Comparison, Difference, DifferenceKind, FeedCompared, RECORDING_BYTES_MAX,
+    RecordOptions, ShadowEnd, ShadowOptions, ShadowReport, ShadowState, SinkCompared,
+};
 pub use spec::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
 pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

@@ -167,6 +167,15 @@ impl HttpGrants {
         }
     }
 
+    /// The same network, and nothing granted.
+    #[must_use]
+    pub fn nothing(&self) -> Self {
+        Self {
+            grants: Arc::new([]),
+            network: self.network.clone(),
+        }
+    }
+
     /// Whether nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.grants.is_empty()

@@ -5,6 +5,7 @@
 //! source which needs a response before it can settle frames never waits for itself.
 
 use crate::interrupt::Interrupt;
+use crate::shadow::{Heard, Item, Tap};
 use bytes::Bytes;
 use jackfield_batch::event::{Event, EventWriter, Kind};
 use std::collections::VecDeque;
@@ -22,6 +23,8 @@ const RECEIVE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Openings and closings that may be kept: a source that opens connections without ever settling
 /// an event is refused more.
 const CONTROL_EVENTS_MAX: usize = 1024;
+/// Who may listen beside the slot at a time: a shadow, a recording, and one that has just ended.
+const TAPS_MAX: usize = 4;
 
 /// The inbox is closed: its slot is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +53,16 @@ impl Arrival {
 
     fn cost(&self) -> usize {
         self.body.len() + EVENT_OVERHEAD_BYTES
+    }
+
+    fn heard(&self, number: u64) -> Item {
+        Item::Event(Heard {
+            number,
+            kind: self.kind,
+            id: self.id,
+            received_ns: self.received_ns,
+            body: self.body.clone(),
+        })
     }
 }
 
@@ -84,6 +97,8 @@ struct Kept {
     control_events: usize,
     next_id: u64,
     closed: bool,
+    /// Who is told of everything, without holding anything back.
+    taps: Vec<Arc<Tap>>,
 }
 
 impl Kept {
@@ -106,8 +121,16 @@ impl Kept {
         let lane = Lane::of(arrival.kind);
         self.bytes[lane as usize] += arrival.cost();
         self.control_events += usize::from(matches!(lane, Lane::Control));
+        if !self.taps.is_empty() {
+            let item = arrival.heard(self.last() + 1);
+            self.tell(&item);
+        }
         self.events.push_back((Instant::now(), arrival));
         self.last()
+    }
+
+    fn tell(&mut self, item: &Item) {
+        self.taps.retain(|tap| tap.push(item.clone()));
     }
 
     fn drop_first(&mut self) {
@@ -205,9 +228,41 @@ impl Inbox {
             kept.bytes = [0; 3];
             kept.control_events = 0;
             kept.given = kept.settled;
+            kept.taps.drain(..).for_each(|tap| tap.close());
         }
         self.room.notify_waiters();
         self.arrived.notify_one();
+    }
+
+    /// Listens to all that comes after the event `after`, of what is kept and from now on; at most
+    /// `bytes_max` are kept for it. None: the slot has ended, or others listen already.
+    pub fn tap(&self, after: u64, bytes_max: usize) -> Option<Arc<Tap>> {
+        let mut kept = self.lock();
+        kept.taps.retain(|tap| tap.end().is_none());
+        if kept.closed || kept.taps.len() == TAPS_MAX {
+            return None;
+        }
+        let tap = Tap::new(bytes_max);
+        for (number, (_, arrival)) in (kept.settled + 1..).zip(&kept.events) {
+            if number > after {
+                tap.push(arrival.heard(number));
+            }
+        }
+        kept.taps.push(Arc::clone(&tap));
+        Some(tap)
+    }
+
+    /// Whether anyone listens.
+    pub(crate) fn is_tapped(&self) -> bool {
+        !self.lock().taps.is_empty()
+    }
+
+    /// Tells whoever listens what was asked of the host.
+    pub(crate) fn tell(&self, item: impl FnOnce() -> Item) {
+        let mut kept = self.lock();
+        if !kept.taps.is_empty() {
+            kept.tell(&item());
+        }
     }
 
     /// A number for a connection or request, never given twice.
@@ -358,6 +413,31 @@ mod tests {
         assert_eq!(receive(&inbox, 10_000).await, [0u64; 0]);
         inbox.push(frame("d")).await.unwrap();
         assert_eq!(receive(&inbox, 10_000).await, [4]);
+    }
+
+    #[tokio::test]
+    async fn a_tap_has_what_is_kept_and_what_comes_and_holds_nothing_back() {
+        let inbox = Inbox::new(10_000);
+        for text in ["a", "b", "c"] {
+            inbox.push(frame(text)).await.unwrap();
+        }
+        inbox.settle(1);
+        let (wide, narrow) = (inbox.tap(2, 1 << 20).unwrap(), inbox.tap(3, 150).unwrap());
+        inbox.push(frame("d")).await.unwrap();
+        inbox.tell(|| Item::Closed { id: 7 });
+        inbox.settle(4);
+        inbox.close();
+        let mut seen = Vec::new();
+        while let Some(item) = wide.pop() {
+            seen.push(match item {
+                Item::Event(heard) => heard.number,
+                _ => 0,
+            });
+        }
+        assert_eq!(seen, [3, 4, 0]);
+        assert_eq!(wide.end(), Some(crate::shadow::TapEnd::Closed));
+        assert_eq!(narrow.end(), Some(crate::shadow::TapEnd::TooSlow));
+        assert!(inbox.tap(0, 1).is_none(), "the slot has ended");
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@ use crate::limits::{Call, CallLimits};
 use crate::linkers::Pre;
 use crate::plugin::Plugin;
 use crate::requests::Requests;
-use crate::state::{Given, SourceGiven, State};
+use crate::shadow::Stage;
+use crate::state::{Given, SourceGiven, StagedGiven, State};
 use crate::types::{Context, Feed, PollLimits, Polled, Position, Saved, Slot};
 use crate::usage::Usage;
 use crate::websocket::Connections;
@@ -34,10 +35,29 @@ pub struct SourceHost {
     pub usage: Arc<Usage>,
 }
 
+/// What an instance is given that runs beside a slot, or on a recording of one.
+#[derive(Debug, Clone)]
+pub struct StageHost {
+    /// The connector's name, for log lines.
+    pub connector: String,
+    /// What it sees.
+    pub stage: Arc<Stage>,
+    /// Ends waits inside its calls.
+    pub interrupt: Interrupt,
+    /// What it uses.
+    pub usage: Arc<Usage>,
+}
+
+/// Where an instance's events come from.
+enum Input {
+    Slot(Arc<Inbox>),
+    Stage(Arc<Stage>),
+}
+
 /// An instance of a source.
 pub struct SourceInstance {
     caller: Caller<SourceConnector>,
-    inbox: Arc<Inbox>,
+    input: Input,
     feeds: u32,
 }
 
@@ -60,15 +80,8 @@ impl SourceInstance {
         host: SourceHost,
         limits: &CallLimits,
     ) -> Result<Self, CallError> {
-        let inner = plugin.inner();
-        let Pre::Source(pre) = &inner.pre else {
-            return Err(CallError::Dead(Death::Host(format!(
-                "the plugin is a {:?}, not a source",
-                plugin.world()
-            ))));
-        };
         let description = plugin.describe(limits).await?;
-        let inbox = Arc::clone(&host.inbox);
+        let input = Input::Slot(Arc::clone(&host.inbox));
         let given = Given::Source(SourceGiven {
             inbox: host.inbox,
             connections: host.connections,
@@ -77,6 +90,42 @@ impl SourceInstance {
             saved_versions: description.saved_version_min..=description.saved_version,
         });
         let state = State::new(given, &host.connector, host.usage, limits.memory_bytes_max);
+        Self::of(plugin, state, input, limits).await
+    }
+
+    /// Makes an instance that sees a stage, and whose calls change nothing.
+    ///
+    /// # Errors
+    /// The plugin is no source, or dies at once.
+    pub async fn staged(
+        plugin: &Plugin,
+        host: StageHost,
+        limits: &CallLimits,
+    ) -> Result<Self, CallError> {
+        let description = plugin.describe(limits).await?;
+        let input = Input::Stage(Arc::clone(&host.stage));
+        let given = Given::Staged(StagedGiven {
+            stage: host.stage,
+            interrupt: host.interrupt,
+            saved_versions: description.saved_version_min..=description.saved_version,
+        });
+        let state = State::new(given, &host.connector, host.usage, limits.memory_bytes_max);
+        Self::of(plugin, state, input, limits).await
+    }
+
+    async fn of(
+        plugin: &Plugin,
+        state: State,
+        input: Input,
+        limits: &CallLimits,
+    ) -> Result<Self, CallError> {
+        let inner = plugin.inner();
+        let Pre::Source(pre) = &inner.pre else {
+            return Err(CallError::Dead(Death::Host(format!(
+                "the plugin is a {:?}, not a source",
+                plugin.world()
+            ))));
+        };
         let caller = Caller::instantiate(&inner.engine, state, limits, |mut store| async move {
             let made = pre.instantiate_async(&mut store).await;
             (store, made)
@@ -84,7 +133,7 @@ impl SourceInstance {
         .await?;
         Ok(Self {
             caller,
-            inbox,
+            input,
             feeds: 0,
         })
     }
@@ -140,11 +189,15 @@ impl SourceInstance {
         let answer = call!(self.caller, Call::Poll, |guest, store| guest
             .jackfield_connector_source()
             .call_poll(store, convert::into_limits(limits)));
+        let (settled, given) = match &self.input {
+            Input::Slot(inbox) => (inbox.settled(), inbox.given()),
+            Input::Stage(stage) => (stage.settled(), stage.given()),
+        };
         let context = PollContext {
             limits,
             feeds: self.feeds,
-            settled: self.inbox.settled(),
-            given: self.inbox.given(),
+            settled,
+            given,
         };
         let polled = self.caller.judge(convert::polled(answer, context))?;
         self.feeds += polled.feeds.len() as u32;

@@ -10,22 +10,26 @@ use crate::limits::{
 };
 use crate::log_lines::{Level, LogLines};
 use crate::requests::Requests;
+use crate::shadow::{Stage, Timeline};
 use crate::sink_host::SinkGiven;
 use crate::stderr::Stderr;
 use crate::usage::Usage;
 use crate::websocket::Connections;
+use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// The capabilities of an instance.
 pub(crate) enum Given {
     /// `describe` and `check`: the log only.
     Nothing,
     Source(SourceGiven),
+    /// A source that runs on a copy.
+    Staged(StagedGiven),
     Sink(SinkGiven),
 }
 
@@ -33,6 +37,13 @@ pub(crate) struct SourceGiven {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) requests: Arc<Requests>,
+    pub(crate) interrupt: Interrupt,
+    /// Versions of notes that the component reads.
+    pub(crate) saved_versions: RangeInclusive<u32>,
+}
+
+pub(crate) struct StagedGiven {
+    pub(crate) stage: Arc<Stage>,
     pub(crate) interrupt: Interrupt,
     /// Versions of notes that the component reads.
     pub(crate) saved_versions: RangeInclusive<u32>,
@@ -65,10 +76,7 @@ impl State {
         memory_bytes_max: usize,
     ) -> Self {
         let lines = LogLines::new(connector, Arc::clone(&usage));
-        let wasi = WasiCtxBuilder::new()
-            .stderr(Stderr::new(Arc::clone(&lines)))
-            .max_random_size(RANDOM_BYTES_MAX)
-            .build();
+        let wasi = wasi(&given, &lines);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self {
@@ -99,10 +107,43 @@ impl State {
     }
 }
 
+/// Random bytes of a replay, over and over: the same in each.
+const REPLAYED_RANDOM_BYTES: usize = 4096;
+
+fn wasi(given: &Given, lines: &Arc<LogLines>) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stderr(Stderr::new(Arc::clone(lines)))
+        .max_random_size(RANDOM_BYTES_MAX);
+    let replayed = match given {
+        Given::Staged(staged) => staged.stage.replayed_clock(),
+        Given::Nothing | Given::Source(_) | Given::Sink(_) => None,
+    };
+    if let Some(clock) = replayed {
+        replay(&mut wasi, &clock);
+    }
+    wasi.build()
+}
+
+/// Nothing that a guest can ask of the host differs from one replay to the next.
+fn replay(wasi: &mut WasiCtxBuilder, clock: &Timeline) {
+    let mut bytes = Vec::with_capacity(REPLAYED_RANDOM_BYTES);
+    for block in 0u32.. {
+        if bytes.len() >= REPLAYED_RANDOM_BYTES {
+            break;
+        }
+        bytes.extend_from_slice(&Sha256::digest(block.to_le_bytes()));
+    }
+    wasi.wall_clock(clock.clone())
+        .monotonic_clock(clock.clone())
+        .secure_random(Deterministic::new(bytes.clone()))
+        .insecure_random(Deterministic::new(bytes))
+        .insecure_random_seed(0);
+}
+
 /// The largest transfer that the instance's world needs.
 fn crossing_bytes_max(given: &Given) -> usize {
     match given {
-        Given::Nothing | Given::Source(_) => SOURCE_CROSSING_BYTES_MAX,
+        Given::Nothing | Given::Source(_) | Given::Staged(_) => SOURCE_CROSSING_BYTES_MAX,
         Given::Sink(_) => SINK_CROSSING_BYTES_MAX,
     }
 }

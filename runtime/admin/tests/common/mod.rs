@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use jackfield_admin::{
-    Answer, Connect, Herder, LinesAnswer, Objection, Operator, Put, RecordsCall, Restart, Snapshot,
-    SwapCall, Topics,
+    Answer, Connect, Herder, LinesAnswer, Objection, Operator, Put, RecordCall, Recorded,
+    RecordsCall, Restart, Snapshot, SwapCall, Topics,
 };
 use jackfield_connect::entities::{
     ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorOffset,
@@ -385,6 +385,20 @@ impl Operator for NoSwaps {
 
     fn swaps(&self, _: &str) -> Result<Value, Objection> {
         Ok(json!([]))
+    }
+
+    fn shadows(&self, _: &str) -> Result<Value, Objection> {
+        Ok(json!([]))
+    }
+
+    fn record(&self, _: RecordCall) -> Recorded {
+        Box::pin(async {
+            Err(Objection {
+                status: 409,
+                code: "not-running",
+                message: "not in this test".to_owned(),
+            })
+        })
     }
 
     fn snapshot(&self) -> Snapshot {

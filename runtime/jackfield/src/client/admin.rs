@@ -50,6 +50,22 @@ pub(crate) enum AskError {
         /// Why.
         reason: String,
     },
+    /// What comes can't be kept.
+    #[error("cannot write {path}: {reason}")]
+    Unwritable {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The file is no recording, or can't be replayed.
+    #[error("{path}: {reason}")]
+    Recording {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// It was understood, and not done.
     #[error("{message}")]
     Refused {

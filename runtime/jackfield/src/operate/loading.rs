@@ -4,7 +4,10 @@ use crate::declared::{self, Declared};
 use crate::plugins;
 use crate::workshop::Workshop;
 use jackfield_config::Config;
-use jackfield_pipeline::{Controls, Pipelines, Plugged, Refused, SwapOptions, SwapReport, Version};
+use jackfield_pipeline::{
+    Controls, Pipelines, Plugged, Refused, ShadowOptions, ShadowReport, SwapOptions, SwapReport,
+    Version,
+};
 use jackfield_plugin::{LoadError, Plugin};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -103,6 +106,19 @@ impl Loader {
             }
         })?;
         self.controls.swap(connector, to, options).await
+    }
+
+    /// Runs a version beside a connector; see [`Controls::shadow`].
+    pub(crate) async fn shadow(
+        &self,
+        connector: &str,
+        wanted: Wanted<'_>,
+        options: ShadowOptions,
+    ) -> Result<ShadowReport, Refused> {
+        let declared = self.applied().get(connector).cloned();
+        let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
+        let to = self.version(&declared, wanted).await?;
+        self.controls.shadow(connector, to, options).await
     }
 
     pub(super) async fn version(

@@ -2,8 +2,12 @@
 
 use super::{Kept, Loader, Wanted, view};
 use crate::progress;
-use jackfield_admin::{Answer, Objection, Operator, Snapshot, SwapCall, Topics};
-use jackfield_pipeline::{Pipelines, Refused, Status, SwapOptions};
+use jackfield_admin::{
+    Answer, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall, Topics,
+};
+use jackfield_pipeline::{
+    Pipelines, RECORDING_BYTES_MAX, RecordOptions, Refused, ShadowOptions, Status, SwapOptions,
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,6 +18,9 @@ use tokio::runtime::Handle;
 /// How long an old version stays ready when nobody says otherwise: several commits of a sink, and
 /// what a source does in a quiet minute.
 pub(crate) const PROBATION: Duration = Duration::from_secs(60);
+
+/// Where the shadows of sinks write, below the state folder.
+const SHADOWS: &str = "shadows";
 
 /// The connectors that run.
 pub(crate) struct Running {
@@ -93,6 +100,32 @@ impl Operator for Running {
         Arc::<Kept>::clone(&self.kept)
     }
 
+    fn shadows(&self, connector: &str) -> Result<Value, Objection> {
+        let shadows = self.loader.controls().shadows(connector);
+        Ok(json!(shadows.map_err(|refused| objection(&refused))?))
+    }
+
+    fn record(&self, call: RecordCall) -> Recorded {
+        let loader = Arc::clone(&self.loader);
+        let begin = self.runtime.spawn(async move {
+            let options = RecordOptions {
+                span: call.span,
+                bytes_max: call.bytes_max.unwrap_or(RECORDING_BYTES_MAX),
+            };
+            let begun = loader.controls().record(&call.connector, options).await;
+            begun.map_err(|refused| objection(&refused))
+        });
+        Box::pin(async move {
+            begin.await.unwrap_or_else(|panicked| {
+                Err(Objection {
+                    status: 500,
+                    code: "panicked",
+                    message: format!("the recording broke: {panicked}"),
+                })
+            })
+        })
+    }
+
     fn swap(&self, call: SwapCall) -> Answer {
         let (loader, dir) = (Arc::clone(&self.loader), self.state_dir.clone());
         let swap = self.runtime.spawn(swap(loader, dir, call));
@@ -134,6 +167,7 @@ async fn swap(loader: Arc<Loader>, dir: PathBuf, call: SwapCall) -> Result<Value
         code: "not-stored",
         message: format!("the component could not be stored: {error}"),
     };
+    let shadows = dir.join(SHADOWS);
     let uploaded = match call.component {
         None => None,
         Some(bytes) => {
@@ -146,10 +180,20 @@ async fn swap(loader: Arc<Loader>, dir: PathBuf, call: SwapCall) -> Result<Value
         sha256: call.sha256.as_deref(),
         settings: call.settings,
     };
+    let by = "request".to_owned();
+    if let Some(span) = call.shadow {
+        let options = ShadowOptions {
+            span,
+            by,
+            scratch: shadows,
+        };
+        let report = loader.shadow(&call.connector, wanted, options).await;
+        return Ok(json!(report.map_err(|refused| objection(&refused))?));
+    }
     let options = SwapOptions {
         probation: call.probation.unwrap_or(PROBATION),
         dry_run: call.dry_run,
-        by: "request".to_owned(),
+        by,
     };
     let report = loader.swap(&call.connector, wanted, options).await;
     Ok(json!(report.map_err(|refused| objection(&refused))?))

@@ -6,15 +6,16 @@ use super::books::Books;
 use super::committer::{self, Committer};
 use super::known_targets::KnownTargets;
 use super::pending::Pending;
-use super::standing::Standing;
+use super::standing::{self, Standing};
 use super::task::{self, Command, Given, HandOver, Request};
 use super::watch;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::meter::{self, Meter};
+use crate::shadow::{Listeners, SinkItem, SinkWatch, WatchOrder, Watched};
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
-use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapReport, Version};
+use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapOrder, SwapReport, Version};
 use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Usage};
@@ -70,6 +71,7 @@ struct Coordinator<'a> {
     committer: Committer,
     books: Arc<Books>,
     pending: Arc<Pending>,
+    listeners: Arc<Listeners>,
     commands: Vec<mpsc::Sender<Command>>,
     /// Of the tasks, in their order.
     usages: Vec<Arc<Usage>>,
@@ -92,6 +94,7 @@ pub(crate) async fn run(
     let held = known.complete(held);
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
+    let listeners = Arc::new(Listeners::default());
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
     let mut meters = vec![Meter::new(committer.usage(), status)];
     let mut tasks = JoinSet::new();
@@ -111,6 +114,7 @@ pub(crate) async fn run(
             status: Arc::clone(status),
             books: Arc::clone(&books),
             pending: Arc::clone(&pending),
+            listeners: Arc::clone(&listeners),
             commands: receiver,
             requests: requests.clone(),
             stop: stop.clone(),
@@ -132,6 +136,7 @@ pub(crate) async fn run(
         committer,
         books: Arc::clone(&books),
         pending,
+        listeners,
         commands,
         usages,
     };
@@ -249,11 +254,13 @@ impl Coordinator<'_> {
     ) -> Result<(), Failed> {
         self.status.set_open(rows + self.pending.rows());
         let mut any = false;
+        let mut seen = Vec::new();
         for part in parts(staged) {
             let commits = self.books.interval(part, self.host.clock.now());
             any |= !commits.is_empty();
-            self.commit_all(commits, started).await?;
+            self.commit_all(commits, started, &mut seen).await?;
         }
+        self.listeners.tell(|| SinkItem::Interval { commits: seen });
         self.status.set_open(self.pending.rows());
         if !any {
             return Ok(());
@@ -287,7 +294,13 @@ impl Coordinator<'_> {
     }
 
     async fn obey(&mut self, order: Order, standing: &mut Standing<'_>) -> Result<(), Failed> {
-        let Order { to, options, reply } = order;
+        let SwapOrder { to, options, reply } = match order {
+            Order::Swap(order) => order,
+            Order::Watch(order) => {
+                self.watch_out(order, standing);
+                return Ok(());
+            }
+        };
         if reply.is_closed() {
             return Ok(());
         }
@@ -305,6 +318,23 @@ impl Coordinator<'_> {
             tracing::debug!(connector = %self.spec.connector, "nobody waits for the swap any more");
         }
         outcome
+    }
+
+    /// Lets someone listen to all tasks.
+    fn watch_out(&self, order: WatchOrder, standing: &Standing<'_>) {
+        let answer = match self.listeners.add() {
+            Some(items) => Ok(Watched::Sink(Box::new(SinkWatch {
+                spec: Arc::clone(&self.spec),
+                version: Arc::clone(standing.version()),
+                given: standing::given(&self.spec),
+                host: self.host.clone(),
+                known: self.known.names(),
+                items,
+            }))),
+            None => Err(Refused::Busy("listened to by others")),
+        };
+        // Nobody waits any more: what is dropped here ends the listening.
+        let _gone = order.reply.send(answer);
     }
 
     /// All tasks stage with the old version and go on with the new one; what they staged is
@@ -335,6 +365,8 @@ impl Coordinator<'_> {
         if options.dry_run {
             return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
         }
+        // Another version is no longer what others were compared with.
+        self.listeners.dismiss();
         let started = Instant::now();
         let (rows, _) = self.pending.take();
         let (mut commands, mut replies) = (Vec::new(), Vec::new());

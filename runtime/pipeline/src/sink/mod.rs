@@ -8,9 +8,9 @@
 //! Tasks go on putting while the committer commits. What each target holds is kept in one
 //! `Books`, which tasks read when partitions are assigned and only the coordinator changes.
 
-mod bad_records;
+pub(crate) mod bad_records;
 mod books;
-mod committer;
+pub(crate) mod committer;
 mod coordinator;
 mod known_targets;
 mod pending;

@@ -34,6 +34,17 @@ pub(super) struct Standing<'a> {
     sampled: Option<Duration>,
 }
 
+/// What the connector is given, for who compares versions.
+pub(super) fn given(spec: &SinkSpec) -> Given {
+    Given {
+        world: World::Sink,
+        delivery: spec.delivery,
+        websocket: false,
+        http: !spec.http.is_empty(),
+        lake: spec.lake.is_some(),
+    }
+}
+
 impl<'a> Standing<'a> {
     /// Begins with the version that the desk knows, or with the file's.
     pub(super) async fn begin_with(
@@ -87,15 +98,13 @@ impl<'a> Standing<'a> {
         if self.on_probation() {
             return Err(Refused::Busy("on probation"));
         }
-        let given = Given {
-            world: World::Sink,
-            delivery: spec.delivery,
-            websocket: false,
-            http: !spec.http.is_empty(),
-            lake: spec.lake.is_some(),
-        };
-        prepare(given, &self.version, to).await?;
+        prepare(given(spec), &self.version, to).await?;
         Ok(Arc::clone(&self.version))
+    }
+
+    /// What runs.
+    pub(super) fn version(&self) -> &Arc<Version> {
+        &self.version
     }
 
     /// The new version has taken over.

@@ -9,6 +9,7 @@ use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
+use crate::shadow::{Listeners, SinkItem};
 use crate::spec::SinkSpec;
 use crate::status::Status;
 use bytes::Bytes;
@@ -72,6 +73,8 @@ pub(crate) struct Given {
     pub(crate) status: Arc<Status>,
     pub(crate) books: Arc<Books>,
     pub(crate) pending: Arc<Pending>,
+    /// Who wants to know what it is given.
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) requests: mpsc::Sender<Request>,
     /// No more reading; what was put can still be staged.
@@ -248,6 +251,8 @@ impl Task {
     }
 
     async fn assigned(&mut self, assigned: &[Assignment]) -> Result<(), Failed> {
+        // Others were not told of these partitions.
+        self.given.listeners.dismiss();
         for assignment in assigned {
             let offset = self.given.books.own(assignment, self.given.spec.start)?;
             tracing::info!(
@@ -319,6 +324,8 @@ impl Task {
     }
 
     fn give_up(&mut self, partitions: &[TopicPartition]) {
+        // What follows begins elsewhere.
+        self.given.listeners.dismiss();
         for at in partitions {
             self.frontier.release(at);
             self.given.books.release(at);
@@ -334,6 +341,8 @@ impl Task {
 
     /// Reads again from the end of what was staged.
     async fn rewind(&mut self) -> Result<(), Failed> {
+        // What was told is given again.
+        self.given.listeners.dismiss();
         self.instance
             .discard()
             .await
@@ -377,14 +386,23 @@ impl Task {
         let bytes = fetched.batch.len() as u64;
         let began = Instant::now();
         let outcome = self.call_put(&span, fetched.batch.clone()).await;
+        let mut rejected = Vec::new();
         let outcome = match outcome {
             Err(CallError::Failure(Failure::Rejected(rejections))) => {
-                self.put_rest(&span, &fetched, &rejections).await?
+                let rest = self.put_rest(&span, &fetched, &rejections).await?;
+                rejected = rejections;
+                rest
             }
             other => other.map(Some),
         };
         match outcome {
             Ok(taken) => {
+                self.given.listeners.tell(|| SinkItem::Put {
+                    task: self.given.number,
+                    span: self.given.books.span(&span),
+                    batch: fetched.batch.clone(),
+                    rejected,
+                });
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
@@ -527,6 +545,9 @@ impl Task {
         let staged = self.instance.stage().await;
         match staged {
             Ok(pieces) => {
+                self.given.listeners.tell(|| SinkItem::Staged {
+                    task: self.given.number,
+                });
                 let pieces = pieces
                     .into_iter()
                     .map(|piece| (piece.target.clone(), piece))

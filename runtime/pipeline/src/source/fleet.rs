@@ -5,10 +5,11 @@ use super::turn::{Command, Fallback, Go, Rested, Successor};
 use super::{plan, stand};
 use crate::failures::Failed;
 use crate::host::Host;
+use crate::shadow::{SlotWatch, SourceWatch, WatchOrder, Watched};
 use crate::spec::SourceSpec;
 use crate::status::Status;
 use crate::swap::{
-    Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapReport, Version, prepare,
+    Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapOrder, SwapReport, Version, prepare,
 };
 use jackfield_plugin::{Slot, World};
 use std::sync::Arc;
@@ -242,7 +243,10 @@ impl Fleet<'_, '_> {
     }
 
     async fn obey(&mut self, order: Order) {
-        let Order { to, options, reply } = order;
+        let SwapOrder { to, options, reply } = match order {
+            Order::Swap(order) => order,
+            Order::Watch(order) => return self.watch_out(order).await,
+        };
         if reply.is_closed() {
             return;
         }
@@ -252,6 +256,42 @@ impl Fleet<'_, '_> {
         }
         if reply.send(answer).is_err() {
             tracing::debug!(connector = %self.spec.connector, "nobody waits for the swap any more");
+        }
+    }
+
+    /// Lets someone listen to all slots.
+    async fn watch_out(&self, order: WatchOrder) {
+        let WatchOrder { outputs, reply } = order;
+        let answer = self.listened(outputs).await.map(|slots| {
+            Watched::Source(Box::new(SourceWatch {
+                spec: Arc::clone(self.spec),
+                version: Arc::clone(&self.standing.version),
+                given: given(self.spec),
+                slots,
+            }))
+        });
+        // Nobody waits any more: the taps end with what is dropped here.
+        let _gone = reply.send(answer);
+    }
+
+    async fn listened(&self, outputs: bool) -> Result<Vec<SlotWatch>, Refused> {
+        let unheard = |reason: &str| Refused::NotAtRest {
+            within: REST_WITHIN,
+            reason: reason.to_owned(),
+        };
+        let mut replies = Vec::with_capacity(self.crews.len());
+        for crew in &self.crews {
+            let (reply, watch) = oneshot::channel();
+            let command = Command::Watch { outputs, reply };
+            let sent = crew.commands.try_send(command);
+            sent.map_err(|_| unheard("a slot has ended, or still has to obey earlier commands"))?;
+            replies.push(watch);
+        }
+        let all = futures::future::try_join_all(replies);
+        match tokio::time::timeout(REST_WITHIN, all).await {
+            Ok(Ok(slots)) => Ok(slots),
+            Ok(Err(_)) => Err(unheard("a slot failed meanwhile, or others listen already")),
+            Err(_) => Err(unheard("a slot does not come back from a call")),
         }
     }
 
@@ -267,14 +307,7 @@ impl Fleet<'_, '_> {
             return Err(Refused::NotRunning(self.spec.connector.clone()));
         }
         let from = Arc::clone(&self.standing.version);
-        let given = Given {
-            world: World::Source,
-            delivery: self.spec.delivery,
-            websocket: !self.spec.websocket.is_empty(),
-            http: !self.spec.http.is_empty(),
-            lake: false,
-        };
-        prepare(given, &from, &to).await?;
+        prepare(given(self.spec), &from, &to).await?;
         let fails = |failed: Failed| Refused::Fails(failed.to_string());
         let slots = plan(self.spec, &to, self.status).await.map_err(fails)?;
         let mut instances = Vec::with_capacity(self.crews.len());
@@ -394,6 +427,17 @@ impl Fleet<'_, '_> {
             let _ended = crew.commands.send(back).await;
         }
         Err(Refused::Fails(failure))
+    }
+}
+
+/// What the connector is given, for who compares versions.
+fn given(spec: &SourceSpec) -> Given {
+    Given {
+        world: World::Source,
+        delivery: spec.delivery,
+        websocket: !spec.websocket.is_empty(),
+        http: !spec.http.is_empty(),
+        lake: false,
     }
 }
 

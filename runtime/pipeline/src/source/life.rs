@@ -8,6 +8,7 @@ use super::way::{PollTimes, Way};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::retries::Retries;
+use crate::shadow::{SlotWatch, TAP_BYTES_MAX, Twin};
 use crate::status::State;
 use crate::swap::Version;
 use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
@@ -115,6 +116,10 @@ pub(crate) struct Life<'a> {
     instance: SourceInstance,
     writer: Box<dyn Writer>,
     routes: Routes,
+    /// As they were told, by their numbers.
+    feeds: Vec<Feed>,
+    /// Who compares what is polled.
+    twin: Option<Twin>,
     task: SourceTask<Position>,
     way: Way,
     durable: Durable,
@@ -180,7 +185,7 @@ impl<'a> Life<'a> {
         let asked = serving.asked.take();
         let metrics = shared.status.metrics();
         routes
-            .extend(feeds, &spec.topics, &shared.host, metrics)
+            .extend(feeds.clone(), &spec.topics, &shared.host, metrics)
             .await?;
         Ok(Life {
             shared,
@@ -188,6 +193,8 @@ impl<'a> Life<'a> {
             instance,
             writer,
             routes,
+            feeds,
+            twin: None,
             task: SourceTask::new(contained),
             way: Way::default(),
             durable,
@@ -254,6 +261,7 @@ impl<'a> Life<'a> {
             }
             // It went back already.
             Command::FallBack(_) => Ok(Turn::GoOn),
+            Command::Watch { outputs, reply } => self.watched(outputs, reply).await,
         }
     }
 
@@ -272,16 +280,7 @@ impl<'a> Life<'a> {
                 return Err(Failed::log("append", error));
             }
         }
-        let saved = match self.instance.save().await {
-            Ok(saved) => Some(saved),
-            // The state is a cache: opening without it must be right too.
-            Err(CallError::Failure(failure)) => {
-                let failed = Failed::call("save", CallError::Failure(failure));
-                tracing::warn!(connector = %self.shared.spec.connector, %failed, "swaps without saved state");
-                None
-            }
-            Err(dead @ CallError::Dead(_)) => return Err(Failed::call("save", dead)),
-        };
+        let saved = self.save().await?;
         self.shared.interrupt.clear();
         // Whoever asked may have given up: then nothing is sent by `go` either.
         let _gone = rested.send(Rested { in_flight });
@@ -290,6 +289,65 @@ impl<'a> Life<'a> {
             Ok(Go::End) => Ok(Turn::End),
             Err(_) => Ok(Turn::GoOn),
         }
+    }
+
+    async fn save(&mut self) -> Result<Option<Saved>, Failed> {
+        match self.instance.save().await {
+            Ok(saved) => Ok(Some(saved)),
+            // The state is a cache: opening without it must be right too.
+            Err(CallError::Failure(failure)) => {
+                let failed = Failed::call("save", CallError::Failure(failure));
+                tracing::warn!(connector = %self.shared.spec.connector, %failed, "goes on without saved state");
+                Ok(None)
+            }
+            Err(dead @ CallError::Dead(_)) => Err(Failed::call("save", dead)),
+        }
+    }
+
+    /// Lets someone listen from here on. What is on its way to the log counts as taken: nobody
+    /// waits for it.
+    async fn watched(
+        &mut self,
+        outputs: bool,
+        reply: oneshot::Sender<SlotWatch>,
+    ) -> Result<Turn, Failed> {
+        let saved = self.save().await?;
+        let shared = self.shared;
+        shared.interrupt.clear();
+        let contained = self.task.last_done();
+        let Some(tap) = shared.inbox.tap(contained, TAP_BYTES_MAX) else {
+            // Too many listen already, which the dropped reply says.
+            return Ok(Turn::GoOn);
+        };
+        let mut positions = self.durable.all.clone();
+        for it in self.task.in_flight_positions() {
+            match &it.offset {
+                Some(_) => positions.insert(it.partition.clone(), it.clone()),
+                None => positions.remove(&it.partition),
+            };
+        }
+        let (twin, told) = Twin::new();
+        if outputs {
+            self.twin = Some(twin);
+        }
+        let watch = SlotWatch {
+            slot: shared.slot.clone(),
+            number: shared.number,
+            slots: shared.slots,
+            contained,
+            positions: positions.into_values().collect(),
+            saved,
+            connections: shared.connections.list(),
+            feeds: self.feeds.clone(),
+            tap,
+            told,
+        };
+        // Who does not wait any more drops the tap, and with it all that it would have cost.
+        if let Err(watch) = reply.send(watch) {
+            watch.tap.close();
+            self.twin = None;
+        }
+        Ok(Turn::GoOn)
     }
 
     async fn hand_over(
@@ -308,10 +366,13 @@ impl<'a> Life<'a> {
         inbox.settle(contained);
         inbox.rewind(contained);
         match self.open_successor(&version, instance, saved.clone()).await {
-            Ok((instance, routes)) => {
+            Ok((instance, routes, feeds)) => {
                 // The old one is only dropped: what it would do in `close` is not its turn any more.
                 self.instance = instance;
                 self.routes = routes;
+                self.feeds = feeds;
+                // Another version is no longer what it was compared with.
+                self.twin = None;
                 self.task = SourceTask::new(contained);
                 self.durable.to_tell.clear();
                 self.behind = 0;
@@ -333,7 +394,7 @@ impl<'a> Life<'a> {
         version: &Version,
         mut instance: SourceInstance,
         saved: Option<Saved>,
-    ) -> Result<(SourceInstance, Routes), Failed> {
+    ) -> Result<(SourceInstance, Routes, Vec<Feed>), Failed> {
         let shared = self.shared;
         let positions = self.durable.all.values().cloned().collect();
         let settings = version.plugged.settings.clone();
@@ -343,13 +404,13 @@ impl<'a> Life<'a> {
         let mut routes = Routes::default();
         routes
             .extend(
-                feeds,
+                feeds.clone(),
                 &shared.spec.topics,
                 &shared.host,
                 shared.status.metrics(),
             )
             .await?;
-        Ok((instance, routes))
+        Ok((instance, routes, feeds))
     }
 
     async fn poll_once(&mut self, retries: &mut Retries) -> Result<Option<LifeEnd>, Failed> {
@@ -421,7 +482,13 @@ impl<'a> Life<'a> {
     ) -> Result<Option<LifeEnd>, Failed> {
         let shared = self.shared;
         self.durable.check()?;
+        if let Some(twin) = &self.twin
+            && !twin.tell(&polled, shared.inbox.given())
+        {
+            self.twin = None;
+        }
         let feeds = std::mem::take(&mut polled.feeds);
+        self.feeds.extend(feeds.iter().cloned());
         self.routes
             .extend(
                 feeds,

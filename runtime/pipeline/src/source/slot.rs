@@ -83,6 +83,8 @@ impl Serving {
                 self.asked = Some(command);
                 false
             }
+            // Whoever waits for it is told by its end.
+            Command::Watch { .. } => false,
             Command::Keep => {
                 self.fallback = None;
                 false

@@ -2,6 +2,7 @@
 //! turn: the writer, the inbox and the connections stay.
 
 use crate::failures::Failed;
+use crate::shadow::SlotWatch;
 use crate::swap::Version;
 use jackfield_plugin::{Saved, SourceInstance};
 use std::sync::Arc;
@@ -20,6 +21,12 @@ pub(crate) enum Command {
     FallBack(String),
     /// The new version stays.
     Keep,
+    /// Let someone listen, from the state of now on; with what is polled, if `outputs`. The slot
+    /// goes on at once.
+    Watch {
+        outputs: bool,
+        reply: oneshot::Sender<SlotWatch>,
+    },
 }
 
 /// A slot at rest.

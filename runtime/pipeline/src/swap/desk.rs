@@ -1,6 +1,7 @@
 //! Where swaps of one connector are ordered, and what became of them.
 
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
+use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
 use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
@@ -28,8 +29,16 @@ pub struct SwapOptions {
     pub by: String,
 }
 
+/// What is asked of whoever runs the connector.
+pub(crate) enum Order {
+    /// Another version is to run.
+    Swap(SwapOrder),
+    /// Someone is to listen.
+    Watch(WatchOrder),
+}
+
 /// A swap to make.
-pub(crate) struct Order {
+pub(crate) struct SwapOrder {
     pub(crate) to: Arc<Version>,
     pub(crate) options: SwapOptions,
     pub(crate) reply: oneshot::Sender<Result<SwapReport, Refused>>,
@@ -52,6 +61,8 @@ pub(crate) struct Desk {
     /// Taken by whoever runs the connector now.
     pub(crate) orders: tokio::sync::Mutex<mpsc::Receiver<Order>>,
     kept: Mutex<Kept>,
+    /// What became of its shadows.
+    pub(crate) shadows: Shadows,
 }
 
 impl Desk {
@@ -63,6 +74,7 @@ impl Desk {
             sender,
             orders: tokio::sync::Mutex::new(orders),
             kept: Mutex::default(),
+            shadows: Shadows::default(),
         })
     }
 
@@ -74,6 +86,37 @@ impl Desk {
     /// The version that is to run, if it is not the file's.
     pub(crate) fn current(&self) -> Option<Arc<Version>> {
         self.kept().current.clone()
+    }
+
+    /// Whether there is anybody to give an order to.
+    pub(crate) fn at_work(&self) -> Result<(), Refused> {
+        match self.status.report().state {
+            State::Failed { .. } | State::Stopped | State::Paused => {
+                Err(Refused::NotRunning(self.connector.clone()))
+            }
+            State::Unassigned | State::Running | State::Restarting { .. } => Ok(()),
+        }
+    }
+
+    /// Gives an order to whoever runs the connector, and waits for the answer.
+    pub(crate) async fn order<T>(
+        &self,
+        order: Order,
+        answer: oneshot::Receiver<Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        self.sender.try_send(order).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => Refused::Busy("being made"),
+            mpsc::error::TrySendError::Closed(_) => Refused::NotRunning(self.connector.clone()),
+        })?;
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(Ok(answer)) => answer,
+            // Whoever ran it has ended, and the order with it.
+            Ok(Err(_)) => Err(Refused::NotRunning(self.connector.clone())),
+            Err(_) => Err(Refused::NotAtRest {
+                within: ANSWER_WITHIN,
+                reason: "it is busy starting or restarting".to_owned(),
+            }),
+        }
     }
 
     /// What runs from now on.
@@ -179,7 +222,7 @@ impl Controls {
         }
     }
 
-    fn desk(&self, connector: &str) -> Result<Arc<Desk>, Refused> {
+    pub(crate) fn desk(&self, connector: &str) -> Result<Arc<Desk>, Refused> {
         (self.find)(connector).ok_or_else(|| Refused::Unknown(connector.to_owned()))
     }
 
@@ -216,34 +259,17 @@ impl Controls {
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
         let desk = self.desk(connector)?;
-        match desk.status.report().state {
-            State::Failed { .. } | State::Stopped | State::Paused => {
-                return Err(Refused::NotRunning(connector.to_owned()));
-            }
-            State::Unassigned | State::Running | State::Restarting { .. } => {}
-        }
+        desk.at_work()?;
         if let Some(why) = desk.known_bad(&to) {
             return Err(Refused::KnownBad(why));
         }
         let (reply, answer) = oneshot::channel();
-        let order = Order {
+        let order = Order::Swap(SwapOrder {
             to: Arc::new(to),
             options,
             reply,
-        };
-        desk.sender.try_send(order).map_err(|full| match full {
-            mpsc::error::TrySendError::Full(_) => Refused::Busy("being made"),
-            mpsc::error::TrySendError::Closed(_) => Refused::NotRunning(connector.to_owned()),
-        })?;
-        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(Ok(answer)) => answer,
-            // Whoever ran it has ended, and the order with it.
-            Ok(Err(_)) => Err(Refused::NotRunning(connector.to_owned())),
-            Err(_) => Err(Refused::NotAtRest {
-                within: ANSWER_WITHIN,
-                reason: "it is busy starting or restarting".to_owned(),
-            }),
-        }
+        });
+        desk.order(order, answer).await
     }
 
     /// The swaps of a connector since the process started, the oldest first; the last few only.

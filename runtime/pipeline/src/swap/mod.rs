@@ -11,8 +11,8 @@ mod refused;
 mod report;
 mod version;
 
-pub(crate) use desk::{Desk, Order};
-pub(crate) use prepare::{Given, prepare};
+pub(crate) use desk::{Desk, Order, SwapOrder};
+pub(crate) use prepare::{Given, prepare, suits};
 pub(crate) use probation::{Pace, Probation, Work};
 
 pub use desk::{Controls, SwapOptions};

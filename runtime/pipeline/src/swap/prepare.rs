@@ -26,6 +26,14 @@ pub(crate) async fn prepare(given: Given, running: &Version, to: &Version) -> Re
     if to.is(running) {
         return Err(Refused::Same);
     }
+    suits(given, running, to).await
+}
+
+/// The same for a version that may be the one that runs.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(crate) async fn suits(given: Given, running: &Version, to: &Version) -> Result<(), Refused> {
     let found = to.plugged.plugin.world();
     if found != given.world {
         return Err(Refused::WrongWorld {

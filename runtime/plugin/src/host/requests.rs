@@ -14,17 +14,19 @@ impl requests::Host for State {
         note: Vec<u8>,
     ) -> Result<u64, wit::Error> {
         self.called(1);
-        let Given::Source(source) = &self.given else {
-            self.usage.denied();
-            return Err(wit::Error::Denied(
-                "no requests while describing or checking".to_owned(),
-            ));
-        };
         let timeout = Duration::from_millis(u64::from(timeout_ms));
-        source
-            .requests
-            .start(from_request(request), timeout, note)
-            .map_err(into_http_error)
+        let request = from_request(request);
+        let started = match &self.given {
+            Given::Source(source) => source.requests.start(request, timeout, note),
+            Given::Staged(staged) => staged.stage.start(request, timeout, note),
+            Given::Nothing | Given::Sink(_) => {
+                self.usage.denied();
+                Err(HttpError::Denied(
+                    "no requests while describing or checking".to_owned(),
+                ))
+            }
+        };
+        started.map_err(into_http_error)
     }
 }
 

@@ -2,14 +2,24 @@
 
 use crate::bindings::source::jackfield::connector::{types, websocket as wit};
 use crate::convert;
-use crate::state::{Given, SourceGiven, State};
-use crate::websocket::{Connection, ConnectionState, WebSocketError};
+use crate::shadow::Stage;
+use crate::state::{Given, State};
+use crate::websocket::{Connection, ConnectionState, Connections, WebSocketError};
+use std::ops::RangeInclusive;
+
+/// Whose connections a call is about.
+enum At<'a> {
+    Slot(&'a Connections),
+    Stage(&'a Stage),
+}
 
 impl State {
-    fn connections(&self) -> Result<&SourceGiven, wit::Error> {
+    /// The connections, and the versions of notes that the component reads.
+    fn connections(&self) -> Result<(At<'_>, &RangeInclusive<u32>), wit::Error> {
         self.called(1);
         match &self.given {
-            Given::Source(source) => Ok(source),
+            Given::Source(source) => Ok((At::Slot(&source.connections), &source.saved_versions)),
+            Given::Staged(staged) => Ok((At::Stage(&staged.stage), &staged.saved_versions)),
             Given::Nothing | Given::Sink(_) => {
                 self.usage.denied();
                 Err(wit::Error::Denied(
@@ -22,46 +32,53 @@ impl State {
 
 impl wit::Host for State {
     fn open(&mut self, name: String, url: String) -> Result<u64, wit::Error> {
-        self.connections()?
-            .connections
-            .open(&name, &url)
-            .map_err(into_error)
+        let opened = match self.connections()?.0 {
+            At::Slot(connections) => connections.open(&name, &url),
+            At::Stage(stage) => stage.open(&name, &url),
+        };
+        opened.map_err(into_error)
     }
 
     fn send(&mut self, id: u64, text: String) -> Result<(), wit::Error> {
-        self.connections()?
-            .connections
-            .send(id, text)
-            .map_err(into_error)
+        let sent = match self.connections()?.0 {
+            At::Slot(connections) => connections.send(id, text),
+            At::Stage(stage) => stage.send(id, &text),
+        };
+        sent.map_err(into_error)
     }
 
     fn close(&mut self, id: u64) {
-        if let Ok(source) = self.connections() {
-            source.connections.close(id);
+        match self.connections() {
+            Ok((At::Slot(connections), _)) => connections.close(id),
+            Ok((At::Stage(stage), _)) => stage.close(id),
+            // The denial was counted.
+            Err(_) => {}
         }
     }
 
     fn list(&mut self) -> Vec<wit::Connection> {
-        match self.connections() {
-            Ok(source) => source
-                .connections
-                .list()
-                .into_iter()
-                .map(|c| into_connection(c, source))
-                .collect(),
-            Err(_) => Vec::new(),
-        }
+        let Ok((at, readable)) = self.connections() else {
+            return Vec::new();
+        };
+        let listed = match at {
+            At::Slot(connections) => connections.list(),
+            At::Stage(stage) => stage.list(),
+        };
+        let listed = listed.into_iter();
+        listed.map(|it| into_connection(it, readable)).collect()
     }
 
     fn note(&mut self, id: u64, note: types::Saved) -> Result<(), wit::Error> {
-        self.connections()?
-            .connections
-            .note(id, convert::from_saved(note))
-            .map_err(into_error)
+        let note = convert::from_saved(note);
+        let noted = match self.connections()?.0 {
+            At::Slot(connections) => connections.note(id, note),
+            At::Stage(stage) => stage.note(id, note),
+        };
+        noted.map_err(into_error)
     }
 }
 
-fn into_connection(connection: Connection, source: &SourceGiven) -> wit::Connection {
+fn into_connection(connection: Connection, readable: &RangeInclusive<u32>) -> wit::Connection {
     wit::Connection {
         id: connection.id,
         name: connection.name,
@@ -75,7 +92,7 @@ fn into_connection(connection: Connection, source: &SourceGiven) -> wit::Connect
         // A note of a version that this component can't read is none: it opens another connection.
         note: connection
             .note
-            .filter(|note| source.saved_versions.contains(&note.version))
+            .filter(|note| readable.contains(&note.version))
             .map(convert::into_saved),
     }
 }

@@ -30,11 +30,11 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn new(objects: Objects, rows: Box<dyn Rows>, warehouse: &ObjectUri) -> Self {
+    pub(crate) fn new(objects: Objects, rows: Box<dyn Rows>, warehouse: String) -> Self {
         Self {
             objects,
             rows,
-            warehouse: warehouse.to_string(),
+            warehouse,
         }
     }
 

@@ -104,7 +104,7 @@ impl Lake {
         rows: Box<dyn Rows>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            tables: Tables::Rows(Catalog::new(objects.clone(), rows, &warehouse)),
+            tables: Tables::Rows(Catalog::new(objects.clone(), rows, warehouse.to_string())),
             name,
             warehouse: Some(warehouse),
             objects,
@@ -137,6 +137,24 @@ impl Lake {
     /// locations of the tables that it loads.
     pub fn access(self: &Arc<Self>) -> LakeAccess {
         LakeAccess::new(Arc::clone(self))
+    }
+
+    /// A lake in the place of `base`, with other objects and another catalog.
+    pub(crate) fn overlaid(base: &Self, objects: Objects, catalog: Catalog) -> Arc<Self> {
+        Arc::new(Self {
+            name: base.name.clone(),
+            warehouse: base.warehouse.clone(),
+            objects,
+            tables: Tables::Rows(catalog),
+        })
+    }
+
+    /// The warehouse's URI; empty where the catalog decides where tables are.
+    pub(crate) fn warehouse_text(&self) -> String {
+        self.warehouse
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 
     pub(crate) fn root(&self) -> Option<&ObjectUri> {

@@ -76,6 +76,17 @@ impl Creation {
     }
 }
 
+/// The fields of a table's current schema, as JSON; none where the document says none.
+pub(crate) fn current_schema(metadata: &str) -> Option<String> {
+    let metadata: serde_json::Value = serde_json::from_str(metadata).ok()?;
+    let current = metadata.get("current-schema-id")?;
+    let schemas = metadata.get("schemas")?.as_array()?;
+    let schema = schemas
+        .iter()
+        .find(|it| it.get("schema-id") == Some(current))?;
+    Some(schema.get("fields")?.to_string())
+}
+
 /// What a commit asks for.
 #[derive(Debug)]
 pub(crate) struct Change {

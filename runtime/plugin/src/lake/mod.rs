@@ -20,6 +20,7 @@ mod ident;
 )]
 mod lake;
 mod metadata;
+mod overlay;
 mod rest;
 mod rows;
 mod sql;
@@ -42,5 +43,6 @@ pub use checkup::{CatalogFound, Checkup, StoreFound};
 pub use config::{CatalogConfig, LakeConfig, RestAuth, RestCatalogConfig};
 pub use error::{CatalogError, LakeError, StoreError};
 pub use lake::Lake;
+pub use overlay::LakeOverlay;
 pub use store::Entry;
 pub use upload::Upload;

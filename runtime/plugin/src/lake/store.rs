@@ -9,6 +9,7 @@
 
 use super::buckets::Buckets;
 use super::error::StoreError;
+use super::overlay::Overlay;
 use super::upload::Part;
 use super::uri::{ObjectUri, Root};
 use bytes::Bytes;
@@ -48,6 +49,8 @@ impl Entry {
 pub(crate) enum Objects {
     Disk(Arc<dyn ObjectStore>),
     Buckets(Arc<Buckets>),
+    /// Of either kind, and what is written is thrown away.
+    Overlay(Arc<Overlay>),
 }
 
 impl Objects {
@@ -63,10 +66,11 @@ impl Objects {
 
     /// The store of a place. A lake in buckets has no files of this machine, whatever its
     /// catalog says, and the other way round.
-    async fn of(&self, uri: &ObjectUri) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    pub(crate) async fn of(&self, uri: &ObjectUri) -> Result<Arc<dyn ObjectStore>, StoreError> {
         match (self, uri.root()) {
             (Self::Disk(disk), Root::Disk) => Ok(Arc::clone(disk)),
             (Self::Buckets(buckets), Root::Bucket(bucket)) => buckets.of(bucket, uri).await,
+            (Self::Overlay(overlay), _) => overlay.of(uri).await,
             (Self::Disk(_), Root::Bucket(_)) => Err(StoreError::Denied(format!(
                 "{uri} is in a bucket, and this lake is on disk"
             ))),

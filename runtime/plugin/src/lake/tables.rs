@@ -27,6 +27,22 @@ impl Tables {
         }
     }
 
+    /// Which document the table is at; none if there is no such table.
+    pub(crate) async fn location(&self, ident: &Ident) -> Result<Option<String>, CatalogError> {
+        let at = match self {
+            Self::Rows(catalog) => catalog.location(ident).await,
+            Self::Rest { catalog, objects } => {
+                let told = catalog.load(ident).await;
+                told.map(|told| take(objects, ident, told).metadata_location)
+            }
+        };
+        match at {
+            Ok(at) => Ok(Some(at)),
+            Err(CatalogError::Missing) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The table; none if it still is at `known`.
     pub(crate) async fn load(
         &self,

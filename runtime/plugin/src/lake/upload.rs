@@ -48,7 +48,7 @@ enum Writing {
 impl Writing {
     async fn begin(objects: &Objects, uri: &ObjectUri) -> Result<Self, StoreError> {
         Ok(match objects {
-            Objects::Disk(_) => Self::Disk(objects.create(uri).await?),
+            Objects::Disk(_) | Objects::Overlay(_) => Self::Disk(objects.create(uri).await?),
             Objects::Buckets(_) => Self::Small(Vec::new()),
         })
     }

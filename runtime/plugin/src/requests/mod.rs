@@ -6,6 +6,7 @@ mod tests;
 use crate::grants::HttpGrants;
 use crate::http_client::{self, Checked, HttpError};
 use crate::inbox::{Arrival, Inbox};
+use crate::shadow::{Item, fingerprint};
 use crate::types::{HttpRequest, HttpResponse};
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -57,6 +58,7 @@ impl Requests {
         if note.len() > NOTE_BYTES_MAX {
             return Err(HttpError::TooLarge(NOTE_BYTES_MAX as u64));
         }
+        let asked = self.inbox.is_tapped().then(|| fingerprint(&request));
         let checked = http_client::check(&self.grants, request, timeout)
             .inspect_err(|error| self.count(error))?;
         if self.stop.is_cancelled() {
@@ -69,6 +71,9 @@ impl Requests {
         }
         self.usage.request();
         let id = self.inbox.next_id();
+        if let Some(request) = asked {
+            self.inbox.tell(|| Item::Asked { id, request });
+        }
         let exchange = exchange(
             Arc::clone(&self.inbox),
             self.grants.clone(),

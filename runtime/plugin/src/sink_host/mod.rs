@@ -49,7 +49,7 @@ impl State {
         self.called(OUTSIDE_CALLS);
         match &self.given {
             Given::Sink(sink) => Ok(sink),
-            Given::Nothing | Given::Source(_) => {
+            Given::Nothing | Given::Source(_) | Given::Staged(_) => {
                 self.usage.denied();
                 Err("nothing but the log is given while describing or checking".to_owned())
             }

@@ -8,6 +8,7 @@ mod tests;
 use crate::grants::WebSocketGrants;
 use crate::http_client::{URL_BYTES_MAX, without_query};
 use crate::inbox::{Arrival, Inbox};
+use crate::shadow::Item;
 use crate::types::Saved;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -231,6 +232,11 @@ impl Connections {
         }
         self.usage.connected(again);
         let id = self.inbox.next_id();
+        self.inbox.tell(|| Item::Opened {
+            id,
+            name: name.to_owned(),
+            url: url.to_owned(),
+        });
         let (sender, outbox) = mpsc::channel(SEND_QUEUE_MAX);
         let close = self.stop.child_token();
         table.entries.insert(
@@ -273,22 +279,28 @@ impl Connections {
         }
         let table = lock(&self.table);
         let entry = open_entry(&table, id)?;
-        entry
-            .outbox
-            .try_send(text.into())
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    WebSocketError::Limit(format!("{SEND_QUEUE_MAX} messages wait to be sent"))
-                }
-                mpsc::error::TrySendError::Closed(_) => {
-                    WebSocketError::Invalid(format!("connection {id} is closed"))
-                }
-            })
+        let text = Utf8Bytes::from(text);
+        let sent = entry.outbox.try_send(text.clone());
+        if sent.is_ok() {
+            self.inbox.tell(|| Item::Sent {
+                id,
+                text: text.as_str().to_owned(),
+            });
+        }
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                WebSocketError::Limit(format!("{SEND_QUEUE_MAX} messages wait to be sent"))
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                WebSocketError::Invalid(format!("connection {id} is closed"))
+            }
+        })
     }
 
     /// Closes a connection; the inbox tells when it is. Unknown ones are closed already.
     pub fn close(&self, id: u64) {
         if let Some(entry) = lock(&self.table).entries.get(&id) {
+            self.inbox.tell(|| Item::Closed { id });
             entry.close.cancel();
         }
     }

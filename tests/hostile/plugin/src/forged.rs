@@ -9,7 +9,7 @@ use crate::bindings::jackfield::connector::websocket::Error as WebSocketError;
 use crate::bindings::jackfield::connector::{inbox, requests, websocket};
 use crate::no_counts;
 use hostile_deeds::forged;
-use jackfield_batch::event::Events;
+use jackfield_batch::event::{Events, Kind};
 use jackfield_batch::{BatchWriter, Limits as BatchLimits, Record};
 
 /// The answer to a poll.
@@ -89,6 +89,9 @@ pub(crate) fn polled(
             polled.outputs.clear();
             inbox::receive(1 << 10, limits.wait_ms);
         }
+        "echo" | "echo-less" | "echo-more" | "echo-other" | "echo-panic" => {
+            echo(deed, url, limits.wait_ms, &mut polled);
+        }
         "take" => take(limits.wait_ms, &mut polled),
         "take-and-panic" => {
             take(limits.wait_ms, &mut polled);
@@ -97,6 +100,49 @@ pub(crate) fn polled(
         _ => {}
     }
     Ok(polled)
+}
+
+/// Bytes of frames that one poll makes into records, which have to fit into one batch.
+const ECHO_BYTES_MAX: u32 = 64 * 1024;
+/// Of so many events in a row, those that leave a rest of 4 are left out, doubled or changed.
+const ECHO_EVERY: u64 = 10;
+/// The event at which it panics.
+const ECHO_PANICS_AT: u64 = 500;
+
+/// One record a frame of its one connection, and exactly these, unless it is told to differ.
+fn echo(deed: &str, url: &str, wait_ms: u32, polled: &mut Polled) {
+    if websocket::list().is_empty() {
+        websocket::open("echo", url).expect("it is granted");
+    }
+    let packed = inbox::receive(ECHO_BYTES_MAX, wait_ms);
+    let events = Events::parse(&packed).expect("the host packs them");
+    let mut writer = BatchWriter::new();
+    for event in events.iter() {
+        polled.done_through = event.number;
+        if event.kind != Kind::Text {
+            continue;
+        }
+        if deed == "echo-panic" && event.number >= ECHO_PANICS_AT {
+            panic!("at event {}", event.number);
+        }
+        let odd = event.number % ECHO_EVERY == 4;
+        let other = [event.body, b"!"].concat();
+        let (times, value) = match (deed, odd) {
+            ("echo-less", true) => (0, event.body),
+            ("echo-more", true) => (2, event.body),
+            ("echo-other", true) => (1, other.as_slice()),
+            _ => (1, event.body),
+        };
+        for _ in 0..times {
+            let record = Record {
+                timestamp_ms: event.received_ns / 1_000_000,
+                value: Some(value),
+                ..Record::default()
+            };
+            writer.push(&record).expect("so many bytes fit");
+        }
+    }
+    polled.outputs = vec![output(0, writer.finish())];
 }
 
 /// Takes events decently: one record with their numbers, done through the last.

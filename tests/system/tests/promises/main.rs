@@ -25,6 +25,7 @@ mod page;
 mod reload;
 mod rest;
 mod rollback;
+mod shadow;
 mod shapes;
 mod swap;
 mod swap_kafka;

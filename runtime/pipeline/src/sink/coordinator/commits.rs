@@ -4,10 +4,11 @@
 use super::Coordinator;
 use crate::failures::Failed;
 use crate::retries::Retries;
+use crate::shadow::CommitSeen;
 use crate::sink::traced;
 use jackfield_core::{Commit, Next};
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{Piece, Span};
+use jackfield_plugin::{Committed, Piece, Span};
 use jackfield_telemetry::Step;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,8 @@ struct Left {
 
 impl Coordinator<'_> {
     /// Makes all commits, each target's in their order. Those that may succeed later wait until the
-    /// others are made; together they may take as long as the connector's patience lasts.
+    /// others are made; together they may take as long as the connector's patience lasts. Those that
+    /// were made are added to `seen`.
     ///
     /// # Errors
     /// The connector can't go on: a target was moved by someone else, or none is left.
@@ -37,6 +39,7 @@ impl Coordinator<'_> {
         &mut self,
         commits: Vec<Commit<TopicPartition, Piece>>,
         started: Instant,
+        seen: &mut Vec<CommitSeen>,
     ) -> Result<(), Failed> {
         if commits.is_empty() {
             return Ok(());
@@ -54,7 +57,7 @@ impl Coordinator<'_> {
             });
         }
         let mut retries = Retries::new(self.spec.patience, self.host.clock);
-        while let Some(left) = self.round(attempts, started).await? {
+        while let Some(left) = self.round(attempts, started, seen).await? {
             match retries.wait(&left.failed) {
                 Ok(wait) => self.committer.rest(&left.failed, wait).await?,
                 Err(given_up) => {
@@ -79,6 +82,7 @@ impl Coordinator<'_> {
         &mut self,
         attempts: Vec<Attempt>,
         started: Instant,
+        seen: &mut Vec<CommitSeen>,
     ) -> Result<Option<Left>, Failed> {
         let targets: BTreeSet<String> = attempts
             .iter()
@@ -96,8 +100,16 @@ impl Coordinator<'_> {
                 left.attempts.push(attempt);
                 continue;
             }
-            let Err(failed) = self.attempt(&attempt, started).await else {
-                continue;
+            let failed = match self.attempt(&attempt, started).await {
+                Ok(committed) => {
+                    seen.push(CommitSeen {
+                        target: attempt.commit.target,
+                        spans: attempt.spans,
+                        committed,
+                    });
+                    continue;
+                }
+                Err(failed) => failed,
             };
             match self.committer.after(&failed) {
                 Next::Reopen => return Err(failed),
@@ -118,7 +130,7 @@ impl Coordinator<'_> {
         Ok(left)
     }
 
-    async fn attempt(&mut self, attempt: &Attempt, started: Instant) -> Result<(), Failed> {
+    async fn attempt(&mut self, attempt: &Attempt, started: Instant) -> Result<Committed, Failed> {
         let Attempt { commit, spans, id } = attempt;
         let target = &commit.target;
         let committed = self
@@ -143,7 +155,7 @@ impl Coordinator<'_> {
             files = committed.files, bytes = committed.bytes, %id,
             took_ms = started.elapsed().as_millis() as u64, "committed"
         );
-        Ok(())
+        Ok(committed)
     }
 
     /// Where a target begins that was never told: as safe in the log as it would be in the target.

@@ -6,6 +6,7 @@ mod faults;
 mod faulty;
 mod foreign;
 mod grants;
+mod overlay;
 mod postgres;
 mod rest;
 mod s3;

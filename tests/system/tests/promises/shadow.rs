@@ -1,0 +1,307 @@
+//! Another version beside the one that runs: compared, thrown away, and never noticed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use jackfield_exchange::{Running, Speed};
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::{assert_landed, exchange};
+
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running process, and the commands that a person gives it.
+struct Shadowed {
+    jackfield: Jackfield,
+    url: String,
+    file: PathBuf,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Shadowed {
+    async fn run(site: &Site, args: &[&str]) -> Shadowed {
+        let mut jackfield = Jackfield::run(site, args);
+        let url = jackfield.admin().await;
+        let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+        Shadowed {
+            jackfield,
+            url,
+            file: site.file(),
+            token,
+            http: http(),
+        }
+    }
+
+    async fn command(&self, args: &[&str]) -> Output {
+        let address = self.url.trim_start_matches("http://");
+        let own = [
+            "--config",
+            self.file.to_str().unwrap(),
+            "--address",
+            address,
+        ];
+        output(&[args, &own].concat()).await
+    }
+
+    /// `jackfield swap --shadow` with these arguments: how it exits, and its report.
+    async fn shadow(&self, args: &[&str]) -> (i32, Value) {
+        let output = self.command(&[&["swap", "--json"], args].concat()).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report = serde_json::from_str(&text);
+        let report = report.unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"));
+        (output.status.code().unwrap(), report)
+    }
+
+    async fn records(&self, connector: &str) -> u64 {
+        let request = self.http.get(format!("{}/status", self.url));
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        let all: Vec<Value> = answer.json().await.unwrap();
+        let one = all.into_iter().find(|it| it["name"] == connector).unwrap();
+        one["records"].as_u64().unwrap()
+    }
+
+    async fn until_records(&self, connector: &str, more_than: u64) {
+        let begin = Instant::now();
+        while self.records(connector).await <= more_than {
+            assert!(begin.elapsed() < PATIENCE, "{connector} never goes on");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().unwrap()
+}
+
+fn files(below: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(below).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+async fn busy_exchange() -> Running {
+    exchange(Speed::PerSecond(2000.0), |o| o.laps = 4).await
+}
+
+/// The same version beside itself, of source and sink, under load: thousands of records, rows and
+/// no difference; and the exchange sees one connection, the table each trade once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_of_the_same_version_differs_in_nothing_and_leaves_nothing() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut running = Shadowed::run(&site, &["--until-idle", "4s"]).await;
+    running.until_records("trades-lake", 1000).await;
+    let source = Artifacts::get().plugin("binance-source");
+    let sink = Artifacts::get().plugin("iceberg-sink");
+    let of_source = ["trades-source", path(&source), "--shadow", "4s"];
+    let of_sink = ["trades-lake", path(&sink), "--shadow", "5s"];
+    let (source, sink) = tokio::join!(running.shadow(&of_source), running.shadow(&of_sink));
+    let connections = exchange.status().connections;
+
+    let (code, report) = source;
+    assert_eq!((code, &report["end"]), (0, &json!("over")), "{report}");
+    assert_eq!(report["differs"], false, "{report}");
+    let same = report["records"]["feeds"]["trade"]["same"].as_u64();
+    assert!(same.unwrap() > 2000, "{report}");
+    let (code, report) = sink;
+    assert_eq!((code, &report["end"]), (0, &json!("over")), "{report}");
+    assert_eq!(report["differs"], false, "{report}");
+    let of = |who: &str| report["sink"][who]["market.trades"].clone();
+    assert!(of("new")["rows"].as_u64().unwrap() > 1000, "{report}");
+    assert_eq!(of("new")["rows"], of("running")["rows"]);
+
+    assert_eq!(running.jackfield.wait().await, 0);
+    assert_eq!(connections, 1, "the shadow opened none");
+    let table = assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    drop(table);
+    let left = files(&Artifacts::get().state.join("shadows"));
+    assert_eq!(left, BTreeSet::new(), "what it wrote is gone");
+}
+
+/// A source that echoes the frames of one connection, and one that differs in every tenth.
+async fn echoing(site: &mut Site, exchange: &Running) -> Value {
+    let url = exchange.ws_url();
+    let file = Artifacts::get().plugin("hostile");
+    site.set(
+        "/plugins/hostile",
+        json!({ "file": file, "memory": "64MiB", "call-time": "5s" }),
+    );
+    let told = json!({ "in": "poll", "do": "echo", "url": format!("{url}/ws/btcusdt@trade") });
+    let pipeline = json!({
+        "source": {
+            "plugin": "hostile",
+            "settings": told,
+            "allow": { "websocket": [url] }
+        },
+        "topics": { "only": { "name": "echo" } }
+    });
+    site.set("/pipelines/trades", Value::Null);
+    site.set("/pipelines/echo", pipeline);
+    told
+}
+
+/// What differs is told, exactly that; what traps, loops or breaks the contract is a report; and the
+/// running one never notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_tells_what_differs_and_dies_alone() {
+    let exchange = exchange(Speed::PerSecond(1000.0), |o| o.laps = 100).await;
+    let mut site = Site::new(&exchange).await;
+    let mut told = echoing(&mut site, &exchange).await;
+    let settings = site.path().join("settings.json");
+    let mut running = Shadowed::run(&site, &["--grace", "20s"]).await;
+    running.until_records("echo-source", 100).await;
+    let mut shadow = async |deed: &str, running: &Shadowed| {
+        told["do"] = json!(deed);
+        std::fs::write(&settings, told.to_string()).unwrap();
+        let args = [
+            "echo-source",
+            "--settings",
+            path(&settings),
+            "--shadow",
+            "2s",
+        ];
+        running.shadow(&args).await
+    };
+    let (code, report) = shadow("echo", &running).await;
+    assert_eq!((code, &report["differs"]), (0, &json!(false)), "{report}");
+    let (code, report) = shadow("echo-less", &running).await;
+    let feed = |report: &Value, what: &str| report["records"]["feeds"]["only"][what].as_u64();
+    let tenth = |report: &Value, what: &str| {
+        let (some, same) = (feed(report, what).unwrap(), feed(report, "same").unwrap());
+        assert!(some > 10 && same > 100, "{report}");
+        let all = some + same;
+        assert!(some >= all / 10 - 1 && some <= all / 10 + 1, "{report}");
+    };
+    assert_eq!(code, 7, "{report}");
+    tenth(&report, "missing");
+    assert_eq!(
+        (feed(&report, "extra"), feed(&report, "changed")),
+        (Some(0), Some(0)),
+        "{report}"
+    );
+    let (code, report) = shadow("echo-other", &running).await;
+    assert_eq!(code, 7, "{report}");
+    tenth(&report, "changed");
+    assert_eq!(
+        (feed(&report, "extra"), feed(&report, "missing")),
+        (Some(0), Some(0)),
+        "{report}"
+    );
+    let example = &report["records"]["examples"][0];
+    let (old, new) = (&example["running"], &example["new"]);
+    assert_eq!(new, &json!(format!("{}!", old.as_str().unwrap())));
+
+    for (deed, word) in [
+        ("panic", "as told"),
+        ("loop", "did not return within"),
+        ("malformed", "malformed"),
+    ] {
+        let before = running.records("echo-source").await;
+        let (code, report) = shadow(deed, &running).await;
+        assert_eq!((code, &report["end"]), (8, &json!("failed")), "{report}");
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.contains(word), "{report}");
+        running.until_records("echo-source", before).await;
+    }
+    let status = exchange.status();
+    assert_eq!(status.connections, 1, "of the running one");
+    running.jackfield.terminate().await;
+    assert_eq!(running.jackfield.wait().await, 0);
+    let log = running.jackfield.log();
+    assert!(!log.contains("restarts from what is stored"), "{log}");
+}
+
+/// A sink that would write elsewhere: told, and nothing of that place is ever there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_of_a_sink_that_writes_elsewhere_tells_so_and_writes_nowhere() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut running = Shadowed::run(&site, &["--until-idle", "4s"]).await;
+    running.until_records("trades-lake", 1000).await;
+    let settings = site.path().join("settings.json");
+    std::fs::write(&settings, r#"{ "table": "market.elsewhere" }"#).unwrap();
+    let args = [
+        "trades-lake",
+        "--settings",
+        path(&settings),
+        "--shadow",
+        "4s",
+    ];
+    let (code, report) = running.shadow(&args).await;
+    assert_eq!((code, &report["end"]), (7, &json!("over")), "{report}");
+    let told = report["sink"]["differences"].to_string();
+    assert!(told.contains("writes to market.elsewhere"), "{report}");
+    let rows = |who: &str| report["sink"][who]["market.trades"]["rows"].as_u64();
+    assert!(rows("running") > Some(1000), "{report}");
+    assert_eq!(rows("new"), Some(0), "{report}");
+    assert_eq!(running.jackfield.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    let elsewhere = files(&site.warehouse());
+    let elsewhere = elsewhere.iter().filter(|it| path(it).contains("elsewhere"));
+    assert_eq!(elsewhere.count(), 0);
+}
+
+/// What is recorded of a running connector replays, each time to the bit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_connector_was_given_is_recorded_and_replays_to_the_bit() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut running = Shadowed::run(&site, &["--until-idle", "4s"]).await;
+    running.until_records("trades-lake", 1000).await;
+    let (of_source, of_sink) = (site.path().join("a.jfrc"), site.path().join("b.jfrc"));
+    let record = async |connector: &str, out: &Path| {
+        let args = ["record", connector, "--for", "2s", "--out", path(out)];
+        let output = running.command(&args).await;
+        assert!(output.status.success(), "{output:?}");
+    };
+    tokio::join!(
+        record("trades-source", &of_source),
+        record("trades-lake", &of_sink)
+    );
+    assert!(std::fs::metadata(&of_sink).unwrap().len() > 10_000);
+    assert_eq!(running.jackfield.wait().await, 0);
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+
+    let plugin = Artifacts::get().plugin("binance-source");
+    let written = site.path().join("records.jsonl");
+    let replay = async |more: &[&str]| {
+        let args = [
+            "plugin",
+            "replay",
+            path(&plugin),
+            path(&of_source),
+            "--json",
+        ];
+        let output = output(&[&args, more].concat()).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+        (output.status.code().unwrap(), report)
+    };
+    let (code, first) = replay(&["--output", path(&written)]).await;
+    assert_eq!(code, 0, "{first}");
+    assert!(first["records"].as_u64().unwrap() > 500, "{first}");
+    let (code, second) = replay(&["--expect", path(&written)]).await;
+    assert_eq!(code, 0, "{second}");
+    assert_eq!(first["digest"], second["digest"]);
+    let of = |report: &Value, key: &str| report["compared"]["feeds"]["trade"][key].clone();
+    assert_eq!(of(&second, "same"), first["feeds"]["trade"]["records"]);
+    // One line less is one record more.
+    let lines = std::fs::read_to_string(&written).unwrap();
+    let (_, less) = lines.split_once('\n').unwrap();
+    std::fs::write(&written, less).unwrap();
+    let (code, third) = replay(&["--expect", path(&written)]).await;
+    assert_eq!((code, of(&third, "extra")), (7, json!(1)), "{third}");
+}
