@@ -1,6 +1,6 @@
 //! `/status`, and what connectors can do that Kafka Connect's can't.
 
-use crate::operator::{Chunks, Objection, Operator, RecordCall, SwapCall};
+use crate::operator::{Chunks, Component, Objection, Operator, RecordCall, SwapCall};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -24,6 +24,8 @@ const LISTEN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct SwapQuery {
+    /// A name in the folder of components.
+    file: Option<String>,
     sha256: Option<String>,
     /// JSON.
     settings: Option<String>,
@@ -132,12 +134,18 @@ async fn swap(
     if shadow.is_some_and(|it| it > LISTEN_MAX) {
         return bad("`shadow-ms` is at most a day");
     }
-    if body.is_empty() && settings.is_none() {
-        return bad("send a component as the body, or `settings`, or both");
+    let component = match (query.file, body.is_empty()) {
+        (Some(_), false) => return bad("send a component as the body, or name a `file`: not both"),
+        (Some(name), true) => Some(Component::Named(name)),
+        (None, false) => Some(Component::Uploaded(body.to_vec())),
+        (None, true) => None,
+    };
+    if component.is_none() && settings.is_none() {
+        return bad("send a component as the body, or name a `file`, or send `settings`");
     }
     let call = SwapCall {
         connector,
-        component: (!body.is_empty()).then(|| body.to_vec()),
+        component,
         sha256: query.sha256,
         settings,
         probation,

@@ -9,7 +9,7 @@
 //! | `/`, `/connectors`, `/connector-plugins`, `/admin/loggers` | Kafka Connect's REST API |
 //! | `/status`, `/status/{c}` | states, counts and versions |
 //! | `/connectors/{c}/details` | what a connector is made of, and its last failures |
-//! | `/connectors/{c}/swap` | POST: the component as the body changes the connector to it |
+//! | `/connectors/{c}/swap` | POST: the component as the body, or `?file=` in the folder of components, changes the connector to it |
 //! | `/connectors/{c}/swaps` | its last swaps |
 //! | `/topics`, `/topics/{t}`, `/topics/{t}/records` | what the log holds |
 //! | `/` | to whoever asks for HTML: the page for people, made of `/page/…` |
@@ -41,6 +41,8 @@ mod topics;
 
 pub use connect::{Connect, Herder, Put, Restart};
 pub use health::ConnectorState;
-pub use operator::{Answer, Chunks, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall};
+pub use operator::{
+    Answer, Chunks, Component, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall,
+};
 pub use server::{AdminConfig, AdminError, AdminServer, Certificate};
 pub use topics::{BadBegin, Begin, Lines, LinesAnswer, RecordsCall, Topics};

@@ -11,13 +11,22 @@ use std::time::Duration;
 /// An answer that comes later.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Value, Objection>> + Send>>;
 
+/// Where a new component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Component {
+    /// It came with the request.
+    Uploaded(Vec<u8>),
+    /// The operator's folder has it under this name, as it was given.
+    Named(String),
+}
+
 /// A swap as it was asked for.
 #[derive(Debug, Clone)]
 pub struct SwapCall {
     /// The connector.
     pub connector: String,
-    /// The new component's bytes; none: the component stays, and its settings change.
-    pub component: Option<Vec<u8>>,
+    /// The new component; none: it stays, and its settings change.
+    pub component: Option<Component>,
     /// The digest that the component must have: SHA-256 in hex.
     pub sha256: Option<String>,
     /// The new settings; none: those of the configuration file.

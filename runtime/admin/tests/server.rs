@@ -6,8 +6,8 @@ mod common;
 use common::{Fake, connect, nobody};
 use futures::StreamExt;
 use jackfield_admin::{
-    AdminConfig, AdminError, AdminServer, Answer, ConnectorState, Lines, LinesAnswer, Objection,
-    Operator, RecordCall, Recorded, RecordsCall, Snapshot, SwapCall, Topics,
+    AdminConfig, AdminError, AdminServer, Answer, Component, ConnectorState, Lines, LinesAnswer,
+    Objection, Operator, RecordCall, Recorded, RecordsCall, Snapshot, SwapCall, Topics,
 };
 use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
 use serde_json::{Value, json};
@@ -111,7 +111,12 @@ impl Operator for Scripted {
 
     fn swap(&self, call: SwapCall) -> Answer {
         Box::pin(async move {
-            if call.component.as_deref() == Some(b"bad") {
+            let (bytes, named) = match &call.component {
+                Some(Component::Uploaded(bytes)) => (Some(bytes.as_slice()), None),
+                Some(Component::Named(name)) => (None, Some(name.as_str())),
+                None => (None, None),
+            };
+            if bytes == Some(b"bad") {
                 return Err(Objection {
                     status: 422,
                     code: "not-loadable",
@@ -120,7 +125,8 @@ impl Operator for Scripted {
             }
             Ok(json!({
                 "connector": call.connector,
-                "bytes": call.component.map(|it| it.len()),
+                "bytes": bytes.map(<[u8]>::len),
+                "named": named,
                 "settings": call.settings,
                 "probation_ms": call.probation.map(|it| it.as_millis() as u64),
                 "dry_run": call.dry_run,
@@ -209,10 +215,13 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
     let path = "/connectors/c/swap?settings=%7B%22a%22%3A1%7D&probation-ms=5&dry-run=true";
     let (status, swapped) = post(path, TOKEN, b"wasm");
     let expected = json!({
-        "connector": "c", "bytes": 4, "settings": { "a": 1 }, "probation_ms": 5, "dry_run": true,
+        "connector": "c", "bytes": 4, "named": null, "settings": { "a": 1 }, "probation_ms": 5, "dry_run": true,
         "shadow_ms": null
     });
     assert_eq!((status, swapped), (200, expected));
+    let (status, swapped) = post("/connectors/c/swap?file=a.wasm", TOKEN, b"");
+    assert_eq!((status, &swapped["named"]), (200, &json!("a.wasm")));
+    assert_eq!(swapped["bytes"], Value::Null);
     let (status, refused) = post("/connectors/c/swap", TOKEN, b"bad");
     assert_eq!((status, &refused["code"]), (422, &json!("not-loadable")));
     for (path, body) in [
@@ -220,6 +229,7 @@ fn connectors_are_shown_and_swapped_for_those_with_the_token() {
         ("/connectors/c/swap?settings=%7B", b"wasm"),
         ("/connectors/c/swap?probation-ms=99999999999", b"wasm"),
         ("/connectors/c/swap?typo=1", b"wasm"),
+        ("/connectors/c/swap?file=a.wasm", b"wasm"),
         ("/connectors/c/swap?shadow-ms=99999999999", b"wasm"),
         ("/connectors/c/record?for-ms=99999999999", b""),
     ] {

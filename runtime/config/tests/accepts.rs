@@ -643,10 +643,14 @@ fn an_admin_server_for_others_has_a_token_or_says_that_it_is_exposed() {
     );
     assert!(admin("{ listen: '10.0.0.1:80', token: t, auth: none }").is_err());
     let whole = admin(
-        "{ listen: '10.0.0.1:443', token: t, hosts: [Admin.example], tls: { cert: c.pem, key: k.pem } }",
+        "{ listen: '10.0.0.1:443', token: t, hosts: [Admin.example], components: swaps, tls: { cert: c.pem, key: k.pem } }",
     );
     let whole = whole.unwrap();
     assert_eq!(whole.hosts, ["admin.example"]);
+    assert_eq!(
+        whole.components.as_deref(),
+        Some(Path::new("/etc/jackfield/swaps"))
+    );
     assert_eq!(whole.tls.unwrap().cert, Path::new("/etc/jackfield/c.pem"));
 }
 

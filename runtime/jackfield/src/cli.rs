@@ -153,8 +153,11 @@ pub(crate) struct SwapArgs {
     /// The connector, such as `trades-source`
     pub(crate) connector: String,
     /// The new component; without it the one of the file stays, and its settings change
-    #[arg(required_unless_present = "settings")]
+    #[arg(required_unless_present_any = ["settings", "named"])]
     pub(crate) file: Option<PathBuf>,
+    /// The new component by its name in the process's `admin.components`, instead of uploading one
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub(crate) named: Option<String>,
     /// A JSON file with the new settings; without it those of the YAML file
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
@@ -190,7 +193,7 @@ pub(crate) struct HealthArgs {
     /// The YAML file that the process runs
     #[arg(default_value = "connectors.yaml")]
     pub(crate) file: PathBuf,
-    /// Where the process listens, instead of the file's `admin.listen`
+    /// Where the process listens, by plain HTTP; the file is not read then
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<SocketAddr>,
     /// Ask whether every connector runs, not merely whether the process answers

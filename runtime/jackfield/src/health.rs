@@ -2,12 +2,11 @@
 //! health check. It needs no shell and no token.
 
 use crate::cli::HealthArgs;
+use crate::client::door::{self, Trust};
 use crate::exit::Exit;
 use crate::start_error::StartError;
 use jackfield_config::Config;
 use reqwest::Client;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -31,15 +30,27 @@ pub(crate) enum Unwell {
 }
 
 pub(crate) async fn ask(args: HealthArgs) -> Result<Exit, StartError> {
-    let address = match args.address {
-        Some(address) => address,
-        None => Config::load(&args.file)?.admin.listen,
+    let path = if args.ready { "readyz" } else { "livez" };
+    let (url, client) = match args.address {
+        Some(address) => {
+            let url = format!("http://{}", door::near(address));
+            (url, door::client(Trust::Nobody))
+        }
+        None => {
+            let config = Config::load(&args.file)?;
+            let (url, trust) = door::of(&config, None);
+            let url = url.as_str().trim_end_matches('/').to_owned();
+            (url, door::client(trust))
+        }
     };
-    let what = if args.ready { "readyz" } else { "livez" };
-    let url = format!("http://{}/{what}", reachable(address));
+    let url = format!("{url}/{path}");
+    let client = client.map_err(|error| Unwell::Silent {
+        url: url.clone(),
+        reason: error.to_string(),
+    })?;
     let deadline = Instant::now() + args.within.unwrap_or(Duration::ZERO);
     loop {
-        match answer(&url).await {
+        match answer(&client, &url).await {
             Ok(body) => {
                 println!("{}", body.trim_end());
                 return Ok(Exit::Clean);
@@ -50,18 +61,13 @@ pub(crate) async fn ask(args: HealthArgs) -> Result<Exit, StartError> {
     }
 }
 
-async fn answer(url: &str) -> Result<String, Unwell> {
+async fn answer(client: &Client, url: &str) -> Result<String, Unwell> {
     let silent = |error: reqwest::Error| Unwell::Silent {
         url: url.to_owned(),
         reason: error.to_string(),
     };
-    let client = Client::builder()
-        .tls_backend_preconfigured(no_tls())
-        .timeout(ANSWER_WITHIN)
-        .no_proxy()
-        .build()
-        .map_err(silent)?;
-    let answer = client.get(url).send().await.map_err(silent)?;
+    let asked = client.get(url).timeout(ANSWER_WITHIN).send().await;
+    let answer = asked.map_err(silent)?;
     let status = answer.status();
     let body = answer.text().await.map_err(silent)?;
     if status.is_success() {
@@ -72,26 +78,4 @@ async fn answer(url: &str) -> Result<String, Unwell> {
         status: status.as_u16(),
         body,
     })
-}
-
-/// The client wants to know whom it trusts though it speaks plain HTTP, and a machine may have no
-/// authorities: so it trusts nobody.
-fn no_tls() -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has them")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
-}
-
-/// A process that listens everywhere is asked on this machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }

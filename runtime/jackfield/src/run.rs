@@ -61,7 +61,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let kept = operate::Kept::new(Arc::clone(&host.log), Arc::clone(&host.registry));
     let pipelines = Pipelines::new(host);
     let admin = operate::admin::of(&config, args.listen)?;
-    let state_dir = config.state_dir.clone();
+    let (state_dir, components) = (config.state_dir.clone(), config.admin.components.clone());
     let pushes = config.telemetry.otlp.is_some();
     let loader = operate::Loader::new(workshop, pipelines.clone(), config, args.grace);
     let herd = Herd::new(Pens {
@@ -79,6 +79,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         pipelines: pipelines.clone(),
         runtime: tokio::runtime::Handle::current(),
         state_dir,
+        components,
         started_ms,
         kept,
     };

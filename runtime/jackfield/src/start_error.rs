@@ -90,9 +90,10 @@ impl StartError {
             | Self::State(_)
             | Self::Signals(_) => Exit::Failed,
             Self::Ask(error) => match error {
-                AskError::Url { .. } | AskError::Unreadable { .. } | AskError::Recording { .. } => {
-                    Exit::Invalid
-                }
+                AskError::Url { .. }
+                | AskError::Unreadable { .. }
+                | AskError::NoClient(_)
+                | AskError::Recording { .. } => Exit::Invalid,
                 AskError::Unreachable { .. } | AskError::Token(_) => Exit::Unreachable,
                 AskError::Refused { .. } => Exit::Objected,
                 AskError::Answer { .. } | AskError::Unwritable { .. } | AskError::Late(_) => {

@@ -54,6 +54,9 @@ async fn order(admin: &Admin, args: &SwapArgs) -> Result<Response, AskError> {
         let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
         query.append_pair("settings", &text);
     }
+    if let Some(named) = &args.named {
+        query.append_pair("file", named);
+    }
     if let Some(sha256) = &args.sha256 {
         query.append_pair("sha256", sha256);
     }

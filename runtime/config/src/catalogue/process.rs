@@ -368,6 +368,12 @@ static ADMIN: Section = Section {
             doc: "Further names that requests may call this server by, without a port: those of its certificate, or of a Kubernetes service. Any other `Host` is refused, so that no page in a browser comes in under a name of its own.",
         },
         Field {
+            key: "components",
+            shape: Shape::Text(Text::Path),
+            need: Need::Optional("a swap's component is uploaded"),
+            doc: "Folder whose files a swap may name instead of uploading a component: `jackfield swap CONNECTOR --named FILE`, `POST /connectors/CONNECTOR/swap?file=FILE`. Nothing outside of it can be named.",
+        },
+        Field {
             key: "tls",
             shape: Shape::Section(&ADMIN_TLS),
             need: Need::Optional("plain HTTP"),

@@ -84,6 +84,8 @@ pub struct AdminConfig {
     pub auth: AdminAuth,
     /// Names that requests may call the server by, beside its addresses. Lower case, no port.
     pub hosts: Vec<String>,
+    /// Whose files a swap may name, if any.
+    pub components: Option<PathBuf>,
     /// HTTPS, if these are given.
     pub tls: Option<AdminTls>,
 }

@@ -27,6 +27,9 @@ pub(super) fn read(
     for place in admin.items("hosts", findings) {
         hosts.extend(leaf::text(&HOST, &place, findings).map(|host| host.to_ascii_lowercase()));
     }
+    let components = admin.read("components", findings, |shape, place, findings| {
+        places::path(base, shape, place, findings)
+    });
     // Given, and not to be read, is found in there.
     let tls = admin
         .given("tls")
@@ -38,6 +41,7 @@ pub(super) fn read(
         expose: expose?,
         auth: auth?,
         hosts,
+        components,
         tls: tls.flatten(),
     };
     check(&admin, &config, findings);

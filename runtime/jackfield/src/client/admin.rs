@@ -1,20 +1,19 @@
 //! The running process: where it is, and asking it.
 
 use super::args::At;
+use super::door::{self, NoClient, Trust};
 use crate::operate::token;
 use crate::start_error::StartError;
 use jackfield_config::Config;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
 /// Longest wait for an answer: a component may have to be compiled there, on a busy machine.
 const ANSWER_WITHIN: Duration = Duration::from_secs(300);
-/// Longest wait for a connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Holds the token where no file shall be asked for it.
 const TOKEN_VARIABLE: &str = "JACKFIELD_TOKEN";
 
@@ -42,6 +41,9 @@ pub(crate) enum AskError {
     /// The file has no token, and the state folder neither.
     #[error("the admin token can't be read: {0}: it is made when `jackfield run` starts")]
     Token(std::io::Error),
+    /// There is no client that would believe who answers.
+    #[error("{0}")]
+    NoClient(#[from] NoClient),
     /// A file that was named can't be read.
     #[error("cannot read {path}: {reason}")]
     Unreadable {
@@ -94,16 +96,6 @@ pub(crate) struct Admin {
     token: String,
 }
 
-/// A client for one machine's own addresses: no proxy lies between.
-pub(crate) fn plain_http() -> reqwest::Result<Client> {
-    // The client asks for one though it may speak plain HTTP; that there is one is as good.
-    let _there = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .no_proxy()
-        .build()
-}
-
 impl Admin {
     /// By what a command was given: the file is read unless a URL and a token are.
     pub(crate) fn at(at: &At) -> Result<Self, StartError> {
@@ -114,33 +106,39 @@ impl Admin {
                 .ok()
                 .filter(|it| !it.is_empty()),
         };
-        let (url, token) = match (url, token) {
-            (Some(url), Some(token)) => (url, token),
-            (url, token) => {
-                let config = Config::load(&at.config)?;
-                let url = match url {
-                    Some(url) => url,
-                    None => base(config.admin.listen),
-                };
-                let token = match token {
-                    Some(token) => token,
-                    None => token::known(&config).map_err(AskError::Token)?,
-                };
-                (url, token)
-            }
+        let elsewhere = |url: Url, token| {
+            let trust = match (url.scheme(), &at.cacert) {
+                ("https", Some(file)) => Trust::Authorities(file),
+                ("https", None) => Trust::Machine,
+                _ => Trust::Nobody,
+            };
+            Self::new(url, trust, token)
         };
-        Ok(Self::new(url, token)?)
+        let known = |config: &Config| token::known(config).map_err(AskError::Token);
+        Ok(match (url, token) {
+            (Some(url), Some(token)) => elsewhere(url, token)?,
+            (Some(url), None) => {
+                let config = Config::load(&at.config)?;
+                elsewhere(url, known(&config)?)?
+            }
+            (None, token) => {
+                let config = Config::load(&at.config)?;
+                let token = token.map_or_else(|| known(&config), Ok)?;
+                let (url, trust) = door::of(&config, None);
+                Self::new(url, trust, token)?
+            }
+        })
     }
 
     /// By a file, and by an address if that is another.
     pub(crate) fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
-        let url = base(address.unwrap_or(config.admin.listen));
+        let (url, trust) = door::of(config, address);
         let token = token::known(config).map_err(AskError::Token)?;
-        Self::new(url, token)
+        Self::new(url, trust, token)
     }
 
-    fn new(url: Url, token: String) -> Result<Self, AskError> {
-        let http = plain_http().map_err(|error| unreachable(&url, &error))?;
+    fn new(url: Url, trust: Trust<'_>, token: String) -> Result<Self, AskError> {
+        let http = door::client(trust)?;
         Ok(Self { url, http, token })
     }
 
@@ -212,17 +210,6 @@ fn token_in(file: &Path) -> Result<String, AskError> {
         "" => Err(unreadable("it is empty".to_owned())),
         token => Ok(token.to_owned()),
     }
-}
-
-/// A process that listens everywhere is reached on this machine.
-fn base(mut address: SocketAddr) -> Url {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    Url::parse(&format!("http://{address}")).expect("an address makes a URL")
 }
 
 fn unreachable(url: &Url, error: &reqwest::Error) -> AskError {
@@ -301,20 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_everywhere_is_asked_here() {
-        assert_eq!(
-            base("0.0.0.0:8083".parse().unwrap()).as_str(),
-            "http://127.0.0.1:8083/"
-        );
-        assert_eq!(
-            base("[::]:8083".parse().unwrap()).as_str(),
-            "http://[::1]:8083/"
-        );
-    }
-
-    #[test]
     fn names_are_encoded() {
-        let admin = Admin::new(parse("http://h/below").unwrap(), "t".to_owned()).unwrap();
+        let admin = Admin::new(
+            parse("http://h/below").unwrap(),
+            Trust::Nobody,
+            "t".to_owned(),
+        )
+        .unwrap();
         let url = admin.path(&["connectors", "a/b c", "pause"]);
         assert_eq!(url.as_str(), "http://h/below/connectors/a%2Fb%20c/pause");
     }

@@ -18,6 +18,10 @@ pub(crate) struct At {
     /// variable JACKFIELD_TOKEN. With a URL and a token the YAML file is not read
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Authorities to believe instead of the machine's, PEM, where the URL is one of HTTPS. Without a
+    /// URL only the certificate that the YAML file names is believed
+    #[arg(long, value_name = "FILE", env = "JACKFIELD_CACERT")]
+    pub(crate) cacert: Option<PathBuf>,
     /// JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,

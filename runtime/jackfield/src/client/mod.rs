@@ -3,12 +3,14 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `admin` | where it is, its token, and asking |
+//! | `door` | how it is reached, and by what it is known |
 //! | `args` | what each command takes |
 //! | `status`, `lifecycle`, `offsets`, `topics`, `tail`, `levels` | a command each |
 //! | `table` | tables for people |
 
 mod admin;
 mod args;
+pub(crate) mod door;
 mod levels;
 mod lifecycle;
 mod offsets;
@@ -17,7 +19,7 @@ mod table;
 mod tail;
 mod topics;
 
-pub(crate) use admin::{Admin, AskError, plain_http, read};
+pub(crate) use admin::{Admin, AskError, read};
 pub(crate) use args::{
     LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
 };

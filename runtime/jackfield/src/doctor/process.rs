@@ -2,10 +2,10 @@
 
 use super::holder;
 use super::verdict::{Area, Line};
-use crate::client::plain_http;
+use crate::client::door;
 use jackfield_config::Config;
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
 const AREA: Area = Area::Jackfield;
 
@@ -17,7 +17,7 @@ pub(super) async fn look(config: &Config, file: &str) -> Vec<Line> {
         let message = "the system chooses the port: whether jackfield runs can't be seen there";
         return vec![Line::ok(AREA, name, message)];
     }
-    let near = near(listen);
+    let near = door::near(listen);
     if super::reach::tcp(&near.ip().to_string(), near.port())
         .await
         .is_err()
@@ -29,7 +29,7 @@ pub(super) async fn look(config: &Config, file: &str) -> Vec<Line> {
         .ok()
         .flatten()
         .unwrap_or_else(|| "another user's process".to_owned());
-    match states(near).await {
+    match states(config).await {
         Some(states) => running(&name, &holder, &states),
         None => vec![Line::fail(
             AREA,
@@ -38,17 +38,6 @@ pub(super) async fn look(config: &Config, file: &str) -> Vec<Line> {
             "stop it, or set another `admin.listen`",
         )],
     }
-}
-
-/// Where a process that listens everywhere is reached.
-fn near(mut listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    listen
 }
 
 fn free(listen: SocketAddr, name: String, file: &str) -> Line {
@@ -71,9 +60,10 @@ fn free(listen: SocketAddr, name: String, file: &str) -> Line {
 }
 
 /// What `/readyz` says, if it is a jackfield that answers.
-async fn states(near: SocketAddr) -> Option<Value> {
-    let http = plain_http().ok()?;
-    let answer = http.get(format!("http://{near}/readyz")).send().await;
+async fn states(config: &Config) -> Option<Value> {
+    let (url, trust) = door::of(config, None);
+    let http = door::client(trust).ok()?;
+    let answer = http.get(url.join("readyz").ok()?).send().await;
     let states: Value = answer.ok()?.json().await.ok()?;
     states["connectors"].is_array().then_some(states)
 }

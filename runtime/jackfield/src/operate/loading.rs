@@ -115,7 +115,7 @@ impl Loader {
         wanted: Wanted<'_>,
         options: ShadowOptions,
     ) -> Result<ShadowReport, Refused> {
-        let declared = self.applied().get(connector).cloned();
+        let declared = self.declared(connector);
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
         let to = self.version(&declared, wanted).await?;
         self.controls.shadow(connector, to, options).await

@@ -5,6 +5,7 @@ pub(crate) mod herd;
 mod loading;
 mod made;
 mod masked;
+mod named;
 mod operator;
 mod records;
 mod reload;

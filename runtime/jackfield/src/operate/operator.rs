@@ -1,9 +1,9 @@
 //! The admin server's view of this process.
 
-use super::{Kept, Loader, Wanted, view};
+use super::{Kept, Loader, Wanted, named, view};
 use crate::progress;
 use jackfield_admin::{
-    Answer, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall, Topics,
+    Answer, Component, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall, Topics,
 };
 use jackfield_pipeline::{
     Pipelines, RECORDING_BYTES_MAX, RecordOptions, Refused, ShadowOptions, Status, SwapOptions,
@@ -30,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) runtime: Handle,
     /// For what is uploaded, until it is loaded.
     pub(crate) state_dir: PathBuf,
+    /// Whose files a swap may name.
+    pub(crate) components: Option<PathBuf>,
     /// When the pipelines' clock started, ms since the epoch.
     pub(crate) started_ms: i64,
     /// The log, for whoever wants to see what it holds.
@@ -128,7 +130,8 @@ impl Operator for Running {
 
     fn swap(&self, call: SwapCall) -> Answer {
         let (loader, dir) = (Arc::clone(&self.loader), self.state_dir.clone());
-        let swap = self.runtime.spawn(swap(loader, dir, call));
+        let swap = swap(loader, dir, self.components.clone(), call);
+        let swap = self.runtime.spawn(swap);
         Box::pin(async move {
             swap.await.unwrap_or_else(|panicked| {
                 Err(Objection {
@@ -161,22 +164,47 @@ impl Running {
     }
 }
 
-async fn swap(loader: Arc<Loader>, dir: PathBuf, call: SwapCall) -> Result<Value, Objection> {
+/// Where a new component lies; what was uploaded goes when this is dropped.
+enum Lies {
+    Uploaded(tempfile::NamedTempFile),
+    Named(PathBuf),
+}
+
+impl Lies {
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Lies::Uploaded(file) => file.path(),
+            Lies::Named(path) => path,
+        }
+    }
+}
+
+async fn swap(
+    loader: Arc<Loader>,
+    dir: PathBuf,
+    components: Option<PathBuf>,
+    call: SwapCall,
+) -> Result<Value, Objection> {
     let broken = |error: &dyn std::fmt::Display| Objection {
         status: 500,
         code: "not-stored",
         message: format!("the component could not be stored: {error}"),
     };
     let shadows = dir.join(SHADOWS);
-    let uploaded = match call.component {
+    let component = match call.component {
         None => None,
-        Some(bytes) => {
+        Some(Component::Uploaded(bytes)) => {
             let stored = tokio::task::spawn_blocking(move || store(&dir, &bytes)).await;
-            Some(stored.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?)
+            let stored = stored.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?;
+            Some(Lies::Uploaded(stored))
+        }
+        Some(Component::Named(name)) => {
+            let found = tokio::task::spawn_blocking(move || named::find(components, &name)).await;
+            Some(Lies::Named(found.map_err(|e| broken(&e))??))
         }
     };
     let wanted = Wanted {
-        file: uploaded.as_ref().map(|file| file.path()),
+        file: component.as_ref().map(Lies::path),
         sha256: call.sha256.as_deref(),
         settings: call.settings,
     };

@@ -56,7 +56,8 @@ pub enum Item {
     Asked {
         /// The request's id.
         id: u64,
-        /// What it asked for; see [`fingerprint`].
+        /// What it asked for, which tells it from every other request: method and URL, and a digest where it has
+        /// headers or a body.
         request: String,
     },
 }

@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, output};
+use jackfield_test_process::free_port;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -345,6 +346,57 @@ async fn status_is_told_for_people_and_programs() {
     assert_eq!(gone.status.code(), Some(5));
     let said = String::from_utf8_lossy(&gone.stderr);
     assert!(said.contains("jackfield doctor"), "{said}");
+}
+
+/// Over HTTPS only who has the certificate that the file names is believed, or whom the authorities
+/// have signed for that are given; without a token where nobody is asked for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_behind_https_is_known_by_its_certificate() {
+    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let (cert, key) = (site.path().join("cert.pem"), site.path().join("key.pem"));
+    let make = || {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        made.signing_key.serialize_pem()
+    };
+    std::fs::write(&key, make()).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let tls = json!({ "cert": cert, "key": key });
+    site.set(
+        "/admin",
+        json!({ "listen": address, "auth": "none", "tls": tls }),
+    );
+    let file = site.file().to_str().unwrap().to_owned();
+    let mut command = Command::new(&Artifacts::get().jackfield);
+    command.args(["run", &file]);
+    let mut jackfield = Jackfield::spawn(command);
+    jackfield.line("/metrics").await;
+    let ends = async |args: &[&str], code: i32| {
+        let output = output(args).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(
+        ends(&["status", "--config", &file], 0)
+            .await
+            .contains("trades-lake")
+    );
+    ends(&["health", &file, "--ready", "--within", "30s"], 0).await;
+    let doctor = ends(&["doctor", &file], 0).await;
+    assert!(doctor.contains("connectors are RUNNING"), "{doctor}");
+    let url = format!("https://{address}");
+    let by_url = ["status", "--config", &file, "--url", &url];
+    let authority = ["--cacert", cert.to_str().unwrap()];
+    ends(&[&by_url[..], &authority].concat(), 0).await;
+    ends(&by_url, 5).await;
+    // Whoever answers is not the process of this file any more.
+    make();
+    ends(&["status", "--config", &file], 5).await;
+    ends(&["health", &file], 1).await;
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,10 @@ async fn hundreds_of_swaps_under_load_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     let exchange = busy_exchange().await;
-    let site = Site::new(&exchange).await;
+    let mut site = Site::new(&exchange).await;
+    let components = site.path().join("components");
+    std::fs::create_dir(&components).unwrap();
+    site.set("/admin", json!({ "components": components }));
     let plugins = Artifacts::get();
     let path = |file: PathBuf| file.to_str().unwrap().to_owned();
     let source = path(plugins.plugin("binance-source"));
@@ -123,6 +126,11 @@ async fn what_can_not_take_over_is_refused_before_anything_is_touched() {
     admin.expect(&site, &args, 23, "at least once").await;
     let args = [one, &copy, "--dry-run"];
     admin.expect(&site, &args, 0, "can take over").await;
+    std::fs::copy(&copy, components.join("copy.wasm")).unwrap();
+    let args = [one, "--named", "copy.wasm", "--dry-run"];
+    admin.expect(&site, &args, 0, "can take over").await;
+    let args = [one, "--named", "../cut.wasm", "--dry-run"];
+    admin.expect(&site, &args, 20, "is not the name").await;
     let after = admin.get("/status/trades-source").await;
     assert_eq!(before["plugin"], after["plugin"]);
     let swaps = admin.get("/connectors/trades-source/swaps").await;
