@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use jackfield_exchange::{Fault, Recording, Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, Prometheus, Site, repository};
+use jackfield_system_tests::{
+    Artifacts, Jackfield, Prometheus, Site, http, repository, spoil_table, trades_sink,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
@@ -361,6 +363,29 @@ async fn commit_stalled_fires_while_the_catalog_is_locked() {
         .over("JackfieldCommitStalled", Some("trades-lake"))
         .await;
     watched.prometheus.until_some(committed).await;
+}
+
+/// One of a sink's tables can't be written for.
+#[tokio::test(flavor = "multi_thread")]
+async fn target_failed_fires_while_one_of_several_tables_is_broken() {
+    let exchange = calm_exchange().await;
+    let mut site = Site::new(&exchange).await;
+    let mut sink = trades_sink();
+    sink["settings"] = json!({ "table": "market.{symbol}" });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    let (data, table) = (site.path().join("data"), "market.ETHUSDT");
+    std::fs::create_dir_all(&data).unwrap();
+    spoil_table(&data, table, false).await;
+    let (alert, lake) = ("JackfieldTargetFailed", Some("trades-lake"));
+    let watched = Watched::start(site).await;
+    watched.fires(alert, lake).await;
+    spoil_table(&data, table, true).await;
+    let path = "connectors/trades-lake/restart?includeTasks=true";
+    let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+    let restart = http().post(format!("http://{}/{path}", watched.address));
+    let restarted = restart.bearer_auth(token.trim()).send().await.unwrap();
+    assert!(restarted.status().is_success(), "{restarted:?}");
+    watched.over(alert, lake).await;
 }
 
 /// A sink of tables gets records without a schema.
