@@ -4,7 +4,7 @@ use crate::error::BackupError;
 use crate::manifest::FileEntry;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -14,20 +14,30 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Permission bits of a mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// Copies a file to where none is yet.
-pub(crate) fn file(from: &Path, to: &Path) -> Result<FileEntry, BackupError> {
+/// Copies a file to where none is yet. Without a `mode` it gets that of the original.
+pub(crate) fn file(from: &Path, to: &Path, mode: Option<u32>) -> Result<FileEntry, BackupError> {
     let mut reader = File::open(from).map_err(BackupError::io(from))?;
     let metadata = reader.metadata().map_err(BackupError::io(from))?;
-    let mode = metadata.permissions().mode() & PERMISSIONS;
+    let mode = mode.unwrap_or(self::mode(&metadata)) & PERMISSIONS;
     let mut writer = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(0o600)
         .open(to)
         .map_err(BackupError::io(to))?;
     let entry = pour(&mut reader, &mut writer, mode).map_err(BackupError::io(to))?;
+    // A file that is made with a mode has less of it, by the umask.
+    let permissions = Permissions::from_mode(mode);
+    writer
+        .set_permissions(permissions)
+        .map_err(BackupError::io(to))?;
     writer.sync_all().map_err(BackupError::io(to))?;
     Ok(entry)
+}
+
+/// Its permission bits.
+pub(crate) fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & PERMISSIONS
 }
 
 /// What a file holds now.
@@ -73,6 +83,17 @@ pub(crate) fn folder(path: &Path) -> Result<(), BackupError> {
         .mode(0o700)
         .create(path)
         .map_err(BackupError::io(path))
+}
+
+/// Gives a folder its permission bits, durably.
+pub(crate) fn set_mode(folder: &Path, mode: u32) -> Result<(), BackupError> {
+    // Opened before: it may not be readable then.
+    let opened = File::open(folder).map_err(BackupError::io(folder))?;
+    let permissions = Permissions::from_mode(mode & PERMISSIONS);
+    opened
+        .set_permissions(permissions)
+        .map_err(BackupError::io(folder))?;
+    opened.sync_all().map_err(BackupError::io(folder))
 }
 
 /// Makes a folder's names durable.

@@ -51,6 +51,18 @@ pub enum BackupError {
         /// What was found.
         path: PathBuf,
     },
+    /// The manifest is text, so each name in it has to be: rename the file.
+    #[error("{path} has a name that is not UTF-8, and can't be part of a backup", path = path.display())]
+    NotText {
+        /// What was found.
+        path: PathBuf,
+    },
+    /// A process may write what is copied: stop it first.
+    #[error("{found}: stop the process first, and try again")]
+    InUse {
+        /// What tells that it runs.
+        found: String,
+    },
     /// A file or folder can't be read or written.
     #[error("{path}: {error}", path = path.display())]
     Io {

@@ -36,6 +36,10 @@ pub struct PartEntry {
     /// Its folders, relative to it, each after the one that it lies in. A part that is a file has
     /// none.
     pub folders: Vec<PathBuf>,
+    /// Permission bits of its folders; its own have an empty path. A folder that is not in it is
+    /// made for this user only.
+    #[serde(default)]
+    pub modes: BTreeMap<PathBuf, u32>,
     /// Its files, relative to it. A part that is a file has one, with an empty path.
     pub files: BTreeMap<PathBuf, FileEntry>,
 }

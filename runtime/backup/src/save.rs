@@ -3,6 +3,7 @@
 use crate::copy;
 use crate::error::BackupError;
 use crate::manifest::{FORMAT, MANIFEST, Manifest, PARTS, PartEntry};
+use crate::restore::UNFINISHED;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -33,20 +34,23 @@ pub fn save(
     made_by: &str,
     made_at_ms: u64,
 ) -> Result<Manifest, BackupError> {
-    if fs::symlink_metadata(into).is_ok() {
+    // A slash at its end would put what is unfinished into the backup itself.
+    let into: PathBuf = into.components().collect();
+    if fs::symlink_metadata(&into).is_ok() {
         return Err(BackupError::InTheWay {
-            path: into.to_owned(),
+            path: into,
             mend: "name a folder that is not there yet",
         });
     }
-    let unfinished = with_suffix(into, ".unfinished");
+    let unfinished = with_suffix(&into, ".unfinished");
     copy::remove_unfinished(&unfinished)?;
     copy::folder(&unfinished)?;
     let saving = Saving {
         apart: parts
             .iter()
-            .map(|part| absolute(&part.path))
-            .chain([absolute(&unfinished)])
+            .map(|part| part.path.as_path())
+            .chain([unfinished.as_path()])
+            .flat_map(met_as)
             .collect(),
     };
     let mut saved = BTreeMap::new();
@@ -62,20 +66,24 @@ pub fn save(
         parts: saved,
     };
     write_manifest(&unfinished, &manifest)?;
-    fs::rename(&unfinished, into).map_err(BackupError::io(into))?;
+    fs::rename(&unfinished, &into).map_err(BackupError::io(&into))?;
     let above = into.parent().filter(|it| !it.as_os_str().is_empty());
     copy::sync(above.unwrap_or(Path::new(".")))?;
     Ok(manifest)
 }
 
 struct Saving {
-    /// Parts of their own, and the backup itself: not saved as part of what they lie in.
+    /// Parts of their own, and the backup itself: not saved as part of what they lie in. Without
+    /// links and `..` in the folders above them.
     apart: Vec<PathBuf>,
 }
 
 impl Saving {
     fn part(&self, part: &Part, to: &Path) -> Result<Option<PartEntry>, BackupError> {
         let path = absolute(&part.path);
+        if path.to_str().is_none() {
+            return Err(BackupError::NotText { path });
+        }
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -84,15 +92,18 @@ impl Saving {
         let mut entry = PartEntry {
             path: path.clone(),
             folders: Vec::new(),
+            modes: BTreeMap::new(),
             files: BTreeMap::new(),
         };
         if metadata.is_file() {
             copy::folder(to.parent().unwrap_or(to))?;
-            entry.files.insert(PathBuf::new(), copy::file(&path, to)?);
+            let copied = copy::file(&path, to, None)?;
+            entry.files.insert(PathBuf::new(), copied);
             return Ok(Some(entry));
         }
         copy::folder(to)?;
-        self.below(&path, to, &part.without, Path::new(""), &mut entry)?;
+        entry.modes.insert(PathBuf::new(), copy::mode(&metadata));
+        self.below(&resolved(&path), to, part, Path::new(""), &mut entry)?;
         Ok(Some(entry))
     }
 
@@ -100,24 +111,29 @@ impl Saving {
         &self,
         from: &Path,
         to: &Path,
-        without: &[String],
+        part: &Part,
         relative: &Path,
         entry: &mut PartEntry,
     ) -> Result<(), BackupError> {
+        let top = relative.as_os_str().is_empty();
         for name in names(from)? {
             let path = from.join(&name);
-            let left_out = without.iter().any(|it| name == it.as_str());
-            if left_out || self.apart.contains(&path) {
+            let left_out = name == UNFINISHED || part.without.iter().any(|it| name == it.as_str());
+            if top && left_out || self.apart.contains(&path) {
                 continue;
+            }
+            if name.to_str().is_none() {
+                return Err(BackupError::NotText { path });
             }
             let metadata = fs::symlink_metadata(&path).map_err(BackupError::io(&path))?;
             let relative = relative.join(&name);
             if metadata.is_dir() {
                 copy::folder(&to.join(&name))?;
                 entry.folders.push(relative.clone());
-                self.below(&path, &to.join(&name), &[], &relative, entry)?;
+                entry.modes.insert(relative.clone(), copy::mode(&metadata));
+                self.below(&path, &to.join(&name), part, &relative, entry)?;
             } else if metadata.is_file() {
-                let copied = copy::file(&path, &to.join(&name))?;
+                let copied = copy::file(&path, &to.join(&name), None)?;
                 entry.files.insert(relative, copied);
             } else {
                 return Err(BackupError::NoFile { path });
@@ -129,7 +145,7 @@ impl Saving {
 
 fn write_manifest(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let path = backup.join(MANIFEST);
-    let text = serde_json::to_vec_pretty(manifest).expect("paths of this process's are text");
+    let text = serde_json::to_vec_pretty(manifest).expect("every name was found to be text");
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -157,7 +173,23 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// What is walked below a folder above meets a path under its own name, and what it leads to under
+/// the real one.
+fn met_as(path: &Path) -> [PathBuf; 2] {
+    let path = absolute(path);
+    let led_to = resolved(&path);
+    match path.parent().zip(path.file_name()) {
+        Some((above, name)) => [resolved(above).join(name), led_to],
+        None => [path, led_to],
+    }
+}
+
+/// Without links and `..`. What is not there is met nowhere, and taken as it is.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

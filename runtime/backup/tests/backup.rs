@@ -1,89 +1,12 @@
-//! Saved, checked, and put back.
+//! What is not saved and not put back: nothing is touched then.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use jackfield_backup::{BackupError, Manifest, Part, Place, restore, save};
+mod common;
+
+use common::Site;
+use jackfield_backup::{BackupError, restore, save};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-struct Site {
-    dir: TempDir,
-}
-
-impl Site {
-    /// A log with a folder in it, and a catalog that is one file.
-    fn new() -> Self {
-        let site = Self {
-            dir: TempDir::new().unwrap(),
-        };
-        fs::create_dir_all(site.at("log/engine/empty")).unwrap();
-        fs::write(site.at("log/format"), "1").unwrap();
-        fs::write(site.at("log/engine/journal"), vec![7; 3 << 20]).unwrap();
-        fs::write(site.at("catalog.db"), "rows").unwrap();
-        fs::write(site.at("log/token"), "secret").unwrap();
-        fs::set_permissions(site.at("log/token"), fs::Permissions::from_mode(0o600)).unwrap();
-        site
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    fn part(&self, name: &str, path: &str) -> Part {
-        Part {
-            name: name.to_owned(),
-            path: self.at(path),
-            without: Vec::new(),
-        }
-    }
-
-    fn save(&self) -> Manifest {
-        let parts = [
-            self.part("log", "log"),
-            self.part("catalog", "catalog.db"),
-            self.part("absent", "nowhere"),
-        ];
-        save(&parts, &self.at("backup"), "0.1.0", 5).unwrap()
-    }
-
-    fn places(&self, below: &str) -> [Place; 2] {
-        let place = |name: &str, path: &str| Place {
-            name: name.to_owned(),
-            path: self.at(below).join(path),
-            may_hold: Vec::new(),
-        };
-        [place("log", "log"), place("catalog", "catalog.db")]
-    }
-}
-
-fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap()
-}
-
-#[test]
-fn what_is_put_back_is_what_was_saved() {
-    let site = Site::new();
-    let manifest = site.save();
-    assert_eq!(manifest.bytes(), (3 << 20) + 1 + 6 + 4);
-    assert_eq!(manifest, Manifest::read(&site.at("backup")).unwrap());
-    assert!(!manifest.parts.contains_key("absent"));
-
-    let names = restore(&site.at("backup"), &site.places("new")).unwrap();
-    assert_eq!(names, ["log", "catalog"]);
-    for path in [
-        "log/format",
-        "log/engine/journal",
-        "log/token",
-        "catalog.db",
-    ] {
-        assert_eq!(read(&site.at("new").join(path)), read(&site.at(path)));
-    }
-    assert!(site.at("new/log/engine/empty").is_dir());
-    assert!(!site.at("new/log/.restoring").exists());
-    let token = fs::metadata(site.at("new/log/token")).unwrap();
-    assert_eq!(token.permissions().mode() & 0o777, 0o600);
-}
+use std::path::Path;
 
 #[test]
 fn nothing_is_overwritten() {
@@ -103,7 +26,7 @@ fn one_damaged_byte_and_nothing_is_put_back() {
     let site = Site::new();
     site.save();
     let journal = site.at("backup/parts/log/engine/journal");
-    let mut bytes = read(&journal);
+    let mut bytes = fs::read(&journal).unwrap();
     bytes[1 << 20] ^= 1;
     fs::write(&journal, bytes).unwrap();
     let refused = restore(&site.at("backup"), &site.places("new"));
@@ -135,6 +58,65 @@ fn a_path_out_of_its_part_is_refused() {
     assert!(matches!(refused, Err(BackupError::Damaged { .. })));
 }
 
+/// What stays is native code, which is run as it lies there.
+#[test]
+fn nothing_is_brought_into_what_stays() {
+    let site = Site::new();
+    fs::create_dir_all(site.at("log/plugins")).unwrap();
+    fs::write(site.at("log/plugins/0123-4567.cwasm"), "code").unwrap();
+    site.save();
+    for there in [false, true] {
+        if there {
+            fs::create_dir_all(site.at("new/log/plugins")).unwrap();
+        }
+        let mut places = site.places("new");
+        places[0].may_hold = vec!["plugins".to_owned()];
+        let refused = restore(&site.at("backup"), &places);
+        let Err(BackupError::Damaged { path, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(path, Path::new("plugins/0123-4567.cwasm"));
+        assert!(!site.at("new/catalog.db").exists());
+        assert!(!site.at("new/log/format").exists());
+    }
+}
+
+#[test]
+fn nothing_is_brought_into_what_stays_in_another_part_or_without_a_file() {
+    let site = Site::new();
+    fs::create_dir_all(site.at("log/plugins")).unwrap();
+    let parts = [site.part("all", "log")];
+    save(&parts, &site.at("backup"), "", 0).unwrap();
+    let [mut inner, mut outer] = site.places("new");
+    inner.may_hold = vec!["plugins".to_owned()];
+    outer.name = "all".to_owned();
+    outer.path = site.at("new/log");
+    let refused = restore(&site.at("backup"), &[inner, outer]);
+    assert!(
+        matches!(refused, Err(BackupError::Damaged { .. })),
+        "{refused:?}"
+    );
+    assert!(!site.at("new").exists());
+}
+
+/// Whoever opens the catalog would roll it back with the journal of another one.
+#[test]
+fn what_would_be_taken_for_some_of_a_part_is_in_the_way() {
+    let site = Site::new();
+    site.save();
+    let journal = site.at("new/catalog.db-journal");
+    fs::create_dir_all(site.at("new")).unwrap();
+    fs::write(&journal, "pages").unwrap();
+    let mut places = site.places("new");
+    places[1].beside = vec![site.at("new/catalog.db-wal"), journal.clone()];
+    let refused = restore(&site.at("backup"), &places);
+    let Err(BackupError::InTheWay { path, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(path, journal);
+    assert!(!site.at("new/log").exists());
+}
+
 #[test]
 fn a_backup_of_a_later_format_names_the_way_forward() {
     let site = Site::new();
@@ -151,36 +133,4 @@ fn a_backup_of_a_later_format_names_the_way_forward() {
         text.contains("3.2.1") && text.contains("format 9") && text.contains("then upgrade"),
         "{text}"
     );
-}
-
-#[test]
-fn a_restore_that_was_cut_off_is_done_again() {
-    let site = Site::new();
-    site.save();
-    fs::create_dir_all(site.at("new/log/.restoring/engine")).unwrap();
-    fs::write(site.at("new/log/.restoring/engine/journal"), "half").unwrap();
-    restore(&site.at("backup"), &site.places("new")).unwrap();
-    assert_eq!(
-        read(&site.at("new/log/engine/journal")),
-        read(&site.at("log/engine/journal"))
-    );
-}
-
-#[test]
-fn parts_within_parts_are_saved_once_and_what_is_left_out_stays() {
-    let site = Site::new();
-    let mut outer = site.part("all", ".");
-    outer.without = vec!["catalog.db".to_owned()];
-    let manifest = save(&[outer, site.part("log", "log")], &site.at("backup"), "", 0).unwrap();
-    assert!(manifest.parts["all"].files.is_empty(), "{manifest:?}");
-    assert_eq!(manifest.parts["log"].files.len(), 3);
-}
-
-#[test]
-fn a_link_can_not_be_saved() {
-    let site = Site::new();
-    std::os::unix::fs::symlink("/etc", site.at("log/link")).unwrap();
-    let refused = save(&[site.part("log", "log")], &site.at("backup"), "", 0);
-    assert!(matches!(refused, Err(BackupError::NoFile { .. })));
-    assert!(!site.at("backup").exists());
 }

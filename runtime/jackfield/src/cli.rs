@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::client::{
-    LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
+    At, LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
 };
 use crate::exit;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -99,7 +99,7 @@ pub(crate) struct RunArgs {
     /// Where /metrics, /livez and /readyz answer, instead of the file's `admin.listen`
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
-    /// How log lines look, instead of the file's `telemetry.format`
+    /// How log lines look, instead of the file's `telemetry.logs.format`
     #[arg(long, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
     /// Which log lines are kept, such as `info` or `warn,jackfield_pipeline=debug`
@@ -177,15 +177,11 @@ pub(crate) struct SwapArgs {
     /// Do not wait for the end of the probation
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Reports as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// The YAML file that the process runs
-    #[arg(long, short, value_name = "FILE", default_value = "connectors.yaml")]
-    pub(crate) config: PathBuf,
-    /// Where the process listens, instead of the file's `admin.listen`
-    #[arg(long, value_name = "ADDRESS")]
+    /// Where the process listens, instead of the file's `admin.listen`, by HTTPS if the file says so
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     pub(crate) address: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,6 +192,10 @@ pub(crate) struct HealthArgs {
     /// Where the process listens, by plain HTTP; the file is not read then
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<SocketAddr>,
+    /// Where the process listens, such as `https://127.0.0.1:8083`; the file is not read then. Any
+    /// certificate is believed: nothing secret is sent
+    #[arg(long, value_name = "URL", conflicts_with = "address")]
+    pub(crate) url: Option<String>,
     /// Ask whether every connector runs, not merely whether the process answers
     #[arg(long)]
     pub(crate) ready: bool,
@@ -228,12 +228,11 @@ pub(crate) struct RecordArgs {
     /// At most so many bytes [default: 256 MiB]
     #[arg(long, value_name = "BYTES")]
     pub(crate) bytes_max: Option<u64>,
-    /// The YAML file that the process runs
-    #[arg(long, short, value_name = "FILE", default_value = "connectors.yaml")]
-    pub(crate) config: PathBuf,
-    /// Where the process listens, instead of the file's `admin.listen`
-    #[arg(long, value_name = "ADDRESS")]
+    /// Where the process listens, instead of the file's `admin.listen`, by HTTPS if the file says so
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     pub(crate) address: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, clap::Args)]

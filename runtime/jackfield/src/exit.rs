@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Forced,
     /// A swap was made and taken back.
     RolledBack,
-    /// No process answers where one was asked.
+    /// No process answers where one was asked, or none that is known.
     Unreachable,
     /// The process that was asked refuses.
     Objected,
@@ -32,7 +32,7 @@ pub(crate) const EXITS: &[(Exit, &str)] = &[
     (Exit::Clean, "all went well"),
     (
         Exit::Failed,
-        "a connector FAILED, a check of `doctor` failed, or something could not be started or done",
+        "a connector FAILED, a check of `doctor` failed, `health` was not told what it asked for, or something could not be started or done",
     ),
     (
         Exit::Invalid,
@@ -42,7 +42,7 @@ pub(crate) const EXITS: &[(Exit, &str)] = &[
     (Exit::RolledBack, "a swap was made and taken back"),
     (
         Exit::Unreachable,
-        "no process answers at the admin address: is it running?",
+        "no process answers at the admin address: is it running? But `health`: 1",
     ),
     (
         Exit::Objected,

@@ -29,7 +29,7 @@ struct Line {
 pub(crate) async fn replay(args: ReplayArgs) -> Result<Exit, StartError> {
     let recording = read(&args.recording)?;
     let settings = settings(&args, &recording)?;
-    let scratch = tempfile::tempdir().map_err(StartError::Signals)?;
+    let scratch = tempfile::tempdir().map_err(StartError::Scratch)?;
     let engine = plugins::engine(scratch.path())?;
     let plugin = engine
         .load(&args.file, None)

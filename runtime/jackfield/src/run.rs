@@ -34,6 +34,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     }
 
     state::open(&config.state_dir)?;
+    state::sweep(&config.state_dir);
     let findings = check::log(&config);
     if findings.has_errors() {
         return Err(StartError::Findings(findings));

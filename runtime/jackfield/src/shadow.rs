@@ -18,10 +18,10 @@ pub(crate) async fn wait(
     begun: &Value,
 ) -> Result<Exit, StartError> {
     if args.no_wait {
-        show(begun, args.json);
+        show(begun, args.at.json);
         return Ok(Exit::Clean);
     }
-    if !args.json {
+    if !args.at.json {
         eprintln!(
             "{}: {} runs beside {} for {} s",
             args.connector,
@@ -31,7 +31,7 @@ pub(crate) async fn wait(
         );
     }
     let report = ended(admin, &args.connector, &begun["number"]).await?;
-    show(&report, args.json);
+    show(&report, args.at.json);
     Ok(
         match (report["end"].as_str(), report["differs"].as_bool()) {
             (Some("failed" | "too-slow"), _) => Exit::ShadowFailed,

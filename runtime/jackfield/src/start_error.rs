@@ -60,6 +60,8 @@ pub(crate) enum StartError {
     State(#[from] StateError),
     #[error("pages of the manual: {0}")]
     Pages(std::io::Error),
+    #[error("a temporary folder can't be made: {0}")]
+    Scratch(std::io::Error),
     #[error("signals: {0}")]
     Signals(std::io::Error),
 }
@@ -88,13 +90,16 @@ impl StartError {
             | Self::Unwell(_)
             | Self::Backup(_)
             | Self::State(_)
+            | Self::Scratch(_)
             | Self::Signals(_) => Exit::Failed,
             Self::Ask(error) => match error {
                 AskError::Url { .. }
                 | AskError::Unreadable { .. }
                 | AskError::NoClient(_)
                 | AskError::Recording { .. } => Exit::Invalid,
-                AskError::Unreachable { .. } | AskError::Token(_) => Exit::Unreachable,
+                AskError::Unreachable { .. }
+                | AskError::OtherCertificate { .. }
+                | AskError::Token(_) => Exit::Unreachable,
                 AskError::Refused { .. } => Exit::Objected,
                 AskError::Answer { .. } | AskError::Unwritable { .. } | AskError::Late(_) => {
                     Exit::Failed

@@ -5,9 +5,11 @@
 //! | `format` | the format | |
 //! | `admin-token` | the token that nobody chose | another one is made |
 //! | `worker-N` | this process's name among the workers of a cluster | it comes back as another one |
+//! | `shadows` | what the shadows that run now have written, thrown away with them | |
 //! | `plugins` | copied and compiled plugins, named by their content and the engine's version | they are compiled anew |
 
-use std::fs;
+use jackfield_pipeline::ShadowOptions;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -17,6 +19,9 @@ use tempfile::NamedTempFile;
 const FORMAT: u32 = 1;
 const FORMAT_NAME: &str = "jackfield state ";
 const FORMAT_FILE: &str = "format";
+
+/// Where the shadows of sinks write, below the state folder.
+pub(crate) const SHADOWS: &str = "shadows";
 
 /// The state folder can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,16 +56,35 @@ pub(crate) fn open(dir: &Path) -> Result<(), StateError> {
     }
 }
 
+/// Removes what the shadows of a process that was killed left: it may be gigabytes, and nobody else
+/// does. Those of other processes that share the folder stay.
+pub(crate) fn sweep(dir: &Path) {
+    let shadows = dir.join(SHADOWS);
+    match ShadowOptions::sweep(&shadows) {
+        Ok(0) => {}
+        Ok(folders) => tracing::info!(
+            folders,
+            "what shadows of a process that was killed had written is removed"
+        ),
+        // It costs room, and nothing depends on it.
+        Err(error) => {
+            tracing::warn!(folder = %shadows.display(), %error, "what shadows left can't be removed")
+        }
+    }
+}
+
 fn own() -> String {
     format!("{FORMAT_NAME}{FORMAT}\n")
 }
 
-/// Whole when it appears: several processes may share a state folder.
+/// Whole when it appears, also after a loss of power: several processes may share a state folder, and
+/// a part of it would be taken for a format that nobody wrote.
 fn write(dir: &Path, path: &Path) -> io::Result<()> {
     let mut file = NamedTempFile::new_in(dir)?;
     file.write_all(own().as_bytes())?;
+    file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]
@@ -76,6 +100,19 @@ mod tests {
         open(&state).unwrap();
         let format = fs::read_to_string(state.join("format")).unwrap();
         assert_eq!(format, "jackfield state 1\n");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_of_its_shadows_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path()).unwrap();
+        sweep(dir.path());
+        let left = dir.path().join(SHADOWS).join("shadow-AbCdEf");
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("file"), "a").unwrap();
+        sweep(dir.path());
+        assert!(!left.exists());
+        assert!(dir.path().join("format").exists());
     }
 
     #[test]

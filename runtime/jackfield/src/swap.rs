@@ -5,7 +5,6 @@ use crate::client::{Admin, AskError, read};
 use crate::exit::Exit;
 use crate::shadow;
 use crate::start_error::StartError;
-use jackfield_config::Config;
 use reqwest::Response;
 use serde_json::Value;
 use std::time::Duration;
@@ -15,12 +14,11 @@ use url::Url;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
-    let config = Config::load(&args.config)?;
-    let admin = Admin::of(&config, args.address)?;
+    let admin = Admin::near(&args.at, args.address)?;
     let answer = order(&admin, &args).await?;
     let (status, body) = read(answer).await?;
     if !(200..300).contains(&status) {
-        return refused(status, &body, args.json);
+        return refused(status, &body, args.at.json);
     }
     if args.shadow.is_some() {
         return shadow::wait(&admin, &args, &body).await;
@@ -28,10 +26,10 @@ pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     let report = if args.dry_run || args.no_wait {
         body
     } else {
-        show(&body, args.json);
+        show(&body, args.at.json);
         outcome(&admin, &args.connector, &body["number"]).await?
     };
-    show(&report, args.json);
+    show(&report, args.at.json);
     Ok(match report["outcome"].as_str() {
         Some("rolled-back") => Exit::RolledBack,
         _ => Exit::Clean,
@@ -104,17 +102,24 @@ pub(crate) fn refused(status: u16, body: &Value, json: bool) -> Result<Exit, Sta
             body: body.to_string(),
         }));
     };
+    let Some(exit) = exit_code(code) else {
+        return Err(StartError::Ask(AskError::Refused {
+            status,
+            message: message.to_owned(),
+        }));
+    };
     if json {
         println!("{body}");
     } else {
         eprintln!("refused: {message}");
     }
-    Ok(Exit::Refused(exit_code(code)))
+    Ok(Exit::Refused(exit))
 }
 
-/// The documented exit code of each refusal.
-fn exit_code(code: &str) -> u8 {
-    match code {
+/// The documented exit code of each refusal of a connector. What the server refuses to anyone, such
+/// as one without its token, has none of its own.
+fn exit_code(code: &str) -> Option<u8> {
+    Some(match code {
         "same" => 10,
         "busy" => 11,
         "not-running" => 12,
@@ -129,8 +134,8 @@ fn exit_code(code: &str) -> u8 {
         "grant" => 25,
         "settings" => 26,
         "fails" => 27,
-        _ => 1,
-    }
+        _ => return None,
+    })
 }
 
 /// What people call a version.
@@ -164,5 +169,19 @@ fn show(report: &Value, json: bool) {
             report["reason"].as_str().unwrap_or("?")
         ),
         _ => println!("{report}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_refusal_of_a_connector_has_no_code_of_its_own() {
+        assert_eq!(exit_code("same"), Some(10));
+        assert_eq!(exit_code("fails"), Some(27));
+        for code in ["unauthorized", "wrong-host", "other-site", "too-many"] {
+            assert_eq!(exit_code(code), None, "{code}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error;
 use jackfield_log::LogError;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// What the format file says before its number.
@@ -12,6 +12,8 @@ const FORMAT_NAME: &str = "jackfield embedded log ";
 const FORMAT: u32 = 1;
 /// Holds the format.
 const FORMAT_FILE: &str = "format";
+/// It, before all of it is on the disk.
+const FORMAT_UNFINISHED: &str = "format.unfinished";
 
 /// Holds the folder of a log that is not open: nobody can open it until this is dropped, and what
 /// is in it does not change.
@@ -55,11 +57,21 @@ pub(crate) fn check_format(dir: &Path) -> Result<(), LogError> {
             LogError::Fatal(format!("{} says `{}`: {why}", path.display(), found.trim()))
         }),
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            std::fs::write(&path, format!("{FORMAT_NAME}{FORMAT}\n"))
-                .map_err(|e| error::file(&path, &e))
+            write_format(dir, &path).map_err(|e| error::file(&path, &e))
         }
         Err(e) => Err(error::file(&path, &e)),
     }
+}
+
+/// Whole when it appears, and there before the log is: a part of it would be taken for a format that
+/// nobody wrote.
+fn write_format(dir: &Path, path: &Path) -> io::Result<()> {
+    let unfinished = dir.join(FORMAT_UNFINISHED);
+    let mut file = File::create(&unfinished)?;
+    file.write_all(format!("{FORMAT_NAME}{FORMAT}\n").as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    File::open(dir)?.sync_all()
 }
 
 /// Whether this version reads that format, or what to do where it does not.

@@ -44,6 +44,15 @@ struct Reading {
     positions: BTreeMap<i32, i64>,
 }
 
+/// Where a consumer stands after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// Where it stood.
+    Where,
+    /// Where the positions say, with all partitions: nothing that was taken before counts.
+    Anew,
+}
+
 fn consumer(shared: &Shared, what: &str) -> Result<BaseConsumer<Context>, LogError> {
     let config = &shared.config;
     // Never joined.
@@ -170,8 +179,24 @@ impl Reading {
                 continue;
             }
             if let Some(code) = message.error() {
-                self.told(shared, partition, code)?;
-                continue;
+                if last.is_some() {
+                    // What came before it is given first: where it stands then is told by that.
+                    full = true;
+                    others.push_back(message);
+                    continue;
+                }
+                match self.told(shared, partition, code) {
+                    Ok(Stands::Where) => continue,
+                    // What was taken ahead, of the others too, is fetched again.
+                    Ok(Stands::Anew) => return Ok(None),
+                    Err(error) => {
+                        // Neither it nor what was taken with it is lost to the next look.
+                        others.push_back(message);
+                        others.append(&mut self.carry);
+                        self.carry = others;
+                        return Err(error);
+                    }
+                }
             }
             match pack::push(&mut batch, &message, self.format) {
                 Ok(Pushed::Taken) => last = Some(message.offset()),
@@ -219,14 +244,15 @@ impl Reading {
         shared: &Shared,
         partition: i32,
         code: RDKafkaErrorCode,
-    ) -> Result<(), LogError> {
+    ) -> Result<Stands, LogError> {
         match code {
             // What it stood at was deleted: it goes on at the beginning.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 let ends = shared.ends_now(&self.topic, partition)?;
                 self.positions.insert(partition, ends.start);
+                self.assign()?;
                 self.carry.clear();
-                self.assign()
+                Ok(Stands::Anew)
             }
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::UnknownTopicOrPartition
@@ -237,7 +263,7 @@ impl Reading {
             ))),
             _ => {
                 tracing::debug!(topic = %self.topic, partition, %code, "reading goes on");
-                Ok(())
+                Ok(Stands::Where)
             }
         }
     }

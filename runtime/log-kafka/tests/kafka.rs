@@ -4,16 +4,20 @@
 mod common;
 
 use common::{
-    append, at, content, identity, last, numbered, numbers, open, output, position, spec, texts,
-    unique, within,
+    WAIT_MAX, append, at, content, identity, last, numbered, numbers, open, output, position, spec,
+    texts, unique, within,
 };
 use jackfield_log::{Append, Log, LogError, ReaderEvent, Stored, TopicSpec, Writer};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use jackfield_test_kafka::Broker;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ends with this process.
 static BROKER: LazyLock<Broker> = LazyLock::new(Broker::start);
@@ -315,4 +319,75 @@ async fn a_record_too_large_is_named_after_what_lies_before_it() {
         other => panic!("{other:?}"),
     }
     reader.close().await.unwrap();
+}
+
+/// Deletes a partition's records below `offset`, as retention does.
+async fn forget(topic: &str, partition: i32, offset: i64) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", BROKER.address())
+        .create()
+        .unwrap();
+    let mut below = TopicPartitionList::new();
+    below
+        .add_partition_offset(topic, partition, Offset::Offset(offset))
+        .unwrap();
+    let options = AdminOptions::new();
+    let deleting = admin.delete_records(&below, &options);
+    let deleted = within("records are deleted", deleting).await.unwrap();
+    deleted.elements()[0].error().unwrap();
+}
+
+/// What retention deletes while someone looks is passed over, and of the other partitions nothing is
+/// given twice nor left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_passes_over_what_is_deleted_and_doubles_nothing() {
+    // More than is fetched ahead, of each partition.
+    const APPENDS: u64 = 40;
+    const RECORDS_EACH: u64 = 100;
+    const ALL: u64 = APPENDS * RECORDS_EACH;
+    let log = another().await;
+    let topic = topic(&log, 2).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    for n in 0..APPENDS {
+        let all = n * RECORDS_EACH..(n + 1) * RECORDS_EACH;
+        let texts: Vec<String> = all.map(|it| format!("{it:05}{:x<1000}", "")).collect();
+        let outputs = (0..2).map(|partition| output(&topic, partition, &texts));
+        let numbered = Append {
+            outputs: outputs.collect(),
+            ..Append::default()
+        };
+        append(&mut writer, numbered).await.unwrap();
+    }
+    let mut browser = log.browse(&topic, &[(0, 0), (1, 0)]).await.unwrap();
+    let mut next: BTreeMap<i32, u64> = BTreeMap::new();
+    let mut deleted = false;
+    let begin = Instant::now();
+    while next.values().filter(|it| **it == ALL + 1).count() < 2 {
+        assert!(begin.elapsed() < WAIT_MAX, "not all is given: {next:?}");
+        let looked = within("records are given", browser.next()).await.unwrap();
+        let Some(fetched) = looked else { continue };
+        let partition = fetched.at.partition;
+        for text in texts(&fetched.batch) {
+            let number: u64 = text[..5].parse().unwrap();
+            let expected = next.get(&partition).copied().unwrap_or(0);
+            if partition == 0 {
+                assert!(number >= expected, "{number} of 0 is given twice");
+            } else {
+                assert_eq!(number, expected, "of 1");
+            }
+            next.insert(partition, number + 1);
+        }
+        if !deleted {
+            deleted = true;
+            let end = log.ends(&topic, 0).await.unwrap().end;
+            forget(&topic, 0, end).await;
+            let last = format!("{ALL:05}");
+            let outputs = (0..2).map(|it| output(&topic, it, std::slice::from_ref(&last)));
+            let last = Append {
+                outputs: outputs.collect(),
+                ..Append::default()
+            };
+            append(&mut writer, last).await.unwrap();
+        }
+    }
 }

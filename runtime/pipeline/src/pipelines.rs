@@ -12,6 +12,7 @@ use futures::future::join_all;
 use jackfield_core::Patience;
 use jackfield_telemetry::{ConnectorLabels, Kind};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -60,8 +61,38 @@ struct Member {
     lever: Arc<Lever>,
     desk: Arc<Desk>,
     stop: CancellationToken,
+    /// Somebody asked for a restart, and the life that it ends has not ended yet.
+    again: Arc<AtomicBool>,
     /// Its supervisor; taken by whoever ends it.
     supervisor: Option<JoinHandle<Exit>>,
+}
+
+impl Member {
+    /// Has it begin again. The state is told before the lever is pulled, which may set the next
+    /// one at once; one that rests is in the state that it goes on in.
+    fn restart(&self) {
+        if self.lever.target() == Target::Running && !self.stop.is_cancelled() {
+            self.again.store(true, Ordering::Release);
+            match self.status.report().state {
+                // Another worker may have it, whose word counts; or it says already that it
+                // begins again, and what went wrong.
+                State::Unassigned | State::Restarting { .. } => {}
+                // Stopped is also a source that had come to its end, paused also one that is
+                // about to go on.
+                State::Running | State::Failed { .. } | State::Paused | State::Stopped => {
+                    self.status.set_state(asked_for());
+                }
+            }
+        }
+        self.lever.restart();
+    }
+}
+
+/// The state of a connector that is restarted because somebody wants it.
+fn asked_for() -> State {
+    State::Restarting {
+        trace: "restart asked for".to_owned(),
+    }
 }
 
 #[derive(Default)]
@@ -156,12 +187,26 @@ impl Pipelines {
         });
         let status = Status::new(pipeline, name, kind == Kind::Source, metrics);
         let (desk, lever) = (Desk::new(&status), Arc::new(Lever::new(target)));
-        let stop = CancellationToken::new();
+        let (stop, again) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let supervisor = {
             let (status, desk) = (Arc::clone(&status), Arc::clone(&desk));
             let (lever, stop) = (Arc::clone(&lever), stop.clone());
-            let run_status = Arc::clone(&status);
-            let serve = move |stop| run(Arc::clone(&run_status), Arc::clone(&desk), stop);
+            let (run_status, again, end) = (Arc::clone(&status), Arc::clone(&again), stop.clone());
+            let serve = move |stop: CancellationToken| {
+                // This life is the one that was asked for.
+                again.store(false, Ordering::Release);
+                let life = run(Arc::clone(&run_status), Arc::clone(&desk), stop);
+                let (status, again, end) =
+                    (Arc::clone(&run_status), Arc::clone(&again), end.clone());
+                async move {
+                    let exit = life.await;
+                    // It said how this life ended, and stays neither stopped nor failed.
+                    if again.swap(false, Ordering::AcqRel) && !end.is_cancelled() {
+                        status.set_state(asked_for());
+                    }
+                    exit
+                }
+            };
             async move { supervise(host, &status, patience, &lever, stop, serve).await }
         };
         let span = tracing::info_span!("connector", %name);
@@ -170,6 +215,7 @@ impl Pipelines {
             lever,
             desk,
             stop,
+            again,
             supervisor: Some(tokio::spawn(supervisor.instrument(span))),
         };
         members.by_name.insert(name.to_owned(), member);
@@ -197,21 +243,25 @@ impl Pipelines {
 
     /// Drains the connector and starts it anew: from positions, without what it had taken and not
     /// finished. One that is FAILED gets another chance; one that rests goes on resting. It is
-    /// asked, not awaited.
+    /// asked, not awaited: until it runs again it is RESTARTING.
     ///
     /// # Errors
     /// There is none of the name.
     pub fn restart(&self, name: &str) -> Result<(), Unchanged> {
-        self.lever(name)?.restart();
+        self.of(name, Member::restart)?;
         tracing::info!(connector = %name, "restart asked of it");
         Ok(())
     }
 
     fn lever(&self, name: &str) -> Result<Arc<Lever>, Unchanged> {
+        self.of(name, |member| Arc::clone(&member.lever))
+    }
+
+    fn of<T>(&self, name: &str, told: impl FnOnce(&Member) -> T) -> Result<T, Unchanged> {
         let members = self.members();
         let member = members.by_name.get(name);
         let member = member.ok_or_else(|| Unchanged::Unknown(name.to_owned()))?;
-        Ok(Arc::clone(&member.lever))
+        Ok(told(member))
     }
 
     /// Drains a connector within `grace` and forgets it. When it returns, another one may have its

@@ -9,7 +9,7 @@ use crate::shadow::{Heard, Item, Tap};
 use bytes::Bytes;
 use jackfield_batch::event::{Event, EventWriter, Kind};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -97,8 +97,9 @@ struct Kept {
     control_events: usize,
     next_id: u64,
     closed: bool,
-    /// Who is told of everything, without holding anything back.
-    taps: Vec<Arc<Tap>>,
+    /// Who is told of everything, without holding anything back. Whoever reads owns what is kept for
+    /// it: dropped anywhere, also before it was ever read, it costs nothing more and frees its place.
+    taps: Vec<Weak<Tap>>,
 }
 
 impl Kept {
@@ -130,7 +131,8 @@ impl Kept {
     }
 
     fn tell(&mut self, item: &Item) {
-        self.taps.retain(|tap| tap.push(item.clone()));
+        let told = |tap: Arc<Tap>| tap.push(item.clone());
+        self.taps.retain(|tap| tap.upgrade().is_some_and(told));
     }
 
     fn drop_first(&mut self) {
@@ -228,17 +230,21 @@ impl Inbox {
             kept.bytes = [0; 3];
             kept.control_events = 0;
             kept.given = kept.settled;
-            kept.taps.drain(..).for_each(|tap| tap.close());
+            let taps = kept.taps.drain(..);
+            taps.filter_map(|tap| tap.upgrade())
+                .for_each(|tap| tap.close());
         }
         self.room.notify_waiters();
         self.arrived.notify_one();
     }
 
     /// Listens to all that comes after the event `after`, of what is kept and from now on; at most
-    /// `bytes_max` are kept for it. None: the slot has ended, or others listen already.
+    /// `bytes_max` are kept for it, until the last clone of it is dropped. None: the slot has ended,
+    /// or others listen already.
     pub fn tap(&self, after: u64, bytes_max: usize) -> Option<Arc<Tap>> {
         let mut kept = self.lock();
-        kept.taps.retain(|tap| tap.end().is_none());
+        let listens = |tap: Arc<Tap>| tap.end().is_none();
+        kept.taps.retain(|tap| tap.upgrade().is_some_and(listens));
         if kept.closed || kept.taps.len() == TAPS_MAX {
             return None;
         }
@@ -248,7 +254,7 @@ impl Inbox {
                 tap.push(arrival.heard(number));
             }
         }
-        kept.taps.push(Arc::clone(&tap));
+        kept.taps.push(Arc::downgrade(&tap));
         Some(tap)
     }
 
@@ -438,6 +444,24 @@ mod tests {
         assert_eq!(wide.end(), Some(crate::shadow::TapEnd::Closed));
         assert_eq!(narrow.end(), Some(crate::shadow::TapEnd::TooSlow));
         assert!(inbox.tap(0, 1).is_none(), "the slot has ended");
+    }
+
+    #[tokio::test]
+    async fn a_tap_that_is_dropped_keeps_nothing_and_frees_its_place() {
+        let inbox = Inbox::new(10_000);
+        inbox.push(frame("a")).await.unwrap();
+        for _ in 0..2 * TAPS_MAX {
+            drop(inbox.tap(0, 1 << 20).unwrap());
+        }
+        let taps: Vec<_> = (0..TAPS_MAX).map(|_| inbox.tap(0, 1 << 20)).collect();
+        assert!(taps.iter().all(Option::is_some));
+        assert!(inbox.tap(0, 1 << 20).is_none(), "all places are taken");
+        drop(taps);
+        inbox.push(frame("b")).await.unwrap();
+        assert!(!inbox.is_tapped(), "nobody is told any more");
+        let tap = inbox.tap(0, 1 << 20).unwrap();
+        inbox.push(frame("c")).await.unwrap();
+        assert_eq!(std::iter::from_fn(|| tap.pop()).count(), 3);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ mod common;
 use jackfield_batch::event::Kind;
 use jackfield_hostile_tests::{component, patient};
 use jackfield_plugin::recording::{
-    self, Opening, Recording, ReplayEnd, Replayed, SlotOpening, SlotWriter,
+    self, Opening, Recording, ReplayEnd, Replayed, Secrets, SlotOpening, SlotWriter,
 };
 use jackfield_plugin::{Heard, Item, Slot};
 
@@ -43,7 +43,7 @@ fn recorded(deed: &str) -> Recording {
         settings: "{}".into(),
     };
     let mut file = recording::begin(&opening);
-    let opening = SlotOpening::new(&slot, 0, &[], None, &[]);
+    let opening = SlotOpening::new(&slot, 0, &[], None, &[], &mut Secrets::default());
     file.extend(recording::slot_opening(0, &opening));
     let mut writer = SlotWriter::new(0);
     let opened = Item::Opened {

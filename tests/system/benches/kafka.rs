@@ -109,22 +109,17 @@ fn rates(records: u64, from: (Instant, f64), to: (Instant, f64)) -> Rates {
 /// The source alone, as fast as it goes; beside it librdkafka by itself with the same records.
 async fn out_of_exchange(laps: u32) {
     let cluster = shared_cluster().await;
-    let mut options = Options::spot().unwrap();
-    (options.speed, options.laps) = (Speed::Unlimited, laps);
-    let exchange = Exchange::start(options).await.unwrap();
-    let total = exchange.status().total;
-    let mut site = Site::new(&exchange).await;
-    site.on_kafka(&cluster);
-    site.set("/pipelines/trades/sinks", Value::Null);
-    let topic = site.topic("trade");
+    let mut first = None;
     for delivery in ["exactly-once", "at-least-once"] {
+        // What was streamed once would have to be asked for.
+        let mut options = Options::spot().unwrap();
+        (options.speed, options.laps) = (Speed::Unlimited, laps);
+        let exchange = Exchange::start(options).await.unwrap();
+        let total = exchange.status().total;
+        let mut site = Site::new(&exchange).await;
+        site.on_kafka(&cluster);
+        site.set("/pipelines/trades/sinks", Value::Null);
         site.set("/pipelines/trades/delivery", json!(delivery));
-        if delivery == "at-least-once" {
-            // Another topic, another cluster's positions: it begins anew.
-            site.set("/log/kafka/cluster", json!(format!("{topic}-again")));
-            let name = format!("{topic}-again");
-            site.set("/pipelines/trades/topics/trade/name", json!(name));
-        }
         let mut source = Watched::run(&site).await;
         let records = "jackfield_records_total";
         let from = source.until(records, "trades-source", 1).await;
@@ -135,9 +130,10 @@ async fn out_of_exchange(laps: u32) {
             source.peak
         );
         source.stop().await;
+        first.get_or_insert((site.topic("trade"), site.topic("again"), total));
     }
-    drop(exchange);
-    let (consume, produce) = spawn_blocking(move || alone(&cluster, &topic, total))
+    let (topic, again, total) = first.expect("two were run");
+    let (consume, produce) = spawn_blocking(move || alone(&cluster, &topic, &again, total))
         .await
         .unwrap();
     for (what, (wall, core)) in [("consume", consume), ("produce", produce)] {
@@ -148,7 +144,7 @@ async fn out_of_exchange(laps: u32) {
 }
 
 /// librdkafka reads the records of a topic, and writes them to another one.
-fn alone(cluster: &Cluster, topic: &str, records: u64) -> (Rates, Rates) {
+fn alone(cluster: &Cluster, topic: &str, again: &str, records: u64) -> (Rates, Rates) {
     let me = std::process::id();
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &cluster.servers)
@@ -182,11 +178,9 @@ fn alone(cluster: &Cluster, topic: &str, records: u64) -> (Rates, Rates) {
         .set("queue.buffering.max.messages", "1000000")
         .create()
         .unwrap();
-    // It has the same partitions.
-    let to_topic = format!("{topic}-again");
     let from = (Instant::now(), cpu(me));
     for (partition, key, value) in &kept {
-        let mut record = BaseRecord::to(&to_topic)
+        let mut record = BaseRecord::to(again)
             .partition(*partition)
             .key(key)
             .payload(value);

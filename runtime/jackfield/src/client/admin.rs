@@ -1,7 +1,7 @@
 //! The running process: where it is, and asking it.
 
 use super::args::At;
-use super::door::{self, NoClient, Trust};
+use super::door::{self, NoClient, OtherCertificate, Trust};
 use crate::operate::token;
 use crate::start_error::StartError;
 use jackfield_config::Config;
@@ -29,6 +29,16 @@ pub(crate) enum AskError {
         url: String,
         /// Why.
         reason: String,
+    },
+    /// Someone answers there, and may be anyone.
+    #[error(
+        "who answers at {url} has another certificate than {file}: was it renewed since the process started? Restart that; or name by `--cacert` who has signed for it"
+    )]
+    OtherCertificate {
+        /// Where.
+        url: String,
+        /// The certificate that was expected.
+        file: String,
     },
     /// The address is none.
     #[error("`{given}` is no URL such as http://127.0.0.1:8083: {reason}")]
@@ -99,42 +109,47 @@ pub(crate) struct Admin {
 impl Admin {
     /// By what a command was given: the file is read unless a URL and a token are.
     pub(crate) fn at(at: &At) -> Result<Self, StartError> {
-        let url = at.url.as_deref().map(parse).transpose()?;
+        Self::near(at, None)
+    }
+
+    /// The same; without a URL `address` replaces the file's.
+    pub(crate) fn near(at: &At, address: Option<SocketAddr>) -> Result<Self, StartError> {
         let token = match &at.token_file {
             Some(file) => Some(token_in(file)?),
             None => std::env::var(TOKEN_VARIABLE)
                 .ok()
                 .filter(|it| !it.is_empty()),
         };
-        let elsewhere = |url: Url, token| {
-            let trust = match (url.scheme(), &at.cacert) {
-                ("https", Some(file)) => Trust::Authorities(file),
-                ("https", None) => Trust::Machine,
-                _ => Trust::Nobody,
-            };
-            Self::new(url, trust, token)
-        };
-        let known = |config: &Config| token::known(config).map_err(AskError::Token);
-        Ok(match (url, token) {
-            (Some(url), Some(token)) => elsewhere(url, token)?,
-            (Some(url), None) => {
-                let config = Config::load(&at.config)?;
-                elsewhere(url, known(&config)?)?
-            }
-            (None, token) => {
-                let config = Config::load(&at.config)?;
-                let token = token.map_or_else(|| known(&config), Ok)?;
-                let (url, trust) = door::of(&config, None);
-                Self::new(url, trust, token)?
-            }
-        })
+        if let Some(given) = &at.url {
+            return Self::elsewhere(url_of(given)?, token, at);
+        }
+        let config = Config::load(&at.config)?;
+        let token = token.map_or_else(|| known(&config), Ok)?;
+        let (url, trust) = door::of(&config, address);
+        Ok(Self::new(url, trust, token)?)
     }
 
-    /// By a file, and by an address if that is another.
-    pub(crate) fn of(config: &Config, address: Option<SocketAddr>) -> Result<Self, AskError> {
-        let (url, trust) = door::of(config, address);
-        let token = token::known(config).map_err(AskError::Token)?;
-        Self::new(url, trust, token)
+    /// At a URL. Without a token the file has it, and the certificate of whoever is given it. Without
+    /// a file there is none: a process of `auth: none` asks for none, another says that it does.
+    fn elsewhere(url: Url, token: Option<String>, at: &At) -> Result<Self, StartError> {
+        let config = match token {
+            // What can't be looked for is told when it is read.
+            None if at.config.try_exists().unwrap_or(true) => Some(Config::load(&at.config)?),
+            None | Some(_) => None,
+        };
+        let token = match (token, &config) {
+            (Some(token), _) => token,
+            (None, Some(config)) => known(config)?,
+            (None, None) => String::new(),
+        };
+        let own = config.as_ref().and_then(|it| it.admin.tls.as_ref());
+        let trust = match (url.scheme(), &at.cacert, own) {
+            ("https", Some(file), _) => Trust::Authorities(file),
+            ("https", None, Some(tls)) => Trust::Own(&tls.cert),
+            ("https", None, None) => Trust::Machine,
+            _ => Trust::Nobody,
+        };
+        Ok(Self::new(url, trust, token)?)
     }
 
     fn new(url: Url, trust: Trust<'_>, token: String) -> Result<Self, AskError> {
@@ -183,7 +198,12 @@ impl Admin {
     }
 }
 
-fn parse(given: &str) -> Result<Url, AskError> {
+fn known(config: &Config) -> Result<String, AskError> {
+    token::known(config).map_err(AskError::Token)
+}
+
+/// The URL that a person gave.
+pub(crate) fn url_of(given: &str) -> Result<Url, AskError> {
     let bad = |reason: String| AskError::Url {
         given: given.to_owned(),
         reason,
@@ -213,6 +233,12 @@ fn token_in(file: &Path) -> Result<String, AskError> {
 }
 
 fn unreachable(url: &Url, error: &reqwest::Error) -> AskError {
+    if let Some(OtherCertificate { file }) = door::other_certificate(error) {
+        return AskError::OtherCertificate {
+            url: url.to_string(),
+            file,
+        };
+    }
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(deeper) = source {
@@ -279,18 +305,18 @@ mod tests {
     #[test]
     fn an_address_alone_is_plain_http() {
         assert_eq!(
-            parse("127.0.0.1:1").unwrap().as_str(),
+            url_of("127.0.0.1:1").unwrap().as_str(),
             "http://127.0.0.1:1/"
         );
-        assert_eq!(parse("https://h/x").unwrap().as_str(), "https://h/x");
-        assert!(parse("ftp://h").is_err());
-        assert!(parse("http://").is_err());
+        assert_eq!(url_of("https://h/x").unwrap().as_str(), "https://h/x");
+        assert!(url_of("ftp://h").is_err());
+        assert!(url_of("http://").is_err());
     }
 
     #[test]
     fn names_are_encoded() {
         let admin = Admin::new(
-            parse("http://h/below").unwrap(),
+            url_of("http://h/below").unwrap(),
             Trust::Nobody,
             "t".to_owned(),
         )

@@ -15,14 +15,15 @@ pub(crate) struct At {
     #[arg(long, value_name = "URL", env = "JACKFIELD_URL")]
     pub(crate) url: Option<String>,
     /// Holds the bearer token, instead of the file's or the state folder's; so does the environment
-    /// variable JACKFIELD_TOKEN. With a URL and a token the YAML file is not read
+    /// variable JACKFIELD_TOKEN. With a URL and a token the YAML file is not read, and with a URL it
+    /// need not be there
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Authorities to believe instead of the machine's, PEM, where the URL is one of HTTPS. Without a
-    /// URL only the certificate that the YAML file names is believed
+    /// Authorities to believe, PEM, where the URL is one of HTTPS. Else only the certificate that the
+    /// YAML file names is believed; where none is read, whom the machine's authorities signed for
     #[arg(long, value_name = "FILE", env = "JACKFIELD_CACERT")]
     pub(crate) cacert: Option<PathBuf>,
-    /// JSON instead of a table
+    /// JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }

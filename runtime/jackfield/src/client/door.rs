@@ -1,14 +1,19 @@
 //! How the admin server of a process is reached, and by what it is known to be that process.
 
 use jackfield_config::Config;
+use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, OtherError,
+    RootCertStore, SignatureScheme, WantsVerifier,
 };
+use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +28,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) enum Trust<'a> {
     /// Nobody: it speaks plain HTTP. A machine need not have any authorities for that.
     Nobody,
+    /// Whoever answers: nothing secret is sent, and what is asked is whether anyone does. A process
+    /// whose certificate was renewed shows the older one until it is restarted.
+    Anyone,
     /// Whoever has the certificate of this PEM file, and no one else. Its names don't matter: a
     /// process of this machine is asked by its address.
     Own(&'a Path),
@@ -48,6 +56,31 @@ pub(crate) enum NoClient {
     Client(#[from] reqwest::Error),
 }
 
+/// Someone else answers, or the process with another certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it has another certificate than {file}")]
+pub(crate) struct OtherCertificate {
+    /// The PEM file with the one that was expected.
+    pub(crate) file: String,
+}
+
+/// Whether a request came to nothing for that.
+pub(crate) fn other_certificate(error: &(dyn Error + 'static)) -> Option<OtherCertificate> {
+    if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) =
+        error.downcast_ref::<rustls::Error>()
+    {
+        return why.downcast_ref::<OtherCertificate>().cloned();
+    }
+    // What such an error was made of is not its source.
+    let made_of = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match made_of {
+        Some(made_of) => other_certificate(made_of),
+        None => other_certificate(error.source()?),
+    }
+}
+
 /// Where the process of this file is reached, and whom to believe there. `address` replaces the
 /// file's.
 pub(crate) fn of(config: &Config, address: Option<SocketAddr>) -> (Url, Trust<'_>) {
@@ -71,9 +104,12 @@ pub(crate) fn near(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// A client for it. No proxy lies between.
+/// A client for it. No proxy lies between, and nobody sends it elsewhere.
 pub(crate) fn client(trust: Trust<'_>) -> Result<Client, NoClient> {
-    let builder = Client::builder().connect_timeout(CONNECT_WITHIN).no_proxy();
+    let builder = Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .no_proxy()
+        .redirect(Policy::none());
     Ok(believing(builder, trust)?.build()?)
 }
 
@@ -99,14 +135,28 @@ fn believing(builder: ClientBuilder, trust: Trust<'_>) -> Result<ClientBuilder, 
         }
         Trust::Own(file) => {
             let own = certificates(file)?.into_iter().next();
-            let own = own.ok_or_else(|| unreadable(file, &"it has none"))?;
-            let verifier = Arc::new(Pinned { own, provider });
-            config
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
+            let certificate = own.ok_or_else(|| unreadable(file, &"it has none"))?;
+            let file = file.display().to_string();
+            let own = Some(Own { certificate, file });
+            pinned(config, Pinned { own, provider })
         }
+        Trust::Anyone => pinned(
+            config,
+            Pinned {
+                own: None,
+                provider,
+            },
+        ),
     };
     Ok(builder.tls_backend_preconfigured(config.with_no_client_auth()))
+}
+
+fn pinned(
+    config: ConfigBuilder<ClientConfig, WantsVerifier>,
+    verifier: Pinned,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let config = config.dangerous();
+    config.with_custom_certificate_verifier(Arc::new(verifier))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, NoClient> {
@@ -121,10 +171,17 @@ fn unreadable(file: &Path, reason: &dyn std::fmt::Display) -> NoClient {
     }
 }
 
-/// Takes one certificate, from whoever proves to have its key.
+/// The one certificate that is taken.
+#[derive(Debug)]
+struct Own {
+    certificate: CertificateDer<'static>,
+    file: String,
+}
+
+/// Takes one certificate, or without it any, from whoever proves to have its key.
 #[derive(Debug)]
 struct Pinned {
-    own: CertificateDer<'static>,
+    own: Option<Own>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -137,9 +194,13 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match *end_entity == self.own {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        match &self.own {
+            Some(own) if *end_entity != own.certificate => {
+                let file = own.file.clone();
+                let why = OtherError(Arc::new(OtherCertificate { file }));
+                Err(CertificateError::Other(why).into())
+            }
+            Some(_) | None => Ok(ServerCertVerified::assertion()),
         }
     }
 
@@ -186,5 +247,19 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refused = client(Trust::Own(file.path())).unwrap_err().to_string();
         assert!(refused.contains("it has none"), "{refused}");
+    }
+
+    #[test]
+    fn another_certificate_is_found_below_what_a_client_says() {
+        let other = OtherCertificate {
+            file: "cert.pem".to_owned(),
+        };
+        let why = CertificateError::Other(OtherError(Arc::new(other.clone())));
+        let said = io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(why)));
+        assert_eq!(other_certificate(&said), Some(other));
+        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        assert_eq!(other_certificate(&io::Error::other(expired)), None);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(other_certificate(&refused), None);
     }
 }

@@ -60,9 +60,12 @@ impl Change {
             return Way::Failed(first.to_owned());
         }
         let there = |it: &Value| it["state"] == self.state();
+        let state = status["connector"]["state"].as_str();
         let arrived = match self {
             // A stopped connector has no tasks.
             Self::Stop => there(&status["connector"]),
+            // One that rests goes on resting.
+            Self::Restart if matches!(state, Some("PAUSED" | "STOPPED")) => true,
             Self::Pause | Self::Resume | Self::Restart => all().all(there),
         };
         match arrived {
@@ -145,7 +148,8 @@ async fn settle(
         let status = admin.get(&["connectors", name, "status"]).await?;
         match change.way(&status) {
             Way::Arrived => {
-                say(&told(change.state(), None));
+                let state = status["connector"]["state"].as_str();
+                say(&told(state.unwrap_or(change.state()), None));
                 return Ok(Exit::Clean);
             }
             Way::Failed(trace) => {
@@ -187,6 +191,17 @@ mod tests {
         assert_eq!(Change::Stop.way(&status("STOPPED", &[])), Way::Arrived);
         let running = status("RUNNING", &["RUNNING"]);
         assert_eq!(Change::Restart.way(&running), Way::Arrived);
+    }
+
+    #[test]
+    fn a_restart_is_waited_for_unless_it_rests() {
+        let again = status("RESTARTING", &["RESTARTING"]);
+        assert_eq!(Change::Restart.way(&again), Way::Going);
+        let paused = status("PAUSED", &["PAUSED"]);
+        assert_eq!(Change::Restart.way(&paused), Way::Arrived);
+        let stopped = status("STOPPED", &[]);
+        assert_eq!(Change::Restart.way(&stopped), Way::Arrived);
+        assert_eq!(Change::Resume.way(&stopped), Way::Going);
     }
 
     #[test]

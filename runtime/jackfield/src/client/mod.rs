@@ -19,9 +19,9 @@ mod table;
 mod tail;
 mod topics;
 
-pub(crate) use admin::{Admin, AskError, read};
+pub(crate) use admin::{Admin, AskError, read, url_of};
 pub(crate) use args::{
-    LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
+    At, LogsCommand, NamesArgs, OffsetsCommand, RestartArgs, StatusArgs, TailArgs, TopicsArgs,
 };
 pub(crate) use levels::level;
 pub(crate) use lifecycle::{Change, change, restart};

@@ -77,25 +77,37 @@ fn refused(file: &str, error: LoadError) -> Vec<Line> {
 
 async fn with(config: Config, file: &str, args: &DoctorArgs) -> Result<Vec<Line>, StartError> {
     // Dropped at the end: what was compiled into it is of no use to anyone.
-    let scratch = tempfile::tempdir().map_err(StartError::Signals)?;
-    let engine = engine(&config.state_dir, scratch.path())?;
+    let scratch = tempfile::tempdir().map_err(StartError::Scratch)?;
+    let (engine, refused) = engine(&config.state_dir, scratch.path())?;
     let network = Network::new()?;
     let checks = checks(&config, file, args, &engine, &network);
     let mut lines = read(&config, file);
+    lines.extend(refused);
     lines.extend(bounded::all(checks).await);
     let ahead = lines.iter().filter_map(|line| line.ahead_ms).collect();
     lines.push(clock::judge(ahead));
     Ok(lines)
 }
 
-/// The cache of components that `run` uses, if there is one that this user may write.
-fn engine(state_dir: &Path, scratch: &Path) -> Result<Engine, StartError> {
+/// One with the cache of components that `run` uses, if there is one that this user may use; and a
+/// line where it is refused. That root may write to a folder does not make it root's own.
+fn engine(state_dir: &Path, scratch: &Path) -> Result<(Engine, Option<Line>), StartError> {
     let cache = state_dir.join(crate::plugins::CACHE);
-    let writable = rustix::fs::access(&cache, rustix::fs::Access::WRITE_OK).is_ok();
-    crate::plugins::engine_in(match writable {
-        true => cache,
-        false => scratch.to_owned(),
-    })
+    let name = cache.display().to_string();
+    let refused = match rustix::fs::access(&cache, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => match crate::plugins::engine_in(cache) {
+            Ok(engine) => return Ok((engine, None)),
+            Err(error) => Some(Line::warn(
+                Area::Jackfield,
+                name,
+                format!("compiled components are not looked for there: {error}"),
+                "run this as the user that jackfield runs as, who must be able to use that folder",
+            )),
+        },
+        // It is not there yet, or what the look at the state folder tells.
+        Err(_) => None,
+    };
+    Ok((crate::plugins::engine_in(scratch.to_owned())?, refused))
 }
 
 /// What was found in the file as it was read.
@@ -231,5 +243,25 @@ impl Checks {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Whoever runs it: a folder that others may write to is refused to root too.
+    #[test]
+    fn a_cache_that_is_refused_is_told_and_another_one_is_used() {
+        let (state, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (_, refused) = engine(state.path(), scratch.path()).unwrap();
+        assert!(refused.is_none(), "there is none yet");
+        let cache = state.path().join(crate::plugins::CACHE);
+        std::fs::create_dir(&cache).unwrap();
+        std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let (_, refused) = engine(state.path(), scratch.path()).unwrap();
+        let message = refused.unwrap().message;
+        assert!(message.contains("others may write to it"), "{message}");
     }
 }

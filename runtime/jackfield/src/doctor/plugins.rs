@@ -1,6 +1,7 @@
 //! Components: loaded, described, their settings checked, and whether these lead anywhere that
 //! is not granted.
 
+use super::reach;
 use super::verdict::{Area, Line};
 use crate::check;
 use crate::declared::{self, Declared, End};
@@ -141,6 +142,7 @@ fn granted(name: &str, allow: &Grants, settings: &Value, network: &Network) -> V
             "ws" | "wss" => "websocket",
             _ => "http",
         };
+        let url = reach::shown(url);
         let why = format!("its settings name {url}, which nothing grants: it would be denied");
         Line::warn(Area::Grants, name, why, format!("add it to `allow.{kind}`"))
     });
@@ -185,5 +187,14 @@ mod tests {
         assert_eq!(lines[0].level, Level::Warn);
         assert!(lines[0].message.contains("https://api.example/v3"));
         assert_eq!(lines[0].remedy.as_deref(), Some("add it to `allow.http`"));
+    }
+
+    #[test]
+    fn what_is_secret_in_a_url_is_not_told() {
+        let settings = json!({ "url": "https://me:secret@api.example/v3?key=secret" });
+        let network = Network::new().unwrap();
+        let lines = granted("c", &Grants::default(), &settings, &network);
+        assert!(lines[0].message.contains("https://api.example/v3,"));
+        assert!(!lines[0].message.contains("secret"));
     }
 }

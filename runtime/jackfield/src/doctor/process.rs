@@ -2,7 +2,7 @@
 
 use super::holder;
 use super::verdict::{Area, Line};
-use crate::client::door;
+use crate::client::door::{self, NoClient, Trust};
 use jackfield_config::Config;
 use serde_json::Value;
 use std::net::{SocketAddr, TcpListener};
@@ -30,8 +30,14 @@ pub(super) async fn look(config: &Config, file: &str) -> Vec<Line> {
         .flatten()
         .unwrap_or_else(|| "another user's process".to_owned());
     match states(config).await {
-        Some(states) => running(&name, &holder, &states),
-        None => vec![Line::fail(
+        Ok(Some(states)) => running(&name, &holder, &states),
+        Err(error) => vec![Line::warn(
+            AREA,
+            name,
+            format!("{holder} listens there, and can't be asked whether it is jackfield: {error}"),
+            "mend what the message names",
+        )],
+        Ok(None) => vec![Line::fail(
             AREA,
             name,
             format!("{holder} listens there, which is no jackfield"),
@@ -59,13 +65,19 @@ fn free(listen: SocketAddr, name: String, file: &str) -> Line {
     }
 }
 
-/// What `/readyz` says, if it is a jackfield that answers.
-async fn states(config: &Config) -> Option<Value> {
-    let (url, trust) = door::of(config, None);
-    let http = door::client(trust).ok()?;
-    let answer = http.get(url.join("readyz").ok()?).send().await;
-    let states: Value = answer.ok()?.json().await.ok()?;
-    states["connectors"].is_array().then_some(states)
+/// What `/readyz` says, if it is a jackfield that answers. Nothing secret is sent, so it may show
+/// any certificate.
+async fn states(config: &Config) -> Result<Option<Value>, NoClient> {
+    let http = door::client(Trust::Anyone)?;
+    let (url, _) = door::of(config, None);
+    let Ok(url) = url.join("readyz") else {
+        return Ok(None);
+    };
+    let Ok(answer) = http.get(url).send().await else {
+        return Ok(None);
+    };
+    let states: Option<Value> = answer.json().await.ok();
+    Ok(states.filter(|it| it["connectors"].is_array()))
 }
 
 /// One line for the process, and one for each connector that does not run.

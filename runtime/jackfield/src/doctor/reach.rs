@@ -100,9 +100,11 @@ impl Service<'_> {
     }
 }
 
-/// A URL without user and password.
+/// A URL without user and password, and without its query, which may have a key.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
     // Neither fails for a URL that has a host.
     let _no_user = url.set_username("");
     let _no_password = url.set_password(None);
@@ -138,5 +140,7 @@ mod tests {
     fn credentials_are_not_shown() {
         let url = Url::parse("https://me:secret@host:8081/").unwrap();
         assert_eq!(shown(&url), "https://host:8081");
+        let url = Url::parse("wss://host/stream?key=secret#secret").unwrap();
+        assert_eq!(shown(&url), "wss://host/stream");
     }
 }

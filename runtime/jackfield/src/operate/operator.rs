@@ -2,6 +2,7 @@
 
 use super::{Kept, Loader, Wanted, named, view};
 use crate::progress;
+use crate::state::SHADOWS;
 use jackfield_admin::{
     Answer, Component, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall, Topics,
 };
@@ -18,9 +19,6 @@ use tokio::runtime::Handle;
 /// How long an old version stays ready when nobody says otherwise: several commits of a sink, and
 /// what a source does in a quiet minute.
 pub(crate) const PROBATION: Duration = Duration::from_secs(60);
-
-/// Where the shadows of sinks write, below the state folder.
-const SHADOWS: &str = "shadows";
 
 /// The connectors that run.
 pub(crate) struct Running {

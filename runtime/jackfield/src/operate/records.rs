@@ -11,7 +11,7 @@ use jackfield_log::{BROWSE_WAIT, Browser, Ends, Fetched, Log, LogError, TopicInf
 use jackfield_log_json::Plan;
 use jackfield_schema::{Registry, SchemaError, SchemaKind};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -28,8 +28,11 @@ const REST_TIMES: u32 = 1;
 /// So often a line says that the connection is alive, so that one whose other end is gone is
 /// noticed, and none is closed for being idle.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// Without a record for so long, one that does not follow has read all there is: what lies before
-/// the end and is not given are marks of transactions.
+/// Longest wait for the first record of one that does not follow: a consumer connects to its brokers
+/// only now, as it does at a start.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
+/// Without a record for so long after the first, one that does not follow has read all there is: what
+/// lies before the end and is not given are marks of transactions.
 const QUIET_MAX: Duration = Duration::from_secs(2);
 /// Partitions that are asked for at once: each is a question to a broker, where there is one.
 const ASKED_AT_ONCE: usize = 16;
@@ -127,6 +130,7 @@ impl Topics for Kept {
                 registry,
                 readings: HashMap::new(),
                 plan,
+                heard: BTreeSet::new(),
                 follow: call.follow,
                 left: call.number.unwrap_or(u64::MAX),
                 pieces,
@@ -274,6 +278,8 @@ struct Reader {
     registry: Arc<dyn Registry>,
     readings: HashMap<u32, Reading>,
     plan: Planned,
+    /// The partitions that anything came from.
+    heard: BTreeSet<i32>,
     follow: bool,
     /// Records that are still wanted.
     left: u64,
@@ -297,8 +303,9 @@ impl Reader {
             () = gone.closed() => Ok(Over::Gone),
         };
         if let Err(error) = read {
-            // A client that is gone needs no reason.
-            let _told = gone.try_send(render::failure(&error.to_string()).into());
+            // However many pieces wait before it: without it all would seem to be well. A client
+            // that is gone needs no reason.
+            let _told = gone.send(render::failure(&error.to_string()).into()).await;
         }
         drop(permit);
     }
@@ -310,8 +317,8 @@ impl Reader {
             let Some(fetched) = self.browser.next().await? else {
                 // Not sooner than it says, however soon it came back.
                 let quiet = last.elapsed();
-                if !self.follow && quiet >= QUIET_MAX.max(BROWSE_WAIT) {
-                    break;
+                if !self.follow && quiet >= self.quiet_max() {
+                    return self.all_came();
                 }
                 if told.elapsed() >= ALIVE_EVERY {
                     told = Instant::now();
@@ -321,17 +328,43 @@ impl Reader {
                 }
                 continue;
             };
-            last = Instant::now();
+            self.heard.insert(fetched.at.partition);
             let lines = self.lines(&fetched).await?;
-            if lines.is_empty() {
-                continue;
+            if !lines.is_empty() {
+                if self.pieces.send(lines).await.is_err() {
+                    return Ok(Over::Gone);
+                }
+                told = Instant::now();
             }
-            told = Instant::now();
-            if self.pieces.send(lines).await.is_err() {
-                return Ok(Over::Gone);
-            }
+            // The log was not silent while others or the client were waited for.
+            last = Instant::now();
         }
         Ok(Over::Done)
+    }
+
+    /// How long nothing may come until there is no more.
+    fn quiet_max(&self) -> Duration {
+        match self.heard.is_empty() {
+            true => FIRST_WITHIN,
+            false => QUIET_MAX.max(BROWSE_WAIT),
+        }
+    }
+
+    /// The end of what came, unless nothing did from a partition that holds something.
+    fn all_came(&self) -> Result<Over, LogError> {
+        let wanted = self.plan.until.iter();
+        let mute = wanted.filter(|(partition, _)| !self.heard.contains(partition));
+        let mute: Vec<String> = mute
+            .map(|(partition, until)| format!("{partition} (up to offset {until})"))
+            .collect();
+        if mute.is_empty() {
+            return Ok(Over::Done);
+        }
+        Err(LogError::Retriable(format!(
+            "nothing came within {} s from partition {}: its broker does not answer, or only marks of transactions lie there",
+            self.quiet_max().as_secs(),
+            mute.join(", ")
+        )))
     }
 
     /// The lines of a batch: made in turn with other readers, with a rest after it.
@@ -450,4 +483,141 @@ fn made(
         count += 1;
     }
     Ok((lines, count))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use jackfield_batch::{BatchWriter, Record};
+    use jackfield_log::TopicPartition;
+    use jackfield_schema::Schema;
+    use std::collections::VecDeque;
+    use uuid::Uuid;
+
+    type Looked = Result<Option<Fetched>, LogError>;
+
+    /// Gives what it is told to, then nothing any more.
+    struct Told(VecDeque<Looked>);
+
+    #[async_trait]
+    impl Browser for Told {
+        async fn next(&mut self) -> Looked {
+            let looked = self.0.pop_front().unwrap_or(Ok(None));
+            if matches!(looked, Ok(None)) {
+                tokio::time::sleep(BROWSE_WAIT).await;
+            }
+            looked
+        }
+    }
+
+    struct NoSchemas;
+
+    #[async_trait]
+    impl Registry for NoSchemas {
+        async fn register(&self, _: &str, _: &Schema) -> Result<u32, SchemaError> {
+            Err(SchemaError::Missing(0))
+        }
+
+        async fn get(&self, id: u32) -> Result<Schema, SchemaError> {
+            Err(SchemaError::Missing(id))
+        }
+
+        async fn latest(&self, _: &str) -> Result<Option<(u32, Schema)>, SchemaError> {
+            Ok(None)
+        }
+    }
+
+    /// One record of a partition.
+    fn one(partition: i32, offset: i64) -> Looked {
+        let mut batch = BatchWriter::new();
+        let record = Record {
+            value: Some(b"v"),
+            ..Record::default()
+        };
+        batch.push_at(offset, &record).unwrap();
+        Ok(Some(Fetched {
+            at: TopicPartition::new("t", partition),
+            topic_id: Uuid::nil(),
+            position: offset,
+            next_offset: offset + 1,
+            batch: batch.finish().into(),
+            end: offset + 1,
+        }))
+    }
+
+    fn begun(
+        looks: impl IntoIterator<Item = Looked>,
+        until: &[(i32, i64)],
+    ) -> mpsc::Receiver<Bytes> {
+        let (pieces, given) = mpsc::channel(PIECES_MAX);
+        let reader = Reader {
+            browser: Box::new(Told(looks.into_iter().collect())),
+            registry: Arc::new(NoSchemas),
+            readings: HashMap::new(),
+            plan: Planned {
+                from: Vec::new(),
+                until: until.iter().copied().collect(),
+                not_before_ms: i64::MIN,
+            },
+            heard: BTreeSet::new(),
+            follow: false,
+            left: u64::MAX,
+            pieces,
+            turn: Arc::new(Semaphore::new(1)),
+        };
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        tokio::spawn(reader.run(permit));
+        given
+    }
+
+    /// What it gives, without the lines that only say that it is alive.
+    async fn all(mut given: mpsc::Receiver<Bytes>) -> Vec<Value> {
+        let mut lines = Vec::new();
+        while let Some(piece) = given.recv().await {
+            let text = std::str::from_utf8(&piece).unwrap();
+            let some = text.lines().filter(|line| !line.is_empty());
+            lines.extend(some.map(|line| serde_json::from_str::<Value>(line).unwrap()));
+        }
+        lines
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_takes_a_while_to_connect_to_is_waited_for() {
+        let silent = (0..50).map(|_| Ok(None));
+        let lines = all(begun(silent.chain([one(0, 0)]), &[(0, 1)])).await;
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["offset"], 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn partitions_from_which_nothing_came_are_told_and_waited_for_no_longer() {
+        let begin = Instant::now();
+        let lines = all(begun([], &[(3, 7)])).await;
+        assert!(begin.elapsed() >= FIRST_WITHIN);
+        assert_eq!(lines.len(), 1);
+        let why = lines[0]["error"].as_str().unwrap();
+        assert!(why.contains("from partition 3 (up to offset 7)"), "{why}");
+
+        let lines = all(begun([one(0, 0)], &[(0, 1), (3, 7)])).await;
+        assert_eq!(lines[0]["partition"], 0);
+        assert!(lines[1]["error"].is_string(), "{lines:?}");
+
+        // What is missing at the end of one that gave something is marks of transactions.
+        let lines = all(begun([one(0, 0)], &[(0, 2)])).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+
+    /// Also to a client that does not take its lines yet.
+    #[tokio::test(start_paused = true)]
+    async fn the_reason_of_an_end_is_never_lost() {
+        let records = (0..PIECES_MAX as i64).map(|offset| one(0, offset));
+        let broken = Err(LogError::Fatal("as told".to_owned()));
+        let given = begun(records.chain([broken]), &[(0, 100)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let lines = all(given).await;
+        assert_eq!(lines.len(), PIECES_MAX + 1);
+        assert_eq!(lines[PIECES_MAX]["error"], "as told");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Longest wait for one thing. A consumer group of a real broker takes seconds to share partitions
 /// out anew, and some tens of them on a machine that is busy with other tests.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(180);
 /// Longest that one promise may take: the longest of them wait for a broker's group a dozen times.
 const PROMISE_MAX: Duration = Duration::from_secs(300);
 

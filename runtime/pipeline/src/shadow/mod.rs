@@ -9,6 +9,7 @@ mod listen;
 mod record;
 mod report;
 mod run;
+mod scratch;
 mod shadows;
 mod sink;
 mod source;

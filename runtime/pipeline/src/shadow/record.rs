@@ -6,7 +6,9 @@ use super::watch::{SinkWatch, SlotWatch, SourceWatch, Watched};
 use crate::swap::{Controls, Refused, Version};
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};
-use jackfield_plugin::recording::{self, Opening, RecordedSchema, SlotOpening, SlotWriter};
+use jackfield_plugin::recording::{
+    self, Opening, RecordedSchema, Secrets, SlotOpening, SlotWriter,
+};
 use jackfield_plugin::{Delivery, TapEnd};
 use jackfield_schema::{Registry, SchemaKind};
 use std::collections::BTreeSet;
@@ -19,8 +21,8 @@ use tokio::time::Instant;
 pub const RECORDING_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How often what was heard is written.
 const WRITE_EVERY: Duration = Duration::from_millis(50);
-/// After so long without anything to write, that is said: a connection on which nothing moves is
-/// taken for dead.
+/// After so long without a chunk what there is is passed on, and if that is nothing, that is said: a
+/// connection on which nothing moves is taken for dead.
 const QUIET_MAX: Duration = Duration::from_secs(30);
 /// Chunks that wait for whoever takes the recording.
 const CHUNKS_MAX: usize = 16;
@@ -97,9 +99,14 @@ struct Out {
 }
 
 impl Out {
+    /// When something must be passed on, whether there is much or not.
+    fn quiet_at(&self) -> Instant {
+        self.sent + QUIET_MAX
+    }
+
     async fn flush(&mut self) -> Result<(), Full> {
         if self.chunk.is_empty() {
-            if self.sent.elapsed() < QUIET_MAX {
+            if Instant::now() < self.quiet_at() {
                 return Ok(());
             }
             self.chunk = recording::quiet();
@@ -121,7 +128,7 @@ impl Out {
         }
         self.left -= bytes;
         self.chunk.extend_from_slice(sections);
-        if self.chunk.len() >= CHUNK_BYTES {
+        if self.chunk.len() >= CHUNK_BYTES || Instant::now() >= self.quiet_at() {
             return self.flush().await;
         }
         Ok(())
@@ -134,22 +141,24 @@ fn opening(
     version: &Version,
     delivery: Delivery,
     slots: u32,
-) -> Opening {
+) -> (Opening, Secrets) {
     let settings = serde_json::from_str(&version.plugged.settings).unwrap_or_default();
-    let (settings, masked) = recording::masked(&settings);
+    let schema = version.description.settings_schema.as_str();
+    let (settings, secrets) = recording::masked(&settings, Some(schema));
     let name = version.name();
-    Opening {
+    let opening = Opening {
         connector: connector.to_owned(),
         kind: kind.to_owned(),
         plugin: name.plugin,
         version: name.version,
         sha256: name.sha256,
         settings,
-        masked,
+        masked: secrets.any(),
         exactly_once: delivery == Delivery::ExactlyOnce,
         slots,
         began_ms: now_ms(),
-    }
+    };
+    (opening, secrets)
 }
 
 async fn source(watch: SourceWatch, out: &mut Out, until: Instant) -> Result<&'static str, Full> {
@@ -167,13 +176,15 @@ async fn write_source(
 ) -> Result<&'static str, Full> {
     let (spec, version) = (&watch.spec, &watch.version);
     let count = u32::try_from(watch.slots.len()).unwrap_or(u32::MAX);
-    let head = opening(&spec.connector, "source", version, spec.delivery, count);
+    let (mut head, mut secrets) = opening(&spec.connector, "source", version, spec.delivery, count);
+    let slots = watch.slots.iter();
+    let slots: Vec<_> = slots.map(|slot| slot_opening(slot, &mut secrets)).collect();
+    head.masked = secrets.any();
     out.add(&recording::begin(&head)).await?;
     let mut writers = Vec::with_capacity(watch.slots.len());
-    for slot in &watch.slots {
+    for (slot, opening) in watch.slots.iter().zip(slots) {
         let number = short(slot.number);
-        out.add(&recording::slot_opening(number, &slot_opening(slot)))
-            .await?;
+        out.add(&recording::slot_opening(number, &opening)).await?;
         writers.push(SlotWriter::new(number));
     }
     loop {
@@ -207,13 +218,14 @@ async fn write_source(
     }
 }
 
-fn slot_opening(watch: &SlotWatch) -> SlotOpening {
+fn slot_opening(watch: &SlotWatch, secrets: &mut Secrets) -> SlotOpening {
     SlotOpening::new(
         &watch.slot,
         watch.contained,
         &watch.positions,
         watch.saved.as_ref(),
         &watch.connections,
+        secrets,
     )
 }
 
@@ -230,7 +242,7 @@ async fn sink(watch: SinkWatch, out: &mut Out, until: Instant) -> Result<&'stati
         mut items,
         ..
     } = watch;
-    let head = opening(&spec.connector, "sink", &version, spec.delivery, spec.tasks);
+    let (head, _) = opening(&spec.connector, "sink", &version, spec.delivery, spec.tasks);
     out.add(&recording::begin(&head)).await?;
     let mut known = BTreeSet::new();
     loop {
@@ -271,7 +283,7 @@ enum Heard {
 }
 
 async fn next(items: &mut SinkItems, out: &Out, until: Instant) -> Heard {
-    let wake = until.min(Instant::now() + QUIET_MAX);
+    let wake = until.min(out.quiet_at());
     tokio::select! {
         next = items.next() => Heard::Item(next),
         () = out.sender.closed() => Heard::Item(None),
@@ -318,4 +330,81 @@ async fn schemas(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shadow::Listeners;
+    use jackfield_plugin::Span;
+
+    /// Between two batches of a slow sink.
+    const EVERY: Duration = Duration::from_secs(7);
+    /// A recording's span, much longer than whoever takes it waits for a chunk.
+    const SPAN: Duration = Duration::from_secs(1200);
+
+    fn out() -> (Out, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+        let out = Out {
+            sender,
+            chunk: Vec::new(),
+            left: RECORDING_BYTES_MAX,
+            sent: Instant::now(),
+        };
+        (out, receiver)
+    }
+
+    /// The longest wait for a chunk while `sections` are added one by one.
+    async fn longest_wait(sections: &[u8]) -> Duration {
+        let (mut out, mut receiver) = out();
+        let (begin, mut last) = (Instant::now(), Instant::now());
+        let mut longest = Duration::ZERO;
+        while begin.elapsed() < SPAN {
+            tokio::time::sleep(EVERY).await;
+            if sections.is_empty() {
+                out.flush().await.unwrap();
+            } else {
+                out.add(sections).await.unwrap();
+            }
+            while receiver.try_recv().is_ok() {
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+        }
+        longest.max(last.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_comes_in_time_whether_there_is_nothing_or_little() {
+        for sections in [&b""[..], &b"a little"[..]] {
+            let longest = longest_wait(sections).await;
+            assert!(longest < QUIET_MAX + EVERY, "{longest:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_a_sink_that_never_ends_ends_to_pass_on_what_there_is() {
+        let (mut out, mut receiver) = out();
+        let listeners = Listeners::default();
+        let mut items = listeners.add().unwrap();
+        let until = Instant::now() + SPAN;
+        let span = Span {
+            topic: "t".into(),
+            topic_id: String::new(),
+            partition: 0,
+            first_offset: 0,
+            next_offset: 1,
+        };
+        out.add(&recording::sink_batch(0, &span, b"records"))
+            .await
+            .unwrap();
+        assert!(receiver.try_recv().is_err(), "it may wait for more");
+        tokio::time::sleep(EVERY).await;
+        let waited = Instant::now();
+        let heard = next(&mut items, &out, until).await;
+        assert!(matches!(heard, Heard::Nothing));
+        assert!(waited.elapsed() < QUIET_MAX, "since the last chunk");
+        out.flush().await.unwrap();
+        assert!(!receiver.try_recv().unwrap().is_empty());
+    }
 }

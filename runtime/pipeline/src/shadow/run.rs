@@ -2,14 +2,14 @@
 
 use super::compare::Compared;
 use super::report::{CallsCompared, Figures, ShadowEnd, ShadowReport, ShadowState, SinkCompared};
+use super::scratch::Scratch;
 use super::sink;
 use super::source::{self, SourceFound};
 use super::watch::{WatchOrder, Watched};
 use crate::swap::{Controls, Desk, Order, Refused, Version, VersionName, suits};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -135,7 +135,7 @@ async fn run(
             took(&mut report, found);
             end
         }
-        Watched::Sink(watch) => match scratch(&options.scratch).await {
+        Watched::Sink(watch) => match Scratch::below(&options.scratch).await {
             Ok(scratch) => {
                 let (end, found) = sink::run(*watch, &to, until, scratch.path()).await;
                 report.differs = found.differs();
@@ -161,16 +161,6 @@ async fn run(
     );
     report.state = ShadowState::Ended(end);
     place.desk.shadows.put(report);
-}
-
-/// A folder that goes when it is dropped.
-async fn scratch(below: &Path) -> std::io::Result<TempDir> {
-    let below = below.to_owned();
-    let made = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&below)?;
-        tempfile::Builder::new().prefix("shadow-").tempdir_in(below)
-    });
-    made.await.map_err(std::io::Error::other)?
 }
 
 fn took(report: &mut ShadowReport, found: SourceFound) {

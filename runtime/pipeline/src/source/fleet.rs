@@ -270,7 +270,8 @@ impl Fleet<'_, '_> {
                 slots,
             }))
         });
-        // Nobody waits any more: the taps end with what is dropped here.
+        // Nobody waits any more: the taps go with what is dropped here, as do those of the slots that
+        // answered where another one did not.
         let _gone = reply.send(answer);
     }
 

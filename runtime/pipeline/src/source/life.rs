@@ -327,9 +327,6 @@ impl<'a> Life<'a> {
             };
         }
         let (twin, told) = Twin::new();
-        if outputs {
-            self.twin = Some(twin);
-        }
         let watch = SlotWatch {
             slot: shared.slot.clone(),
             number: shared.number,
@@ -342,10 +339,11 @@ impl<'a> Life<'a> {
             tap,
             told,
         };
-        // Who does not wait any more drops the tap, and with it all that it would have cost.
-        if let Err(watch) = reply.send(watch) {
-            watch.tap.close();
-            self.twin = None;
+        // Who does not wait any more drops the tap, and with it all that it would have cost. Whoever
+        // compares already goes on in any case.
+        let waited_for = reply.send(watch).is_ok();
+        if waited_for && outputs {
+            self.twin = Some(twin);
         }
         Ok(Turn::GoOn)
     }

@@ -1,5 +1,6 @@
 //! The sections that are JSON.
 
+use super::mask::Secrets;
 use crate::shadow::Item;
 use crate::types::{Delivery, Position, Saved, Slot, Span};
 use crate::websocket::{Connection, ConnectionState};
@@ -60,9 +61,10 @@ pub struct Opening {
     pub version: String,
     /// SHA-256 of its file, in hex.
     pub sha256: String,
-    /// The settings as JSON, secrets masked.
+    /// The settings as JSON, without what can be told to be secret.
     pub settings: serde_json::Value,
-    /// Whether anything was masked, so that a replay needs settings of its own.
+    /// Whether anything was masked there or in a slot's settings, so that a replay needs settings of
+    /// its own.
     pub masked: bool,
     /// Whether the pipeline asks for exactly-once.
     pub exactly_once: bool,
@@ -138,13 +140,15 @@ struct StoredConnection {
 }
 
 impl SlotOpening {
-    /// A slot whose running version has taken the events up to `contained`.
+    /// A slot whose running version has taken the events up to `contained`, without the secrets of
+    /// the connector's settings.
     pub fn new(
         slot: &Slot,
         contained: u64,
         positions: &[Position],
         saved: Option<&Saved>,
         connections: &[Connection],
+        secrets: &mut Secrets,
     ) -> Self {
         let position = |it: &Position| StoredPosition {
             partition: it.partition.clone(),
@@ -165,7 +169,7 @@ impl SlotOpening {
         };
         Self {
             id: slot.id.clone(),
-            settings: slot.settings.clone(),
+            settings: secrets.slot(&slot.settings),
             contained,
             positions: positions.iter().map(position).collect(),
             saved: saved.map(StoredBytes::of),

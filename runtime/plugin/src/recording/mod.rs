@@ -24,7 +24,7 @@ mod replay;
 mod write;
 
 pub use format::{Call, Opening, RecordedSchema, RecordedSpan, SlotOpening};
-pub use mask::masked;
+pub use mask::{Secrets, masked};
 pub use read::{BadRecording, Entry, Recording};
 pub use replay::{FeedTally, RecordSeen, ReplayEnd, Replayed, replay};
 pub use write::{SlotWriter, begin, end, quiet, schema, sink_batch, sink_staged, slot_opening};

@@ -178,7 +178,9 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{SlotWriter, begin, end, sink_batch, sink_staged, slot_opening};
+    use crate::recording::{
+        Secrets, SlotWriter, begin, end, masked, sink_batch, sink_staged, slot_opening,
+    };
     use crate::types::{Position, Saved, Slot};
     use crate::websocket::{Connection, ConnectionState};
     use jackfield_batch::event::Kind as EventKind;
@@ -220,7 +222,15 @@ mod tests {
             partition: "{}".into(),
             offset: None,
         };
-        SlotOpening::new(&slot, 9, &[position], Some(&saved), &[connection])
+        let mut secrets = Secrets::default();
+        SlotOpening::new(
+            &slot,
+            9,
+            &[position],
+            Some(&saved),
+            &[connection],
+            &mut secrets,
+        )
     }
 
     fn items() -> Vec<Item> {
@@ -262,6 +272,29 @@ mod tests {
         assert_eq!(slot_read.saved().unwrap().bytes, [0, 255, 7]);
         assert_eq!(slot_read.connections()[0].age, Duration::from_millis(17));
         assert_eq!(recording.end.as_deref(), Some("enough"));
+    }
+
+    #[test]
+    fn no_secret_of_the_settings_is_in_what_is_written_of_a_slot() {
+        let settings = serde_json::json!({ "pin": "hidden-pin" });
+        let schema = r#"{ "properties": { "pin": { "writeOnly": true } } }"#;
+        let (shown, mut secrets) = masked(&settings, Some(schema));
+        let slot = Slot {
+            id: "s".into(),
+            settings: r#"{"login":"me hidden-pin","symbol":"X"}"#.into(),
+        };
+        let slot = SlotOpening::new(&slot, 0, &[], None, &[], &mut secrets);
+        let mut file = begin(&Opening {
+            settings: shown,
+            masked: secrets.any(),
+            ..opening()
+        });
+        file.extend(slot_opening(0, &slot));
+        assert!(!String::from_utf8_lossy(&file).contains("hidden"));
+        let recording = Recording::read(file.into()).unwrap();
+        assert!(recording.opening.masked);
+        let read = recording.slots[&0].0.slot();
+        assert_eq!(read.settings, r#"{"login":"me ***","symbol":"X"}"#);
     }
 
     #[test]

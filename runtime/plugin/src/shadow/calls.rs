@@ -51,6 +51,8 @@ impl Calls {
     /// One of the two made a call at `now`.
     pub(super) fn made(&mut self, by: Side, now: Duration, mut call: String) {
         call.truncate(call.floor_char_boundary(SHOWN_BYTES_MAX));
+        // A message may be much longer, and thousands of calls wait.
+        call.shrink_to_fit();
         let (own, other) = match by {
             Side::Running => (&mut self.running, &mut self.new),
             Side::New => (&mut self.new, &mut self.running),
@@ -89,6 +91,13 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_waits_costs_no_more_than_what_is_shown_of_it() {
+        let mut calls = Calls::default();
+        calls.made(Side::Running, Duration::ZERO, "x".repeat(64 * 1024));
+        assert!(calls.running[0].1.capacity() < 2 * SHOWN_BYTES_MAX);
+    }
 
     #[test]
     fn calls_are_paired_whoever_was_first() {

@@ -10,6 +10,7 @@
 //! sends goes nowhere, and what it asks for is answered from what the running one asked for.
 
 mod calls;
+mod ready;
 mod stage;
 mod tap;
 mod timeline;

@@ -1,6 +1,7 @@
 //! What an instance sees instead of its slot.
 
 use super::calls::CallReport;
+use super::ready::RECEIVE_BYTES_MAX;
 use super::tap::{Heard, Item, Tap, TapEnd, fingerprint};
 use super::timeline::Timeline;
 use super::world::World;
@@ -16,8 +17,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-/// As an inbox gives at once.
-const RECEIVE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events of a recording that a wait brings together: as long as a poll takes.
 const SLICE: Duration = Duration::from_millis(10);
 /// Connections and requests at once, and bytes of what is sent and noted, as in a slot.
@@ -187,7 +186,7 @@ impl Stage {
                 let mut inner = self.lock();
                 let now = self.timeline.elapsed();
                 inner.world.give_up(now, self.timeline.wall_ns());
-                while inner.world.ready.len() < READY_MAX
+                while !inner.world.ready.is_full()
                     && let Some(item) = tap.pop()
                 {
                     inner.world.take(item, now);
@@ -228,7 +227,7 @@ impl Stage {
                     self.timeline.reach(event);
                     let to = self.timeline.wall_ns().saturating_add(ns(SLICE));
                     while next_event_ns(&items).is_some_and(|at| at <= to)
-                        && inner.world.ready.len() < READY_MAX
+                        && !inner.world.ready.is_full()
                     {
                         if let Some(Item::Event(heard)) = items.front() {
                             self.timeline.reach(heard.received_ns);
@@ -336,9 +335,6 @@ impl Stage {
     }
 }
 
-/// Events that are made ready at once; the rest stays where it is bounded in bytes.
-const READY_MAX: usize = 16 * 1024;
-
 impl Inner {
     fn give(&mut self, bytes_max: usize) -> Vec<u8> {
         let mut writer = EventWriter::new();
@@ -416,6 +412,36 @@ mod tests {
         assert_eq!(stage.timeline.wall_ns(), 61_000_000_000);
         assert!(stage.is_exhausted());
         assert_eq!((stage.given(), stage.settled()), (6, 3));
+    }
+
+    #[tokio::test]
+    async fn a_shadow_that_is_too_slow_fills_its_tap_and_never_the_stage() {
+        const FRAME_BYTES: usize = 1024 * 1024;
+        let body = bytes::Bytes::from(vec![b'x'; FRAME_BYTES]);
+        let tap = Tap::new(64 * FRAME_BYTES);
+        let input = Input::Live(Arc::clone(&tap));
+        let stage = Stage::new(input, Timeline::live(), 0, Vec::new(), None);
+        let interrupt = Interrupt::default();
+        let mut came = 0;
+        while tap.end().is_none() {
+            for _ in 0..8 {
+                came += 1;
+                tap.push(Item::Event(Heard {
+                    number: came,
+                    kind: Kind::Text,
+                    id: 1,
+                    received_ns: 0,
+                    body: body.clone(),
+                }));
+            }
+            // It takes one where eight come.
+            let taken = stage.receive(1, Duration::ZERO, &interrupt).await;
+            assert!(taken.len() < 2 * FRAME_BYTES);
+            let held = stage.lock().world.ready.bytes();
+            assert!(held < 2 * RECEIVE_BYTES_MAX + 2 * FRAME_BYTES, "{held}");
+            assert!(came < 1000, "it is never told that it is too slow");
+        }
+        assert_eq!(stage.end(), Some(TapEnd::TooSlow));
     }
 
     #[tokio::test]

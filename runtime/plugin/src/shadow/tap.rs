@@ -26,6 +26,13 @@ pub struct Heard {
     pub body: Bytes,
 }
 
+impl Heard {
+    /// What it costs in memory.
+    pub(super) fn cost(&self) -> usize {
+        ITEM_OVERHEAD_BYTES + self.body.len()
+    }
+}
+
 /// What reached a slot, or was asked of the host there, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -64,14 +71,14 @@ pub enum Item {
 
 impl Item {
     fn cost(&self) -> usize {
-        ITEM_OVERHEAD_BYTES
-            + match self {
-                Self::Event(heard) => heard.body.len(),
-                Self::Opened { name, url, .. } => name.len() + url.len(),
-                Self::Sent { text, .. } => text.len(),
-                Self::Closed { .. } => 0,
-                Self::Asked { request, .. } => request.len(),
-            }
+        let own = match self {
+            Self::Event(heard) => return heard.cost(),
+            Self::Opened { name, url, .. } => name.len() + url.len(),
+            Self::Sent { text, .. } => text.len(),
+            Self::Closed { .. } => 0,
+            Self::Asked { request, .. } => request.len(),
+        };
+        ITEM_OVERHEAD_BYTES + own
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connections and requests of a shadow, paired with those of the running version.
 
 use super::calls::{Calls, Side};
+use super::ready::Ready;
 use super::tap::{Heard, Item};
 use crate::types::Saved;
 use crate::websocket::{Connection, ConnectionState};
@@ -16,6 +17,8 @@ pub(super) const MATCH_WITHIN: Duration = Duration::from_secs(10);
 const PARKED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Requests of the running version that the new one may still ask for.
 const ANSWERS_MAX: usize = 256;
+/// Bytes of their answers: more than the largest one, so that each is kept for a while.
+const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The new version's connections and requests are numbered from here, so that none has the number
 /// of one of the running version.
 const OWN_IDS_FROM: u64 = 1 << 48;
@@ -68,7 +71,7 @@ struct Unmatched {
 pub(super) struct World {
     pub(super) calls: Calls,
     /// Events that it can be given, in order; their numbers are set when they are.
-    pub(super) ready: VecDeque<Heard>,
+    pub(super) ready: Ready,
     conns: BTreeMap<u64, Conn>,
     /// Its connections by the running version's ids.
     own_of: BTreeMap<u64, u64>,
@@ -142,13 +145,13 @@ impl World {
             heard.id = *own;
             self.ready.push_back(heard);
         } else if self.opened_by_running.iter().any(|it| it.id == heard.id) {
-            self.parked_bytes += heard.body.len();
+            self.parked_bytes += heard.cost();
             self.parked.push_back(heard);
             while self.parked_bytes > PARKED_BYTES_MAX {
                 let Some(oldest) = self.parked.pop_front() else {
                     break;
                 };
-                self.parked_bytes -= oldest.body.len();
+                self.parked_bytes -= oldest.cost();
                 self.give_up_unmatched(oldest.id);
             }
         } else if !self.foreign.contains(&heard.id) {
@@ -160,7 +163,7 @@ impl World {
         self.opened_by_running.retain(|it| it.id != id);
         self.foreign.insert(id);
         self.parked.retain(|it| it.id != id);
-        self.parked_bytes = self.parked.iter().map(|it| it.body.len()).sum();
+        self.parked_bytes = self.parked.iter().map(Heard::cost).sum();
     }
 
     fn hear_answer(&mut self, heard: Heard) {
@@ -168,10 +171,18 @@ impl World {
             self.ready.push_back(readdressed(heard, own, &note));
         } else if let Some(asked) = self.answers.iter_mut().find(|it| it.id == heard.id) {
             asked.answer = Some(heard);
+            while self.answers_bytes() > ANSWERS_BYTES_MAX {
+                self.answers.pop_front();
+            }
         } else {
             // Asked for before the shadow began: as in a swap, its successor gets the answer.
             self.ready.push_back(heard);
         }
+    }
+
+    fn answers_bytes(&self) -> usize {
+        let answers = self.answers.iter().filter_map(|it| it.answer.as_ref());
+        answers.map(Heard::cost).sum()
     }
 
     fn running_opened(&mut self, id: u64, name: String, url: String, now: Duration) {
@@ -247,7 +258,7 @@ impl World {
         if let Some(running) = running {
             self.own_of.insert(running.id, own);
             for heard in std::mem::take(&mut self.parked) {
-                self.parked_bytes -= heard.body.len();
+                self.parked_bytes -= heard.cost();
                 self.hear_connection(heard);
             }
         }
@@ -508,6 +519,18 @@ mod tests {
             );
             assert_eq!(world.calls.report(T(9), 9).same, 1);
         }
+    }
+
+    #[test]
+    fn answers_that_the_new_one_may_still_ask_for_are_bounded_in_bytes() {
+        let mut world = World::default();
+        for id in 1..=16 {
+            world.take(asked(id), T(0));
+            world.take(event(id, Kind::Response, vec![0; 8 * 1024 * 1024]), T(0));
+            assert!(world.answers_bytes() <= ANSWERS_BYTES_MAX);
+        }
+        let kept: Vec<u64> = world.answers.iter().map(|it| it.id).collect();
+        assert_eq!(kept, [14, 15, 16], "the newest");
     }
 
     #[test]

@@ -179,6 +179,13 @@ async fn the_platform_lands_every_trade_once_and_prometheus_sees_it() {
     let admin = jackfield.admin().await;
     let prometheus = Prometheus::start(folder.path(), admin.trim_start_matches("http://"));
     prometheus.sees_jackfield().await;
+    // By the name that the other services call it: the token is asked for, the name is not refused.
+    let asked = http()
+        .get(format!("{admin}/connectors"))
+        .header("host", "jackfield:8083")
+        .send()
+        .await;
+    assert_eq!(asked.unwrap().status(), 401);
     jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
     assert_eq!(run(&["--until-idle", "5s"]).wait().await, 0);

@@ -16,6 +16,7 @@ fn every_file_of_pipelines_is_accepted() {
         std::fs::write(folder.path().join(secret), text).unwrap();
     }
     for path in [
+        "systemd/connectors.yaml",
         "image/connectors.yaml",
         "compose/connectors.yaml",
         "kubernetes/overlays/embedded-log/connectors.yaml",
@@ -39,6 +40,7 @@ fn every_file_of_pipelines_is_accepted() {
                 .arg("check")
                 .arg(&file)
                 .env_remove("JACKFIELD_PLUGINS")
+                .env_remove("JACKFIELD_LISTEN")
                 .env("HOSTNAME", "jackfield-0")
                 .env("CATALOG_PASSWORD", "secret")
                 .env("S3_ACCESS_KEY", "key")
@@ -47,5 +49,27 @@ fn every_file_of_pipelines_is_accepted() {
         let said = String::from_utf8_lossy(&checked.stdout);
         let errors = String::from_utf8_lossy(&checked.stderr);
         assert_eq!(checked.status.code(), Some(0), "{path}: {said}{errors}");
+    }
+}
+
+/// On a machine only loopback is right without a token; in a container nobody would reach that.
+#[test]
+fn each_listens_where_it_is_reached() {
+    for (path, address) in [
+        ("systemd/connectors.yaml", "127.0.0.1:8083"),
+        ("image/connectors.yaml", "0.0.0.0:8083"),
+        ("compose/connectors.yaml", "0.0.0.0:8083"),
+        (
+            "kubernetes/overlays/embedded-log/connectors.yaml",
+            "0.0.0.0:8083",
+        ),
+        (
+            "kubernetes/overlays/kafka-log/connectors.yaml",
+            "0.0.0.0:8083",
+        ),
+    ] {
+        let text = std::fs::read_to_string(deploy(path)).unwrap();
+        let listen = text.lines().find(|line| line.contains("listen:"));
+        assert!(listen.unwrap().contains(address), "{path}: {listen:?}");
     }
 }

@@ -3,7 +3,7 @@
 //! Its settings say in which exported function it misbehaves and how: `{"in": "put", "do":
 //! "panic"}`; a deed that begins with `late-` is done after the work. It is written on the bare
 //! bindings, so that it can forge what a decent SDK would never hand over. Without a command it is
-//! a decent sink that delivers exactly once: see [`ledger`].
+//! a decent sink that delivers exactly once: see `ledger`.
 #![cfg(target_arch = "wasm32")]
 
 mod describing;

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Artifacts, Jackfield, Site, output, python, read_pyiceberg, repository,
+    Artifacts, Jackfield, Site, output, python, read_pyiceberg, repository, shared_cluster,
 };
 use serde_json::{Value, json};
 
@@ -146,6 +146,27 @@ async fn a_log_and_a_state_of_the_first_format_open() {
     run_until_idle(&site, "4s").await;
     exchange.finished().await;
     assert_landed(&data, &exchange.trades()).await;
+}
+
+/// The log is elsewhere and has no lock here, but a catalog and a warehouse are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_log_is_kafka_is_noticed_by_its_name() {
+    let exchange = exchange(Speed::PerSecond(1000.0), |_| {}).await;
+    let mut site = site(&exchange).await;
+    site.on_kafka(&shared_cluster().await);
+    site.set("/log/kafka/worker", Value::Null);
+    // Nobody's, so that it is the name alone that tells.
+    site.set("/admin", json!({ "listen": "127.0.0.1:0" }));
+    let mut running = Jackfield::run(&site, &[]);
+    exchange.reached(100).await;
+    let refused = jackfield(&site, "backup", &[]).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("worker-0"), "{said}");
+    running.terminate().await;
+    assert_eq!(running.wait().await, 0);
+    let said = well(&site, "backup", &[]).await;
+    assert!(said.contains("state"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -348,8 +348,8 @@ async fn status_is_told_for_people_and_programs() {
     assert!(said.contains("jackfield doctor"), "{said}");
 }
 
-/// Over HTTPS only who has the certificate that the file names is believed, or whom the authorities
-/// have signed for that are given; without a token where nobody is asked for one.
+/// Over HTTPS only who has the certificate that the file names is given a token, or whom the
+/// authorities have signed for that are named; none is needed where nobody is asked for one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_behind_https_is_known_by_its_certificate() {
     let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
@@ -374,9 +374,9 @@ async fn a_process_behind_https_is_known_by_its_certificate() {
     jackfield.line("/metrics").await;
     let ends = async |args: &[&str], code: i32| {
         let output = output(args).await;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        String::from_utf8(output.stdout).unwrap()
+        said
     };
     assert!(
         ends(&["status", "--config", &file], 0)
@@ -390,11 +390,26 @@ async fn a_process_behind_https_is_known_by_its_certificate() {
     let by_url = ["status", "--config", &file, "--url", &url];
     let authority = ["--cacert", cert.to_str().unwrap()];
     ends(&[&by_url[..], &authority].concat(), 0).await;
-    ends(&by_url, 5).await;
-    // Whoever answers is not the process of this file any more.
+    ends(&by_url, 0).await;
+    ends(&["health", "--url", &url], 0).await;
+    // Without a file there is no token, which nobody asks for; and no certificate.
+    let nowhere = site.path().join("nowhere.yaml");
+    let nowhere = nowhere.to_str().unwrap();
+    let from_afar = ["status", "--config", nowhere, "--url", &url];
+    ends(&[&from_afar[..], &authority].concat(), 0).await;
+    ends(&from_afar, 5).await;
+    // Whoever answers may be another process than that of this file now: it is not given a token.
+    // Whether it is alive, and is a jackfield, can be asked all the same.
     make();
-    ends(&["status", "--config", &file], 5).await;
-    ends(&["health", &file], 1).await;
+    for args in [&["status", "--config", &file][..], &by_url] {
+        let said = ends(args, 5).await;
+        assert!(said.contains("has another certificate than"), "{said}");
+    }
+    std::fs::remove_file(&cert).unwrap();
+    ends(&["status", "--config", &file], 2).await;
+    ends(&["health", &file], 0).await;
+    let doctor = ends(&["doctor", &file], 0).await;
+    assert!(doctor.contains("connectors are RUNNING"), "{doctor}");
     jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
 }
@@ -415,6 +430,12 @@ async fn connectors_pause_resume_stop_and_restart() {
     );
     assert_eq!(state("trades-lake").await, "PAUSED");
     assert_eq!(state("trades-source").await, "RUNNING");
+    assert_eq!(
+        running.text(&["restart", "--all"]).await,
+        "trades-lake: PAUSED\ntrades-source: RUNNING\n",
+        "what rests goes on resting"
+    );
+    assert_eq!(state("trades-lake").await, "PAUSED");
     let told = running.json(&["resume", "trades-lake"]).await;
     assert_eq!(
         told,
@@ -430,6 +451,91 @@ async fn connectors_pause_resume_stop_and_restart() {
     running.refused(&["pause", "nobody"], 6, "nobody").await;
     assert_eq!(running.jackfield.wait().await, 0);
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
+/// What a restart leads to is waited for and told, and not the state of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_failed_is_restarted_and_waited_for() {
+    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    // A sink that can't go on from what its target holds, until somebody mends that.
+    let kept = site.warehouse().join("kept");
+    let document = kept.join("document.json");
+    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::write(&document, "no document").unwrap();
+    let file = Artifacts::get().plugin("hostile-sink");
+    site.set(
+        "/plugins/hostile-sink",
+        json!({ "file": file, "memory": "32MiB" }),
+    );
+    let sink = json!({
+        "plugin": "hostile-sink",
+        "topics": [TOPIC],
+        "commit": { "every": "200ms" },
+        "settings": { "root": format!("file://{}", kept.display()) },
+        "allow": { "lake": "local" }
+    });
+    site.set(
+        "/pipelines/evil",
+        json!({ "retry": { "deadline": "1s" }, "sinks": { "sink": sink } }),
+    );
+    let running = Running::of(&site, &[]).await;
+    let begin = Instant::now();
+    loop {
+        // It ends with 1 where one has FAILED.
+        let asked = running.ask(&["status", "evil-sink"]).await;
+        let said = String::from_utf8_lossy(&asked.stdout);
+        if said.contains("FAILED") {
+            assert_eq!(asked.status.code(), Some(1), "{said}");
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{said}");
+        sleep(LOOK_EVERY).await;
+    }
+    let again = running.ask(&["restart", "evil-sink"]).await;
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("evil-sink: FAILED: "), "{said}");
+    std::fs::remove_file(&document).unwrap();
+    assert_eq!(
+        running.text(&["restart", "evil-sink"]).await,
+        "evil-sink: RUNNING\n"
+    );
+    running.text(&["stop", "evil-sink"]).await;
+    assert_eq!(
+        running.text(&["restart", "evil-sink"]).await,
+        "evil-sink: STOPPED\n"
+    );
+    running.end().await;
+}
+
+/// They ask as the other commands do: at a URL, with a token of one's own, and in JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn swap_and_record_are_asked_for_from_elsewhere() {
+    let exchange = exchange(Speed::PerSecond(2000.0), |_| {}).await;
+    let site = Site::new(&exchange).await;
+    let running = Running::of(&site, &[]).await;
+    exchange.reached(500).await;
+    let out = site.path().join("trades.jfrc");
+    let out = out.to_str().unwrap();
+    let record = ["record", "trades-source", "--for", "1s", "--out", out];
+    let recorded = running.json(&record).await;
+    assert_eq!(recorded["connector"], "trades-source");
+    assert_eq!(recorded["file"], out);
+    let bytes = std::fs::metadata(out).unwrap().len();
+    assert_eq!(recorded["bytes"], bytes, "{recorded}");
+
+    let wrong = site.path().join("wrong-token");
+    std::fs::write(&wrong, "wrong").unwrap();
+    let wrong = ["--token-file", wrong.to_str().unwrap()];
+    let swap = ["swap", "trades-source", "--named", "x.wasm"];
+    for args in [&swap[..], &record[..]] {
+        let args = [args, &wrong[..]].concat();
+        running.refused(&args, 6, "the token is needed").await;
+    }
+    let twice = [&swap[..], &["--address", "127.0.0.1:1"]].concat();
+    running.refused(&twice, 2, "cannot be used with").await;
+    running.end().await;
 }
 
 /// What was read before is read again, and the table takes none twice.

@@ -1,6 +1,7 @@
 //! Another version beside the one that runs: compared, thrown away, and never noticed.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -163,6 +164,15 @@ async fn a_shadow_tells_what_differs_and_dies_alone() {
     let settings = site.path().join("settings.json");
     let mut running = Shadowed::run(&site, &["--grace", "20s"]).await;
     running.until_records("echo-source", 100).await;
+    // More often than anyone may listen at a time: what is refused listens no more.
+    let dying = json!({ "in": "check", "do": "panic" });
+    std::fs::write(&settings, dying.to_string()).unwrap();
+    for _ in 0..6 {
+        let file = path(&settings);
+        let args = ["swap", "echo-source", "--settings", file, "--shadow", "2s"];
+        let refused = running.command(&args).await;
+        assert_eq!(refused.status.code(), Some(27), "fails: {refused:?}");
+    }
     let mut shadow = async |deed: &str, running: &Shadowed| {
         told["do"] = json!(deed);
         std::fs::write(&settings, told.to_string()).unwrap();
@@ -271,7 +281,19 @@ async fn what_a_connector_was_given_is_recorded_and_replays_to_the_bit() {
         record("trades-source", &of_source),
         record("trades-lake", &of_sink)
     );
-    assert!(std::fs::metadata(&of_sink).unwrap().len() > 10_000);
+    let file = std::fs::metadata(&of_sink).unwrap();
+    assert!(file.len() > 10_000);
+    assert_eq!(file.permissions().mode() & 0o777, 0o600, "its owner's");
+    let out = path(&of_sink);
+    let args = ["record", "trades-lake", "--for", "2s", "--out", out];
+    let again = running.command(&args).await;
+    let why = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        !again.status.success() && why.contains("there already"),
+        "{again:?}"
+    );
+    let kept = std::fs::metadata(&of_sink).unwrap();
+    assert_eq!(kept.len(), file.len(), "what was there stays");
     assert_eq!(running.jackfield.wait().await, 0);
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
 
