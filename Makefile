@@ -5,7 +5,7 @@ SHELL := bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 JACKFIELD := $(CARGO_TARGET_DIR)/release/jackfield
 
-.PHONY: help build plugins plugins-test run test lint fmt bench deps image test-image dist clean
+.PHONY: help build plugins plugins-test run test lint fmt bench deps deps-build image test-image dist clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -13,13 +13,16 @@ help: ## This list
 deps: ## Finds or installs what the build and the tests need
 	@scripts/deps
 
+deps-build:
+	@scripts/deps build
+
 build: plugins ## target/release/jackfield and target/plugins/*.wasm
 	cargo build --release --locked -p jackfield -p jackfield-exchange
 
-plugins: ## The components as people run them
+plugins: deps-build ## The components as people run them
 	scripts/build-plugins release
 
-plugins-test: ## The components as tests run them: quicker to build
+plugins-test: deps-build ## The components as tests run them: quicker to build
 	scripts/build-plugins test
 
 run: build ## Runs connectors.yaml on recorded trades; LIVE=1 takes the real exchange

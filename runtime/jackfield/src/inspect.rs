@@ -90,6 +90,6 @@ struct Scratch(tempfile::TempDir);
 
 impl Scratch {
     fn new() -> Result<Self, StartError> {
-        tempfile::tempdir().map(Self).map_err(StartError::Signals)
+        tempfile::tempdir().map(Self).map_err(StartError::Scratch)
     }
 }

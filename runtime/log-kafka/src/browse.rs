@@ -42,6 +42,8 @@ struct Reading {
     carry: VecDeque<Message>,
     /// Where it stands, by partition.
     positions: BTreeMap<i32, i64>,
+    /// The ends that it came to, behind the marks of transactions, by partition.
+    reached: BTreeMap<i32, i64>,
 }
 
 /// Where a consumer stands after an error.
@@ -58,6 +60,7 @@ fn consumer(shared: &Shared, what: &str) -> Result<BaseConsumer<Context>, LogErr
     // Never joined.
     let mut native = config.consumer(&format!("{}-browsers", config.cluster));
     native.set("queued.max.messages.kbytes", AHEAD_KIB);
+    native.set("enable.partition.eof", "true");
     let native = KafkaConfig::silent(native);
     BaseConsumer::from_config_and_context(&native, shared.context())
         .map_err(|e| consequence::kafka(what, &e))
@@ -140,6 +143,7 @@ impl Reading {
             token: Given::default(),
             carry: VecDeque::new(),
             positions,
+            reached: BTreeMap::new(),
         };
         reading.assign()?;
         Ok(reading)
@@ -183,6 +187,10 @@ impl Reading {
                     // What came before it is given first: where it stands then is told by that.
                     full = true;
                     others.push_back(message);
+                    continue;
+                }
+                if code == RDKafkaErrorCode::PartitionEOF {
+                    self.reached.insert(partition, message.offset());
                     continue;
                 }
                 match self.told(shared, partition, code) {
@@ -283,6 +291,11 @@ impl Browser for KafkaBrowser {
         let (reading, looked) = self.shared.blocking(look).await?;
         self.reading = Some(reading);
         looked
+    }
+
+    fn reached(&self, partition: i32) -> Option<i64> {
+        let reading = self.reading.as_ref()?;
+        reading.reached.get(&partition).copied()
     }
 }
 

@@ -337,6 +337,28 @@ async fn forget(topic: &str, partition: i32, offset: i64) {
     deleted.elements()[0].error().unwrap();
 }
 
+/// A partition whose last offset is a transaction's mark has an end all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_tells_an_end_that_no_record_has() {
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    let one = Append {
+        outputs: vec![output(&topic, 0, &["one".to_owned()])],
+        ..Append::default()
+    };
+    append(&mut writer, one).await.unwrap();
+    let end = log.ends(&topic, 0).await.unwrap().end;
+    assert!(end > 1, "a record and a mark");
+    let mut browser = log.browse(&topic, &[(0, end - 1)]).await.unwrap();
+    let begin = Instant::now();
+    while browser.reached(0) != Some(end) {
+        assert!(begin.elapsed() < WAIT_MAX, "{:?}", browser.reached(0));
+        let looked = within("it looks", browser.next()).await.unwrap();
+        assert!(looked.is_none(), "{looked:?}");
+    }
+}
+
 /// What retention deletes while someone looks is passed over, and of the other partitions nothing is
 /// given twice nor left out.
 #[tokio::test(flavor = "multi_thread")]

@@ -18,4 +18,11 @@ pub trait Browser: Send {
     /// none for [`BROWSE_WAIT`]. May be called again after either, and after
     /// [`LogError::Retriable`].
     async fn next(&mut self) -> Result<Option<Fetched>, LogError>;
+
+    /// The end of a partition that it last came to. A log may keep marks between its records that
+    /// nobody is given: whoever waits for the end learns from this that only those were left.
+    fn reached(&self, partition: i32) -> Option<i64> {
+        let _not_told_by_every_log = partition;
+        None
+    }
 }

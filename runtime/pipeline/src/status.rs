@@ -30,7 +30,7 @@ pub enum State {
     Unassigned,
     /// At work.
     Running,
-    /// It failed and tries again after a wait.
+    /// It failed and tries again after a wait, or somebody asked for a restart.
     Restarting {
         /// The last failure.
         trace: String,

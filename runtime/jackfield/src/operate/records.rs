@@ -315,6 +315,10 @@ impl Reader {
         let mut told = last;
         while self.left > 0 && (self.follow || !self.plan.until.is_empty()) {
             let Some(fetched) = self.browser.next().await? else {
+                let browser = &self.browser;
+                self.plan
+                    .until
+                    .retain(|it, until| browser.reached(*it).is_none_or(|end| end < *until));
                 // Not sooner than it says, however soon it came back.
                 let quiet = last.elapsed();
                 if !self.follow && quiet >= self.quiet_max() {
@@ -361,7 +365,7 @@ impl Reader {
             return Ok(Over::Done);
         }
         Err(LogError::Retriable(format!(
-            "nothing came within {} s from partition {}: its broker does not answer, or only marks of transactions lie there",
+            "nothing came within {} s from partition {}: its broker does not answer",
             self.quiet_max().as_secs(),
             mute.join(", ")
         )))

@@ -158,7 +158,7 @@ async fn a_process_whose_log_is_kafka_is_noticed_by_its_name() {
     // Nobody's, so that it is the name alone that tells.
     site.set("/admin", json!({ "listen": "127.0.0.1:0" }));
     let mut running = Jackfield::run(&site, &[]);
-    exchange.reached(100).await;
+    running.admin().await;
     let refused = jackfield(&site, "backup", &[]).await;
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
