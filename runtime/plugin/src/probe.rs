@@ -195,16 +195,18 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    /// A server that answers each connection's first bytes with a text.
+    /// A server that answers each connection's first bytes with a text, however silent others are.
     async fn answering(text: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut asked = [0; 1024];
-                if stream.read(&mut asked).await.is_ok_and(|read| read > 0) {
-                    stream.write_all(text.as_bytes()).await.unwrap();
-                }
+                tokio::spawn(async move {
+                    let mut asked = [0; 1024];
+                    if stream.read(&mut asked).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                    }
+                });
             }
         });
         address
