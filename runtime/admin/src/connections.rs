@@ -15,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-/// Most connections at a time: some scrapers, probes and people. Further ones wait to be accepted.
-pub(crate) const CONNECTIONS_MAX: usize = 128;
+/// Most connections at a time: many more scrapers, probes and people than one process has, and well
+/// below the 1024 files that a process is often given. Further ones wait to be accepted.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// A connection on which nothing moves for so long is closed, so that those who open them and
 /// say nothing can't keep others out. Longer than the usual scrape interval, and than a component
 /// that was uploaded takes to compile on a busy machine.

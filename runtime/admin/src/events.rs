@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(1);
 /// A stream that begins brings the next tick forward, but no nearer than this to the last one.
 const SOONEST: Duration = Duration::from_millis(100);
-/// Most streams at a time: half of the connections that the server takes, so that those who
+/// Most streams at a time: a quarter of the connections that the server takes, so that those who
 /// listen leave room for scrapes, probes and requests.
 pub(crate) const STREAMS_MAX: usize = 64;
 

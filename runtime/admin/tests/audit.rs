@@ -9,7 +9,7 @@ use jackfield_admin::{AdminConfig, AdminServer};
 use jackfield_telemetry::Telemetry;
 use jackfield_telemetry::logging::{self, Format};
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -57,6 +57,11 @@ async fn each_change_is_written_down() {
     let http = Client::builder().no_proxy().build().unwrap();
     let sent = [
         (http.get(url("/connectors")), None),
+        (
+            http.put(url("/connector-plugins/any/config/validate"))
+                .json(&json!({ "connector.class": "any" })),
+            None,
+        ),
         (
             http.put(url("/connectors/declared/pause")),
             Some(("done", 202)),

@@ -554,7 +554,7 @@ fn more_connections_than_allowed_wait_their_turn() {
     let server = start(Vec::new);
     let address = server.local_addr();
     // More than the server takes at a time; each of them silent.
-    let silent: Vec<_> = (0..128)
+    let silent: Vec<_> = (0..256)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
     let waiting = std::thread::spawn(move || get(address, "/livez"));

@@ -5,6 +5,7 @@
 //! | `format` | the format | |
 //! | `admin-token` | the token that nobody chose | another one is made |
 //! | `worker-N` | this process's name among the workers of a cluster | it comes back as another one |
+//! | `uploaded-…` | a component that is being loaded | |
 //! | `shadows` | what the shadows that run now have written, thrown away with them | |
 //! | `plugins` | copied and compiled plugins, named by their content and the engine's version | they are compiled anew |
 
@@ -12,6 +13,7 @@ use jackfield_pipeline::ShadowOptions;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// The format that this version writes. A folder without one is of this format: it was made by a
@@ -56,9 +58,18 @@ pub(crate) fn open(dir: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Removes what the shadows of a process that was killed left: it may be gigabytes, and nobody else
-/// does. Those of other processes that share the folder stay.
+/// What components are called that were uploaded, until they are loaded.
+pub(crate) const UPLOADED: &str = "uploaded-";
+/// An upload that is older belongs to nobody any more: loading one takes minutes at most.
+const UPLOADED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Removes what the shadows and uploads of a process that was killed left: it may be gigabytes, and
+/// nobody else does. Those of other processes that share the folder stay.
 pub(crate) fn sweep(dir: &Path) {
+    if let Err(error) = sweep_uploads(dir) {
+        // As below.
+        tracing::warn!(folder = %dir.display(), %error, "what uploads left can't be removed");
+    }
     let shadows = dir.join(SHADOWS);
     match ShadowOptions::sweep(&shadows) {
         Ok(0) => {}
@@ -71,6 +82,21 @@ pub(crate) fn sweep(dir: &Path) {
             tracing::warn!(folder = %shadows.display(), %error, "what shadows left can't be removed")
         }
     }
+}
+
+fn sweep_uploads(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(UPLOADED)) {
+            continue;
+        }
+        let since = entry.metadata()?.modified()?.elapsed();
+        if since.is_ok_and(|since| since > UPLOADED_FOR) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn own() -> String {
@@ -91,6 +117,7 @@ fn write(dir: &Path, path: &Path) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     #[test]
     fn a_folder_says_its_format_and_opens_again() {
@@ -113,6 +140,23 @@ mod tests {
         sweep(dir.path());
         assert!(!left.exists());
         assert!(dir.path().join("format").exists());
+    }
+
+    #[test]
+    fn old_uploads_are_removed_and_young_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, young, other] =
+            ["uploaded-a.wasm", "uploaded-b.wasm", "admin-token"].map(|name| dir.path().join(name));
+        for path in [&old, &young, &other] {
+            fs::write(path, "a").unwrap();
+        }
+        let long_ago = SystemTime::now() - 2 * UPLOADED_FOR;
+        for path in [&old, &other] {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        sweep(dir.path());
+        assert!(!old.exists() && young.exists() && other.exists());
     }
 
     #[test]

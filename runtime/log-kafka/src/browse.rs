@@ -42,8 +42,6 @@ struct Reading {
     carry: VecDeque<Message>,
     /// Where it stands, by partition.
     positions: BTreeMap<i32, i64>,
-    /// The ends that it came to, behind the marks of transactions, by partition.
-    reached: BTreeMap<i32, i64>,
 }
 
 /// Where a consumer stands after an error.
@@ -60,7 +58,6 @@ fn consumer(shared: &Shared, what: &str) -> Result<BaseConsumer<Context>, LogErr
     // Never joined.
     let mut native = config.consumer(&format!("{}-browsers", config.cluster));
     native.set("queued.max.messages.kbytes", AHEAD_KIB);
-    native.set("enable.partition.eof", "true");
     let native = KafkaConfig::silent(native);
     BaseConsumer::from_config_and_context(&native, shared.context())
         .map_err(|e| consequence::kafka(what, &e))
@@ -143,7 +140,6 @@ impl Reading {
             token: Given::default(),
             carry: VecDeque::new(),
             positions,
-            reached: BTreeMap::new(),
         };
         reading.assign()?;
         Ok(reading)
@@ -187,10 +183,6 @@ impl Reading {
                     // What came before it is given first: where it stands then is told by that.
                     full = true;
                     others.push_back(message);
-                    continue;
-                }
-                if code == RDKafkaErrorCode::PartitionEOF {
-                    self.reached.insert(partition, message.offset());
                     continue;
                 }
                 match self.told(shared, partition, code) {
@@ -295,7 +287,12 @@ impl Browser for KafkaBrowser {
 
     fn reached(&self, partition: i32) -> Option<i64> {
         let reading = self.reading.as_ref()?;
-        reading.reached.get(&partition).copied()
+        let waits = reading.carry.iter().any(|it| it.partition() == partition);
+        // The client's own position goes past the marks of transactions too.
+        match waits {
+            true => None,
+            false => native::position(reading.queue.client(), &reading.name, partition),
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub trait Browser: Send {
     /// [`LogError::Retriable`].
     async fn next(&mut self) -> Result<Option<Fetched>, LogError>;
 
-    /// The end of a partition that it last came to. A log may keep marks between its records that
-    /// nobody is given: whoever waits for the end learns from this that only those were left.
+    /// How far it has come in a partition, where all before it was given or is a mark that the log
+    /// keeps between its records: whoever waits for an end learns from this that only marks were left.
     fn reached(&self, partition: i32) -> Option<i64> {
         let _not_told_by_every_log = partition;
         None

@@ -73,7 +73,8 @@ pub trait Log: Send + Sync + 'static {
 
     /// The offset of the first record of a partition that was appended at `time_ms` or later (ms
     /// since the epoch), or that has that time or a later one, as the log keeps times; the
-    /// partition's end where there is none.
+    /// partition's end where there is none. That of a mark that lies between it and the record before
+    /// it is as good.
     async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<i64, LogError>;
 
     /// The bytes that a partition's records take where they are kept; `None` where the log can't

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jackfield_exchange::{Exchange, Options, Running, Speed};
-use jackfield_system_tests::{Jackfield, Site, http};
+use jackfield_system_tests::{Artifacts, Jackfield, Site, http};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -207,8 +207,10 @@ async fn throughput(laps: u32) {
 
 /// Scrapers at once, each asking again as soon as it was answered and had waited for a second.
 const SCRAPERS: usize = 200;
+/// Pages that are open beside them.
+const STREAMS: usize = 50;
 
-/// The source path alone and under a storm of scrapes, in turns: what the storm costs it. The
+/// The source path alone and under a storm of scrapes and open pages, in turns: what the storm costs it. The
 /// scrapers run in this process; what they take is told by records per CPU second, which is the
 /// process's own, and by the rate, which also shows the processors that they take.
 async fn scraped(laps: u32) {
@@ -225,7 +227,7 @@ async fn scraped(laps: u32) {
     };
     let (rate, per_cpu) = (|it: &(f64, f64)| it.0, |it: &(f64, f64)| it.1);
     println!(
-        "source path under {SCRAPERS} scrapers, medians of {ROUNDS} rounds in turns: {:.1} % of the records/s, {:.1} % of the records per CPU second",
+        "source path under {SCRAPERS} scrapers and {STREAMS} open pages, medians of {ROUNDS} rounds in turns: {:.1} % of the records/s, {:.1} % of the records per CPU second",
         100.0 * median(&mut stormed, rate) / median(&mut alone, rate),
         100.0 * median(&mut stormed, per_cpu) / median(&mut alone, per_cpu),
     );
@@ -241,6 +243,19 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
     let (records, connector) = ("jackfield_records_total", "trades-source");
     let first = source.until(records, connector, 1.0).await;
     let cpu = source.cpu();
+    let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+    let pages: Vec<_> = (0..if storm { STREAMS } else { 0 })
+        .map(|_| {
+            let events = source.metrics.replace("/metrics", "/events");
+            let request = source.http.get(events).bearer_auth(token.trim());
+            tokio::spawn(async move {
+                let mut answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 200);
+                // The end of the run cuts it off.
+                while let Ok(Some(_)) = answer.chunk().await {}
+            })
+        })
+        .collect();
     let scrapers: Vec<_> = (0..if storm { SCRAPERS } else { 0 })
         .map(|_| {
             let (http, url) = (source.http.clone(), source.metrics.clone());
@@ -257,7 +272,8 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
         .collect();
     let last = source.until(records, connector, total).await;
     let used = source.cpu() - cpu;
-    scrapers.iter().for_each(tokio::task::JoinHandle::abort);
+    let all = scrapers.iter().chain(&pages);
+    all.for_each(tokio::task::JoinHandle::abort);
     source.stop().await;
     (total / (last - first).as_secs_f64(), total / used)
 }

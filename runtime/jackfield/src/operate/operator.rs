@@ -2,7 +2,7 @@
 
 use super::{Kept, Loader, Wanted, named, view};
 use crate::progress;
-use crate::state::SHADOWS;
+use crate::state::{SHADOWS, UPLOADED};
 use jackfield_admin::{
     Answer, Component, Objection, Operator, RecordCall, Recorded, Snapshot, SwapCall, Topics,
 };
@@ -227,7 +227,7 @@ async fn swap(
 
 fn store(dir: &std::path::Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new()
-        .prefix("uploaded-")
+        .prefix(UPLOADED)
         .suffix(".wasm")
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
