@@ -112,11 +112,7 @@ impl Line {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        let remedy = Some(one_line(&remedy.into()));
-        Self {
-            remedy,
-            ..Self::new(area, name, Level::Warn, message)
-        }
+        Self::new(area, name, Level::Warn, message).mended_by(remedy)
     }
 
     pub(crate) fn fail(
@@ -125,11 +121,12 @@ impl Line {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        let remedy = Some(one_line(&remedy.into()));
-        Self {
-            remedy,
-            ..Self::new(area, name, Level::Fail, message)
-        }
+        Self::new(area, name, Level::Fail, message).mended_by(remedy)
+    }
+
+    fn mended_by(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(one_line(&remedy.into()));
+        self
     }
 
     /// The service behind it is not running.
