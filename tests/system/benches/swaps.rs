@@ -2,11 +2,11 @@
 //! with the real components, `scripts/bench` runs it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jackfield_exchange::{Exchange, Options, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, Site, http, output};
+use jackfield_system_tests::{Artifacts, Jackfield, Site, changed_copy, http};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -37,7 +37,7 @@ async fn main() {
     ] {
         asked.takes_more_than(connector, 0).await;
         let files = [
-            changed(plugin, site.path()).await,
+            changed_copy(plugin, site.path(), "copy").await,
             Artifacts::get().plugin(plugin),
         ];
         let swaps = asked.swaps(connector, &files).await;
@@ -49,26 +49,6 @@ async fn main() {
         );
     }
     jackfield.kill().await;
-}
-
-/// The same component as another file: its last section is for nobody. Compiled before, so that no
-/// swap waits for that.
-async fn changed(plugin: &str, into: &Path) -> PathBuf {
-    let mut bytes = std::fs::read(Artifacts::get().plugin(plugin)).unwrap();
-    bytes.extend(b"\0\x05\x04note");
-    let path = into.join(format!("{plugin}-changed.wasm"));
-    std::fs::write(&path, bytes).unwrap();
-    let state = Artifacts::get().state.to_str().unwrap();
-    let args = [
-        "plugin",
-        "compile",
-        path.to_str().unwrap(),
-        "--state",
-        state,
-    ];
-    let compiled = output(&args).await;
-    assert!(compiled.status.success(), "{compiled:?}");
-    path
 }
 
 struct Asked {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod artifacts;
+mod changed;
 mod compare;
 mod kafka;
 mod kept;
@@ -18,6 +19,7 @@ mod site;
 mod topics;
 
 pub use artifacts::{Artifacts, repository, target};
+pub use changed::changed_copy;
 pub use compare::{Difference, Key, Row, compare, rows};
 pub use kafka::{Cluster, shared_cluster};
 pub use kept::{Kept, KeptRecord, kept_below};

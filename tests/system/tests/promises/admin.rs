@@ -1,6 +1,5 @@
 //! A running process, changed through its admin API and its command line.
 
-use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -8,31 +7,10 @@ use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output}
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
+pub(crate) use jackfield_system_tests::changed_copy;
+
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// A component that does the same and is another file: its last section is for nobody.
-pub(crate) async fn changed_copy(of: &str, into: &Path, word: &str) -> PathBuf {
-    let mut bytes = std::fs::read(Artifacts::get().plugin(of)).unwrap();
-    let name = format!("changed-{word}");
-    let section = [&[name.len() as u8][..], name.as_bytes()].concat();
-    bytes.extend([0, section.len() as u8]);
-    bytes.extend(section);
-    let path = into.join(format!("{of}-{word}.wasm"));
-    std::fs::write(&path, bytes).unwrap();
-    // Compiled before, so that no request has to wait for it.
-    let state = Artifacts::get().state.to_str().unwrap();
-    let args = [
-        "plugin",
-        "compile",
-        path.to_str().unwrap(),
-        "--state",
-        state,
-    ];
-    let compiled = output(&args).await;
-    assert!(compiled.status.success(), "{compiled:?}");
-    path
-}
 
 /// A running process and its admin API.
 pub(crate) struct Admin {
