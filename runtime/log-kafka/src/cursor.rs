@@ -174,9 +174,10 @@ impl Cursor {
         {
             return false;
         }
+        // Paused since it was assigned, so that nothing was fetched in vain.
         let sought = consumer.seek_partitions(list, SEEK_MAX).is_ok_and(|list| {
             let elements = list.elements();
-            elements.iter().all(|it| it.error().is_ok())
+            elements.iter().all(|it| it.error().is_ok()) && consumer.resume(&list).is_ok()
         });
         if sought {
             self.next = offset;

@@ -148,12 +148,32 @@ impl Poller {
                 None => tracing::warn!(%at, "a partition has no queue"),
             }
         }
-        // At the end nothing is fetched in vain; a seek says where to read.
-        let list = native_list(partitions, Offset::End);
+        self.start(partitions);
+        self.ask(partitions.to_vec());
+    }
+
+    /// Has librdkafka read partitions, of which it fetches nothing until a seek says where.
+    ///
+    /// They are paused, and no logical offset is given: librdkafka would ask a broker for it, and
+    /// when the answer comes after a seek it asks again and goes to the end, past what the seek was
+    /// for.
+    fn start(&self, partitions: &[TopicPartition]) {
+        let list = native_list(partitions, Offset::Offset(0));
+        if let Err(error) = self.consumer.pause(&list) {
+            tracing::warn!(%error, "partitions could not be paused");
+        }
         if let Err(error) = self.consumer.incremental_assign(&list) {
             tracing::warn!(%error, "an assignment could not be answered");
         }
-        self.ask(partitions.to_vec());
+    }
+
+    /// Begins anew with partitions that librdkafka has stopped: it takes no seek of them.
+    fn start_anew(&self, partitions: &[TopicPartition]) {
+        let list = native_list(partitions, Offset::Invalid);
+        if let Err(error) = self.consumer.incremental_unassign(&list) {
+            tracing::warn!(%error, "partitions could not be stopped");
+        }
+        self.start(partitions);
     }
 
     /// Asks where partitions stand.
@@ -260,6 +280,7 @@ impl Poller {
             }
         }
         if !gone.is_empty() {
+            self.start_anew(&gone);
             self.both.state().lose(&gone);
             self.both.wake_reader();
             self.check_at = Instant::now();

@@ -337,6 +337,61 @@ async fn forget(topic: &str, partition: i32, offset: i64) {
     deleted.elements()[0].error().unwrap();
 }
 
+/// A member that stands at what retention deletes is told that it has lost the partition, gets it
+/// again as it is now, and reads on from where it seeks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_reads_on_after_retention_took_what_it_stood_at() {
+    // More than is fetched ahead.
+    const APPENDS: u64 = 40;
+    const RECORDS_EACH: u64 = 100;
+    const ALL: u64 = APPENDS * RECORDS_EACH;
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    for n in 0..APPENDS {
+        let all = n * RECORDS_EACH..(n + 1) * RECORDS_EACH;
+        // What does not compress.
+        let filling = || (0..30).map(|_| unique("")).collect::<String>();
+        let texts: Vec<String> = all.map(|it| format!("{it:05}{}", filling())).collect();
+        let numbered = Append {
+            outputs: vec![output(&topic, 0, &texts)],
+            ..Append::default()
+        };
+        append(&mut writer, numbered).await.unwrap();
+    }
+    let end = log.ends(&topic, 0).await.unwrap().end;
+    let last = end - i64::try_from(RECORDS_EACH).unwrap();
+    let group = unique("group");
+    let mut reader = within("a member joins", log.reader(&spec(&group, &topic)))
+        .await
+        .unwrap();
+    let (mut read, mut lost) = (Vec::new(), 0);
+    while read.last() != Some(&(ALL - 1)) {
+        match within("an event", reader.next()).await.unwrap() {
+            ReaderEvent::Assigned(assigned) => {
+                let ends = assigned[0].ends;
+                assert_eq!(ends.start, if lost == 0 { 0 } else { last });
+                reader.seek(&assigned[0].at, ends.start).unwrap();
+            }
+            ReaderEvent::Batch(fetched) => {
+                let texts = texts(&fetched.batch);
+                read.extend(texts.iter().map(|it| it[..5].parse::<u64>().unwrap()));
+                if lost == 0 && log.ends(&topic, 0).await.unwrap().start == 0 {
+                    forget(&topic, 0, last).await;
+                }
+            }
+            ReaderEvent::Lost(partitions) => {
+                assert_eq!(partitions, [at(&topic, 0)]);
+                lost += 1;
+            }
+            ReaderEvent::Revoking(partitions) => panic!("nobody else wants {partitions:?}"),
+        }
+    }
+    assert_eq!(lost, 1);
+    assert!(read.is_sorted_by(|a, b| a < b), "in order and once");
+    reader.close().await.unwrap();
+}
+
 /// A partition whose last offset is a transaction's mark has an end all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_tells_an_end_that_no_record_has() {
