@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::admin::{Admin, changed_copy};
 use crate::kafka::assert_topic;
 use crate::swap::{busy_exchange, finish, shown, to_and_fro};
-use crate::{assert_landed, exchange};
+use crate::{assert_landed, exchange, run_until_idle};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_swaps_on_kafka_lose_and_double_nothing() {
@@ -48,7 +48,7 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
     site.on_kafka(&cluster);
     let copy = changed_copy("binance-source", site.path(), "copy").await;
     let copy = copy.to_str().unwrap().to_owned();
-    let mut admin = Admin::run(&site, &["--until-idle", "8s"]).await;
+    let mut admin = Admin::run(&site, &[]).await;
     let status = "/status/trades-source";
     let before = admin
         .until("it runs", status, |now| now["records"] != 0)
@@ -56,19 +56,24 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
     broker.kill();
     let args = ["trades-source", &copy];
     admin.expect(&site, &args, 15, "is the log up").await;
-    assert_eq!(admin.get(status).await["plugin"], before["plugin"]);
+    let now = admin.get(status).await;
+    assert_eq!(now["plugin"], before["plugin"]);
+    // Nothing lands before the broker is back, and what waits lands then.
+    let at = now["records"].clone();
     let broker = spawn_blocking(move || {
         broker.restart();
         broker
     });
     let broker = broker.await.unwrap();
-    let at = admin.get(status).await["records"].clone();
     admin
         .until("it goes on", status, |now| now["records"] != at)
         .await;
     let args = ["trades-source", &copy, "--no-wait"];
     admin.expect(&site, &args, 0, "took over").await;
+    exchange.finished().await;
+    admin.jackfield.terminate().await;
     assert_eq!(admin.jackfield.wait().await, 0);
+    run_until_idle(&site, "4s").await;
     let sent = exchange.trades();
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
