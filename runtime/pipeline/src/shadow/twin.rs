@@ -88,3 +88,45 @@ pub(crate) struct Over;
 fn records_bytes(polled: &Polled) -> usize {
     polled.outputs.iter().map(|it| it.records.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_plugin::Output;
+
+    fn polled(bytes: usize) -> Polled {
+        Polled {
+            outputs: vec![Output {
+                feed: 0,
+                records: vec![0; bytes],
+            }],
+            ..Polled::default()
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_who_does_not_keep_up() {
+        let (twin, _told) = Twin::new();
+        let told = (0..=POLLS_MAX).take_while(|_| twin.tell(&polled(1), 0));
+        assert_eq!(told.count(), POLLS_MAX);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_frees_them_when_it_is_taken() {
+        let (twin, mut told) = Twin::new();
+        let half = polled(BYTES_MAX / 2);
+        assert!(twin.tell(&half, 1) && twin.tell(&half, 2));
+        assert!(!twin.tell(&polled(1), 3));
+        assert_eq!(told.try_next().unwrap().unwrap().given, 1);
+        assert!(twin.tell(&half, 4));
+    }
+
+    #[test]
+    fn what_was_told_is_heard_before_that_it_is_over() {
+        let (twin, mut told) = Twin::new();
+        assert!(twin.tell(&polled(1), 1));
+        drop(twin);
+        assert_eq!(told.try_next().unwrap().unwrap().given, 1);
+        assert_eq!(told.try_next().unwrap_err(), Over);
+    }
+}

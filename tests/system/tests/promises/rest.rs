@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, both, http, repository};
+use jackfield_system_tests::{
+    Artifacts, Jackfield, PATIENCE, Site, both, http, repository, shared_cluster,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::{Duration, sleep, timeout};
 
+use crate::kafka::assert_topic;
 use crate::{assert_landed, exchange, run_until_idle};
 
 /// Four clients, some sixty processes, one after the other.
@@ -83,7 +86,10 @@ impl Rest {
 
 /// A site without pipelines: everything is made over REST, with one grant.
 async fn site(exchange: &Running) -> Site {
-    let mut site = Site::new(exchange).await;
+    over_rest(Site::new(exchange).await, exchange)
+}
+
+fn over_rest(mut site: Site, exchange: &Running) -> Site {
     let grant = json!({
         "websocket": [exchange.ws_url()],
         "http": [exchange.rest_url()],
@@ -130,17 +136,42 @@ fn sink() -> Value {
 async fn connectors_made_over_rest_land_every_trade_and_survive_restarts() {
     let exchange = exchange(Speed::Unlimited, |_| {}).await;
     let site = site(&exchange).await;
-    let mut rest = Rest::run(&site).await;
+    lands_and_survives(&exchange, &site, source(&exchange), sink()).await;
+}
+
+/// On Kafka their configs lie in a compacted topic, in Kafka Connect's format.
+#[tokio::test(flavor = "multi_thread")]
+async fn connectors_made_over_rest_on_kafka_land_every_trade_and_survive_restarts() {
+    let cluster = shared_cluster().await;
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.on_kafka(&cluster);
+    let site = over_rest(site, &exchange);
+    let (mut source, mut sink) = (source(&exchange), sink());
+    for feed in ["trade", "gap"] {
+        source[format!("topic.{feed}")] = json!(site.topic(feed));
+    }
+    sink["topics"] = json!(site.topic("trade"));
+    lands_and_survives(&exchange, &site, source, sink).await;
+    assert_topic(&cluster, &site, &exchange.trades(), "avro").await;
+}
+
+async fn lands_and_survives(exchange: &Running, site: &Site, source: Value, sink: Value) {
+    let mut rest = Rest::run(site).await;
     assert_eq!(rest.get("/connectors").await, json!([]));
-    let made = json!({ "name": "Spot.trades", "config": source(&exchange) });
+    let made = json!({ "name": "Spot.trades", "config": source });
     let (status, info) = rest.ask("POST", "/connectors", made.clone()).await;
     assert_eq!(status, 201, "{info}");
     assert_eq!(info["type"], "source");
     assert_eq!(rest.ask("POST", "/connectors", made).await.0, 409);
-    let (status, info) = rest.ask("PUT", "/connectors/lake/config", sink()).await;
+    let (status, info) = rest
+        .ask("PUT", "/connectors/lake/config", sink.clone())
+        .await;
     assert_eq!(status, 201, "{info}");
     assert_eq!(info["tasks"].as_array().unwrap().len(), 2);
-    let (status, same) = rest.ask("PUT", "/connectors/lake/config", sink()).await;
+    let (status, same) = rest
+        .ask("PUT", "/connectors/lake/config", sink.clone())
+        .await;
     assert_eq!((status, &same["config"]), (200, &info["config"]));
 
     // However it ends, they are there again.
@@ -149,7 +180,7 @@ async fn connectors_made_over_rest_land_every_trade_and_survive_restarts() {
     })
     .await;
     rest.jackfield.kill().await;
-    let rest = Rest::run(&site).await;
+    let rest = Rest::run(site).await;
     rest.until("both are back", "/connectors", |now| {
         *now == json!(["Spot.trades", "lake"])
     })
@@ -159,11 +190,11 @@ async fn connectors_made_over_rest_land_every_trade_and_survive_restarts() {
     rest.state("Spot.trades", "RUNNING").await;
     exchange.finished().await;
     rest.stop().await;
-    run_until_idle(&site, "3s").await;
+    run_until_idle(site, "3s").await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
 
     // What is deleted stays so.
-    let rest = Rest::run(&site).await;
+    let rest = Rest::run(site).await;
     rest.until("both are back", "/connectors", |now| {
         *now == json!(["Spot.trades", "lake"])
     })
@@ -172,7 +203,7 @@ async fn connectors_made_over_rest_land_every_trade_and_survive_restarts() {
     rest.told("PUT", "/connectors/Spot.trades/stop", 204).await;
     rest.state("Spot.trades", "STOPPED").await;
     rest.stop().await;
-    let rest = Rest::run(&site).await;
+    let rest = Rest::run(site).await;
     rest.until("one is back", "/connectors", |now| {
         *now == json!(["Spot.trades"])
     })

@@ -7,7 +7,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, changed_copy, http, output};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -65,6 +65,22 @@ impl Shadowed {
         let all: Vec<Value> = answer.json().await.unwrap();
         let one = all.into_iter().find(|it| it["name"] == connector).unwrap();
         one["records"].as_u64().unwrap()
+    }
+
+    /// Waits until so many shadows of a connector have been begun, and the last of them runs.
+    async fn until_shadows(&self, connector: &str, begun: usize) {
+        let begin = Instant::now();
+        loop {
+            let url = format!("{}/connectors/{connector}/shadows", self.url);
+            let request = self.http.get(url).bearer_auth(&self.token);
+            let all: Vec<Value> = request.send().await.unwrap().json().await.unwrap();
+            let last = all.last().map(|it| &it["state"]);
+            if all.len() == begun && last == Some(&json!("shadowing")) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "there is no shadow: {all:?}");
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn until_records(&self, connector: &str, more_than: u64) {
@@ -232,6 +248,40 @@ async fn a_shadow_tells_what_differs_and_dies_alone() {
     assert_eq!(running.jackfield.wait().await, 0);
     let log = running.jackfield.log();
     assert!(!log.contains("restarts from what is stored"), "{log}");
+}
+
+/// The running version is replaced, or begins anew: its shadow ends and says so, so that nothing is
+/// compared with what is no longer it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_ends_with_the_version_that_it_is_compared_with() {
+    let exchange = busy_exchange().await;
+    let site = Site::new(&exchange).await;
+    let mut running = Shadowed::run(&site, &[]).await;
+    running.until_records("trades-lake", 1000).await;
+    for (connector, plugin) in [
+        ("trades-source", "binance-source"),
+        ("trades-lake", "iceberg-sink"),
+    ] {
+        let other = changed_copy(plugin, site.path(), "copy").await;
+        let same = Artifacts::get().plugin(plugin);
+        let swap = ["swap", connector, path(&other), "--no-wait"];
+        let restart = ["restart", connector];
+        for (number, change) in [&swap[..], &restart].into_iter().enumerate() {
+            let shadow = [connector, path(&same), "--shadow", "10m"];
+            let changed = async {
+                running.until_shadows(connector, number + 1).await;
+                running.command(change).await
+            };
+            let ((code, report), changed) = tokio::join!(running.shadow(&shadow), changed);
+            assert!(changed.status.success(), "{change:?}: {changed:?}");
+            assert_eq!(code, 8, "{change:?}: {report}");
+            assert_eq!(report["end"], "running-ended", "{change:?}: {report}");
+            let before = running.records(connector).await;
+            running.until_records(connector, before).await;
+        }
+    }
+    running.jackfield.terminate().await;
+    assert_eq!(running.jackfield.wait().await, 0);
 }
 
 /// A sink that would write elsewhere: told, and nothing of that place is ever there.
