@@ -13,6 +13,7 @@ use jackfield_log_json::Plan;
 use jackfield_log_kafka::{Encoding, Format, KafkaConfig, KafkaLog};
 use jackfield_system_tests::{Cluster, Jackfield, Site, http, shared_cluster};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -133,6 +134,9 @@ async fn out_of_exchange(laps: u32) {
         first.get_or_insert((site.topic("trade"), site.topic("again"), total));
     }
     let (topic, again, total) = first.expect("two were run");
+    let log = KafkaLog::open(KafkaConfig::new(&cluster.servers)).unwrap();
+    let spec = TopicSpec::new(&again, PARTITIONS);
+    log.create_topic(&spec).await.unwrap();
     let (consume, produce) = spawn_blocking(move || alone(&cluster, &topic, &again, total))
         .await
         .unwrap();
@@ -184,9 +188,13 @@ fn alone(cluster: &Cluster, topic: &str, again: &str, records: u64) -> (Rates, R
             .partition(*partition)
             .key(key)
             .payload(value);
-        // It is full: what is on its way goes first.
-        while let Err((_, again)) = producer.send(record) {
-            record = again;
+        while let Err((error, refused)) = producer.send(record) {
+            // What is on its way goes first.
+            assert_eq!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::QueueFull)
+            );
+            record = refused;
             producer.poll(Duration::from_millis(1));
         }
     }
