@@ -6,6 +6,7 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use jackfield_telemetry::logging::Levels;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
@@ -101,7 +102,7 @@ pub(crate) async fn audit(request: Request, next: Next) -> Response {
         _ => "failed",
     };
     tracing::info!(
-        target: "jackfield_admin::audit",
+        target: Levels::AUDIT,
         who = who.as_deref().unwrap_or("?"),
         %method,
         path,

@@ -7,7 +7,7 @@ mod common;
 use common::{Fake, connect, nobody};
 use jackfield_admin::{AdminConfig, AdminServer};
 use jackfield_telemetry::Telemetry;
-use jackfield_telemetry::logging::{self, Format};
+use jackfield_telemetry::logging::{self, Format, Levels};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -47,8 +47,11 @@ impl Lines {
 async fn each_change_is_written_down() {
     let lines = Lines::default();
     let dispatch = logging::dispatch(Format::Json, "info", lines.clone()).unwrap();
+    let levels = logging::levels(&dispatch).unwrap();
     tracing::dispatcher::set_global_default(dispatch).unwrap();
-    let (connect, _lines) = connect(&Fake::new());
+    let (mut connect, _lines) = connect(&Fake::new());
+    // Those of the lines that the server writes.
+    connect.levels = levels;
     let config = AdminConfig::new("127.0.0.1:0".parse().unwrap(), TOKEN);
     let telemetry = Telemetry::new().unwrap();
     let server = AdminServer::start(config, telemetry, Vec::new, nobody(), connect).unwrap();
@@ -75,6 +78,24 @@ async fn each_change_is_written_down() {
     for (request, line) in sent {
         request.bearer_auth(TOKEN).send().await.unwrap();
         expected.extend(line);
+    }
+    // Whatever else is silenced, these lines are not.
+    let silenced = [
+        ("root", ("done", 200)),
+        ("jackfield_admin", ("done", 200)),
+        (Levels::AUDIT, ("refused", 400)),
+    ];
+    for (logger, line) in silenced {
+        let request = http
+            .put(url(&format!("/admin/loggers/{logger}")))
+            .json(&json!({ "level": "OFF" }));
+        let answer = request.bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(u64::from(answer.status().as_u16()), line.1, "{logger}");
+        if line.0 == "refused" {
+            let said = answer.text().await.unwrap();
+            assert!(said.contains("records who changed what"), "{said}");
+        }
+        expected.push(line);
     }
     http.delete(url("/connectors/declared"))
         .send()

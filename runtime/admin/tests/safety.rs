@@ -10,6 +10,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "the-token-of-the-test";
+/// The largest component that is taken.
+const COMPONENT_BYTES_MAX: usize = 64 << 20;
 
 fn config() -> AdminConfig {
     AdminConfig::new("127.0.0.1:0".parse().unwrap(), TOKEN)
@@ -115,6 +117,44 @@ async fn pages_of_other_sites_change_nothing_though_nobody_is_asked() {
         .await
         .unwrap();
     assert_eq!(form.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_swap_nothing_though_nobody_is_asked() {
+    let server = start(AdminConfig {
+        token: None,
+        ..config()
+    });
+    let http = http();
+    let swap = || {
+        let post = http.post(url(&server, "/connectors/x/swap"));
+        post.body("a component")
+    };
+    // As the one who swaps answers here.
+    assert_eq!(swap().send().await.unwrap().status(), StatusCode::CONFLICT);
+    for (header, value, status) in [
+        ("origin", "http://evil.example", StatusCode::FORBIDDEN),
+        ("sec-fetch-site", "cross-site", StatusCode::FORBIDDEN),
+        ("host", "evil.example", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let answer = swap().header(header, value).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn components_have_a_limit() {
+    let server = start(config());
+    let http = http();
+    for (bytes, status) in [
+        (COMPONENT_BYTES_MAX, StatusCode::CONFLICT),
+        (COMPONENT_BYTES_MAX + 1, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let swap = http.post(url(&server, "/connectors/x/swap"));
+        let swap = swap.bearer_auth(TOKEN).body(vec![0_u8; bytes]);
+        let answer = swap.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{bytes} bytes");
+    }
 }
 
 #[tokio::test]

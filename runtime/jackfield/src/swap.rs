@@ -175,6 +175,79 @@ fn show(report: &Value, json: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_pipeline::Refused;
+
+    /// One of each, as docs/HOT-SWAP.md has them.
+    fn each_refusal() -> Vec<Refused> {
+        let word = String::new;
+        vec![
+            Refused::Same,
+            Refused::Busy("being made"),
+            Refused::NotRunning(word()),
+            Refused::Unknown(word()),
+            Refused::KnownBad(word()),
+            Refused::NotAtRest {
+                within: Duration::ZERO,
+                reason: word(),
+            },
+            Refused::NotLoadable(word()),
+            Refused::WrongDigest(word()),
+            Refused::WrongWorld {
+                wanted: "source",
+                found: "sink",
+            },
+            Refused::WeakerDelivery,
+            Refused::StateVersion {
+                what: "saved state",
+                reads_from: 2,
+                reads_to: 2,
+                written: 1,
+            },
+            Refused::Grant("lake"),
+            Refused::Settings(word()),
+            Refused::Fails(word()),
+        ]
+    }
+
+    /// What scripts rely on. A new refusal is also to be added above.
+    fn promised(refused: &Refused) -> u8 {
+        match refused {
+            Refused::Same => 10,
+            Refused::Busy(_) => 11,
+            Refused::NotRunning(_) => 12,
+            Refused::Unknown(_) => 13,
+            Refused::KnownBad(_) => 14,
+            Refused::NotAtRest { .. } => 15,
+            Refused::NotLoadable(_) => 20,
+            Refused::WrongDigest(_) => 21,
+            Refused::WrongWorld { .. } => 22,
+            Refused::WeakerDelivery => 23,
+            Refused::StateVersion { .. } => 24,
+            Refused::Grant(_) => 25,
+            Refused::Settings(_) => 26,
+            Refused::Fails(_) => 27,
+        }
+    }
+
+    /// The exit code and the `code` of a row of the page's table.
+    fn row(line: &str) -> Option<(u8, &str)> {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let exit = cells.next()?.parse().ok()?;
+        Some((exit, cells.next()?.trim_matches('`')))
+    }
+
+    #[test]
+    fn every_refusal_has_the_exit_code_that_the_page_says() {
+        let each = each_refusal();
+        for refused in &each {
+            let code = refused.code();
+            assert_eq!(exit_code(code), Some(promised(refused)), "{code}");
+        }
+        let page = include_str!("../../../docs/HOT-SWAP.md");
+        let page: Vec<_> = page.lines().filter_map(row).collect();
+        let each: Vec<_> = each.iter().map(|it| (promised(it), it.code())).collect();
+        assert_eq!(page, each);
+    }
 
     #[test]
     fn what_is_no_refusal_of_a_connector_has_no_code_of_its_own() {

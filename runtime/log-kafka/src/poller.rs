@@ -167,15 +167,6 @@ impl Poller {
         }
     }
 
-    /// Begins anew with partitions that librdkafka has stopped: it takes no seek of them.
-    fn start_anew(&self, partitions: &[TopicPartition]) {
-        let list = native_list(partitions, Offset::Invalid);
-        if let Err(error) = self.consumer.incremental_unassign(&list) {
-            tracing::warn!(%error, "partitions could not be stopped");
-        }
-        self.start(partitions);
-    }
-
     /// Asks where partitions stand.
     fn ask(&mut self, partitions: Vec<TopicPartition>) {
         let numbered: Vec<(TopicPartition, u64)> = partitions
@@ -266,25 +257,22 @@ impl Poller {
     /// Looks at every partition; how long to rest then.
     fn look(&mut self) -> Option<Duration> {
         let mut rest = Some(IDLE);
-        let mut gone = Vec::new();
         for cursor in self.cursors.values_mut() {
             match cursor.look(&self.consumer, &self.both) {
                 Ok(Look::Idle) => {}
                 Ok(Look::More) => rest = None,
                 Ok(Look::Again) => rest = rest.map(|rest| rest.min(AGAIN)),
+                // librdkafka has stopped the partition and takes no seek of it. To assign it anew
+                // could be taken for the answer to a rebalance that is on its way.
                 Ok(Look::Gone(code)) => {
-                    tracing::warn!(at = %cursor.at, %code, "the log holds nothing where a reader stands");
-                    gone.push(cursor.at.clone());
+                    let why = format!(
+                        "the log holds nothing any more where a reader of {} stands ({code})",
+                        cursor.at
+                    );
+                    self.both.fail(LogError::Retriable(why));
                 }
                 Err(error) => self.both.fail(error),
             }
-        }
-        if !gone.is_empty() {
-            self.start_anew(&gone);
-            self.both.state().lose(&gone);
-            self.both.wake_reader();
-            self.check_at = Instant::now();
-            self.ask_again = Some(Instant::now() + AGAIN);
         }
         rest
     }

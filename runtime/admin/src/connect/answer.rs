@@ -67,3 +67,30 @@ pub(super) fn bad(message: impl Into<String>) -> Objection {
         message: message.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{Instant, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_answered_with_500() {
+        let second = Duration::from_secs(1);
+        let in_time = within(async {
+            sleep(ANSWER_WITHIN - second).await;
+            Ok(7)
+        });
+        assert_eq!(in_time.await, Ok(7));
+
+        let started = Instant::now();
+        let never = std::future::pending::<Result<(), Objection>>();
+        let late = within(never).await.unwrap_err();
+        assert_eq!((late.status, late.code), (500, "late"));
+        let waited = started.elapsed();
+        assert!(waited >= ANSWER_WITHIN && waited < ANSWER_WITHIN + second);
+        assert_eq!(
+            late.into_response().status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+    }
+}

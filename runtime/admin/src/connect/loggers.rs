@@ -71,7 +71,7 @@ fn said(logger: &Logger) -> LoggerLevel {
 fn objection(error: LevelError) -> Objection {
     let status = match &error {
         LevelError::UnknownLevel(_) | LevelError::NoLogger(_) => 404,
-        LevelError::TooMany | LevelError::Gone(_) => 400,
+        LevelError::AlwaysOn(_) | LevelError::TooMany | LevelError::Gone(_) => 400,
     };
     Objection {
         status,

@@ -165,3 +165,60 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
     }
     settled
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn grow(file: &Path) {
+        let mut open = fs::File::options().append(true).open(file).unwrap();
+        open.write_all(b"more").unwrap();
+    }
+
+    #[test]
+    fn what_grows_at_each_look_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "some").unwrap();
+        let mut watched = Watched::taken(&file);
+        for _ in 0..5 {
+            grow(&file);
+            assert_eq!(watched.changed(&file), None);
+        }
+        assert_eq!(watched.changed(&file), Look::at(&file));
+    }
+
+    #[test]
+    fn what_stands_still_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "some").unwrap();
+        let mut watched = Watched::taken(&file);
+        assert_eq!(watched.changed(&file), None, "it has not changed");
+        grow(&file);
+        assert_eq!(watched.changed(&file), None, "it may go on");
+        let look = watched.changed(&file);
+        assert!(look.is_some());
+        assert_eq!(watched.changed(&file), look, "until it is taken");
+        watched.taken = look;
+        assert_eq!(watched.changed(&file), None);
+        assert_eq!(watched.changed(&file), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "some").unwrap();
+        let mut watched = Watched::taken(&file);
+        fs::remove_file(&file).unwrap();
+        for _ in 0..3 {
+            assert_eq!(watched.changed(&file), None);
+        }
+        fs::write(&file, "another").unwrap();
+        assert_eq!(watched.changed(&file), None, "it may go on");
+        assert!(watched.changed(&file).is_some());
+    }
+}

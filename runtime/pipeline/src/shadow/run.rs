@@ -6,7 +6,7 @@ use super::scratch::Scratch;
 use super::sink;
 use super::source::{self, SourceFound};
 use super::watch::{WatchOrder, Watched};
-use crate::swap::{Controls, Desk, Order, Refused, Version, VersionName, suits};
+use crate::swap::{Claim, Controls, Desk, Order, Refused, Version, VersionName, suits};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -89,7 +89,7 @@ pub(super) async fn listen(desk: &Desk, outputs: bool) -> Result<Watched, Refuse
     desk.at_work()?;
     let (reply, answer) = oneshot::channel();
     let order = Order::Watch(WatchOrder { outputs, reply });
-    desk.order(order, answer).await
+    desk.order(order, &Claim::default(), answer).await
 }
 
 fn begun(

@@ -1,13 +1,14 @@
 //! When a sink connector commits, and in which order.
 
 mod commits;
+mod swap;
 
 use super::books::Books;
-use super::committer::{self, Committer};
+use super::committer::Committer;
 use super::known_targets::KnownTargets;
 use super::pending::Pending;
 use super::standing::{self, Standing};
-use super::task::{self, Command, Given, HandOver, Request};
+use super::task::{self, Command, Given, Request};
 use super::watch;
 use crate::failures::Failed;
 use crate::host::Host;
@@ -15,13 +16,14 @@ use crate::meter::{self, Meter};
 use crate::shadow::{Listeners, SinkItem, SinkWatch, WatchOrder, Watched};
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
-use crate::swap::{Order, Outcome, Refused, SwapOptions, SwapOrder, SwapReport, Version};
-use jackfield_core::{Consequence, Staged};
+use crate::swap::{Order, Refused};
+use jackfield_core::Staged;
 use jackfield_log::TopicPartition;
-use jackfield_plugin::{COMMIT_BYTES_MAX, Interrupt, Piece, Role, Usage};
+use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use swap::Preparing;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -48,20 +50,6 @@ impl Life {
     }
 }
 
-/// Why a sink was not swapped.
-enum NotSwapped {
-    /// It goes on as it was.
-    Refused(Refused),
-    /// Its life ends.
-    Broke(Failed),
-}
-
-impl From<Refused> for NotSwapped {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
-
 struct Coordinator<'a> {
     spec: Arc<SinkSpec>,
     host: &'a Host,
@@ -75,6 +63,8 @@ struct Coordinator<'a> {
     commands: Vec<mpsc::Sender<Command>>,
     /// Of the tasks, in their order.
     usages: Vec<Arc<Usage>>,
+    /// Another version that is being prepared.
+    preparing: Option<Preparing>,
 }
 
 /// One life of a sink connector: from what its targets hold to a drain or the first failure.
@@ -139,6 +129,7 @@ pub(crate) async fn run(
         listeners,
         commands,
         usages,
+        preparing: None,
     };
     let watch = watch::run(host, status, &books, &mut meters);
     let ended = tokio::select! {
@@ -202,7 +193,10 @@ impl Coordinator<'_> {
                     // The task may have given up waiting.
                     let _gone = done.send(());
                 }
-                Some(order) = standing.orders.recv() => self.obey(order, standing).await?,
+                prepared = swap::prepared(&mut self.preparing) => {
+                    self.change(prepared, standing).await?;
+                }
+                Some(order) = standing.orders.recv() => self.obey(order, standing),
                 _ = look.tick() => {
                     self.judge(standing)?;
                 }
@@ -293,31 +287,11 @@ impl Coordinator<'_> {
         (staged, all)
     }
 
-    async fn obey(&mut self, order: Order, standing: &mut Standing<'_>) -> Result<(), Failed> {
-        let SwapOrder { to, options, reply } = match order {
-            Order::Swap(order) => order,
-            Order::Watch(order) => {
-                self.watch_out(order, standing);
-                return Ok(());
-            }
-        };
-        if reply.is_closed() {
-            return Ok(());
+    fn obey(&mut self, order: Order, standing: &Standing<'_>) {
+        match order {
+            Order::Swap(order) => self.prepare(order, standing),
+            Order::Watch(order) => self.watch_out(order, standing),
         }
-        let (answer, outcome) = match self.swap(to, options, standing).await {
-            Ok(report) => (Ok(report), Ok(())),
-            Err(NotSwapped::Refused(refused)) => (Err(refused), Ok(())),
-            Err(NotSwapped::Broke(failed)) => {
-                (Err(Refused::Fails(failed.to_string())), Err(failed))
-            }
-        };
-        if let Err(refused) = &answer {
-            tracing::warn!(connector = %self.spec.connector, %refused, "swap refused");
-        }
-        if reply.send(answer).is_err() {
-            tracing::debug!(connector = %self.spec.connector, "nobody waits for the swap any more");
-        }
-        outcome
     }
 
     /// Lets someone listen to all tasks.
@@ -335,77 +309,6 @@ impl Coordinator<'_> {
         };
         // Nobody waits any more: what is dropped here ends the listening.
         let _gone = order.reply.send(answer);
-    }
-
-    /// All tasks stage with the old version and go on with the new one; what they staged is
-    /// committed by the old one.
-    async fn swap(
-        &mut self,
-        to: Arc<Version>,
-        options: SwapOptions,
-        standing: &mut Standing<'_>,
-    ) -> Result<SwapReport, NotSwapped> {
-        let from = standing.check(&self.spec, &to).await?;
-        let fails = |failed: Failed| Refused::Fails(failed.to_string());
-        let mut spec = SinkSpec::clone(&self.spec);
-        spec.plugged = to.plugged.clone();
-        let spec = Arc::new(spec);
-        let mut instances = Vec::with_capacity(self.usages.len());
-        for (number, usage) in (0u32..).zip(&self.usages) {
-            let (role, usage) = (Role::Task(number), Arc::clone(usage));
-            let opened = committer::open(&spec, self.host, role, usage, Interrupt::default()).await;
-            let mut instance = opened.map_err(fails)?;
-            // What the targets hold it may drop; what is staged until the cut it is never given.
-            let held = self.books.held();
-            let assigned = instance.assigned(held).await;
-            assigned.map_err(|e| fails(Failed::call("assigned", e)))?;
-            instances.push(instance);
-        }
-        let desk = standing.desk;
-        if options.dry_run {
-            return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
-        }
-        // Another version is no longer what others were compared with.
-        self.listeners.dismiss();
-        let started = Instant::now();
-        let (rows, _) = self.pending.take();
-        let (mut commands, mut replies) = (Vec::new(), Vec::new());
-        let mut pauses = Vec::new();
-        for instance in instances {
-            let (staged, reply) = oneshot::channel();
-            let (paused, pause) = oneshot::channel();
-            let hand_over = HandOver {
-                spec: Arc::clone(&spec),
-                instance,
-                staged,
-                paused,
-            };
-            commands.push(Command::HandOver(Box::new(hand_over)));
-            replies.push(reply);
-            pauses.push(pause);
-        }
-        let (staged, all) = self.stage_all(commands, replies).await;
-        if !all {
-            let reason = "not every task could stage and hand over: read again from what is stored";
-            let failed = Failed::new("swap", Consequence::Rewind, reason);
-            return Err(NotSwapped::Broke(failed));
-        }
-        let mut longest = Duration::ZERO;
-        for pause in pauses {
-            longest = longest.max(pause.await.unwrap_or_default());
-        }
-        let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
-        report.pause_us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        report.in_flight = rows;
-        // Until these are visible the old version is what runs: a life that ends now begins with it.
-        self.commit_staged(staged, rows, started)
-            .await
-            .map_err(NotSwapped::Broke)?;
-        self.spec = Arc::clone(&spec);
-        self.committer.change(&spec);
-        standing.begin(&report, from, to, options.probation, self.status.work());
-        self.committer.on_probation(standing.until());
-        Ok(report)
     }
 }
 

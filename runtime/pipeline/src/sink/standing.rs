@@ -4,9 +4,7 @@ use crate::failures::Failed;
 use crate::host::Host;
 use crate::spec::SinkSpec;
 use crate::status::Status;
-use crate::swap::{
-    Desk, Given, Order, Pace, Probation, Refused, SwapReport, Version, Work, prepare,
-};
+use crate::swap::{Desk, Given, Order, Pace, Probation, SwapReport, Version, Work};
 use jackfield_core::Consequence;
 use jackfield_plugin::World;
 use std::sync::Arc;
@@ -84,22 +82,6 @@ impl<'a> Standing<'a> {
     /// Until when it can.
     pub(super) fn until(&self) -> Option<Duration> {
         self.trial.as_ref().map(|trial| trial.probation.until())
-    }
-
-    /// Everything that can be said against `to`. Gives what runs.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub(super) async fn check(
-        &self,
-        spec: &SinkSpec,
-        to: &Version,
-    ) -> Result<Arc<Version>, Refused> {
-        if self.on_probation() {
-            return Err(Refused::Busy("on probation"));
-        }
-        prepare(given(spec), &self.version, to).await?;
-        Ok(Arc::clone(&self.version))
     }
 
     /// What runs.

@@ -9,7 +9,8 @@ use crate::shadow::{SlotWatch, SourceWatch, WatchOrder, Watched};
 use crate::spec::SourceSpec;
 use crate::status::Status;
 use crate::swap::{
-    Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapOrder, SwapReport, Version, prepare,
+    Claim, Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapOrder, SwapReport, Version,
+    prepare,
 };
 use jackfield_plugin::{Slot, World};
 use std::sync::Arc;
@@ -53,6 +54,19 @@ pub(super) struct Standing<'a> {
     pub(super) version: Arc<Version>,
     pub(super) trial: Option<Trial>,
     pub(super) pace: Pace,
+}
+
+impl Standing<'_> {
+    /// Writes down that the new version is no good; false when none is on probation.
+    pub(super) fn take_back(&mut self, reason: &str) -> bool {
+        let Some(trial) = self.trial.take() else {
+            return false;
+        };
+        self.version = Arc::clone(&trial.from);
+        self.desk
+            .roll_back(trial.number, &trial.from, &trial.to, reason);
+        true
+    }
 }
 
 struct Crew {
@@ -169,7 +183,7 @@ impl Fleet<'_, '_> {
             Ok(SlotEnd::Worse(failed)) => {
                 self.stop_slots.cancel();
                 self.replanning = true;
-                self.take_back(&failed.to_string());
+                self.standing.take_back(&failed.to_string());
                 return;
             }
             Ok(SlotEnd::Failed(failed)) => failed,
@@ -211,7 +225,7 @@ impl Fleet<'_, '_> {
     /// The old version takes over again. `already`: one slot did so by itself.
     async fn roll_back(&mut self, reason: &str, already: bool) {
         let replanned = self.standing.trial.as_ref().is_some_and(|it| it.replanned);
-        if !self.take_back(reason) {
+        if !self.standing.take_back(reason) {
             return;
         }
         if already {
@@ -230,27 +244,20 @@ impl Fleet<'_, '_> {
         }
     }
 
-    /// Writes down that the new version is no good; false when none is on probation.
-    fn take_back(&mut self, reason: &str) -> bool {
-        let Some(trial) = self.standing.trial.take() else {
-            return false;
-        };
-        self.standing.version = Arc::clone(&trial.from);
-        self.standing
-            .desk
-            .roll_back(trial.number, &trial.from, &trial.to, reason);
-        true
-    }
-
     async fn obey(&mut self, order: Order) {
-        let SwapOrder { to, options, reply } = match order {
+        let SwapOrder {
+            to,
+            options,
+            claim,
+            reply,
+        } = match order {
             Order::Swap(order) => order,
             Order::Watch(order) => return self.watch_out(order).await,
         };
         if reply.is_closed() {
             return;
         }
-        let answer = self.swap(to, options).await;
+        let answer = self.swap(to, options, &claim).await;
         if let Err(refused) = &answer {
             tracing::warn!(connector = %self.spec.connector, %refused, "swap refused");
         }
@@ -300,6 +307,7 @@ impl Fleet<'_, '_> {
         &mut self,
         to: Arc<Version>,
         options: crate::swap::SwapOptions,
+        claim: &Claim,
     ) -> Result<SwapReport, Refused> {
         if self.standing.trial.is_some() {
             return Err(Refused::Busy("on probation"));
@@ -323,6 +331,7 @@ impl Fleet<'_, '_> {
         if options.dry_run {
             return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
         }
+        claim.begin()?;
         let (rested, goes) = self.bring_to_rest().await?;
         let began = Instant::now();
         let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);

@@ -38,6 +38,8 @@ pub(crate) enum LifeEnd {
 enum Turn {
     GoOn,
     End,
+    /// It ends, and its instance died before.
+    EndDead,
 }
 
 /// Longest wait inside one `poll` for the first event: bounds how stale a slot's view of its own
@@ -215,10 +217,12 @@ impl<'a> Life<'a> {
             if self.shared.stop.is_cancelled() {
                 self.task.drain();
             }
-            if let Some(command) = self.command()
-                && self.obey(command).await? == Turn::End
-            {
-                break;
+            if let Some(command) = self.command() {
+                match self.obey(command).await? {
+                    Turn::GoOn => {}
+                    Turn::End => break,
+                    Turn::EndDead => return Ok(end),
+                }
             }
             match self.task.step() {
                 SourceStep::Poll => {
@@ -280,14 +284,23 @@ impl<'a> Life<'a> {
                 return Err(Failed::log("append", error));
             }
         }
-        let saved = self.save().await?;
+        // One that can't even be asked for its state is all the more to be replaced.
+        let (saved, died) = match self.save().await {
+            Ok(saved) => (saved, None),
+            Err(failed) => (None, Some(failed)),
+        };
         self.shared.interrupt.clear();
         // Whoever asked may have given up: then nothing is sent by `go` either.
         let _gone = rested.send(Rested { in_flight });
-        match go.await {
-            Ok(Go::Swap(successor)) => Ok(self.hand_over(*successor, saved, began).await),
-            Ok(Go::End) => Ok(Turn::End),
-            Err(_) => Ok(Turn::GoOn),
+        let goes_on = match go.await {
+            Ok(Go::Swap(successor)) => self.hand_over(*successor, saved, began).await,
+            Ok(Go::End) if died.is_some() => return Ok(Turn::EndDead),
+            Ok(Go::End) => return Ok(Turn::End),
+            Err(_) => false,
+        };
+        match died {
+            Some(failed) if !goes_on => Err(failed),
+            Some(_) | None => Ok(Turn::GoOn),
         }
     }
 
@@ -348,12 +361,13 @@ impl<'a> Life<'a> {
         Ok(Turn::GoOn)
     }
 
+    /// Lets another instance go on; false: it can't.
     async fn hand_over(
         &mut self,
         successor: Successor,
         saved: Option<Saved>,
         began: Instant,
-    ) -> Turn {
+    ) -> bool {
         let Successor {
             version,
             instance,
@@ -377,14 +391,15 @@ impl<'a> Life<'a> {
                 let old = std::mem::replace(&mut self.serving.version, version);
                 self.serving.fallback = Some(Fallback::To(old, saved));
                 let _gone = done.send(Ok(began.elapsed()));
+                true
             }
             Err(failed) => {
                 // What the old one was given it still has.
                 inbox.rewind(given);
                 let _gone = done.send(Err(failed));
+                false
             }
         }
-        Turn::GoOn
     }
 
     async fn open_successor(

@@ -69,7 +69,12 @@ async fn supervise(
         pace: Pace::default(),
     };
     loop {
-        let slots = plan_patiently(spec, &standing.version, host, status, stop).await?;
+        let (version, trial) = (&standing.version, standing.trial.is_some());
+        let slots = match plan_patiently(spec, version, trial, host, status, stop).await {
+            Ok(slots) => slots,
+            Err(failed) if failed.component && standing.take_back(&failed.to_string()) => continue,
+            Err(failed) => return Err(failed),
+        };
         if stop.is_cancelled() {
             return Ok(());
         }
@@ -96,9 +101,12 @@ fn stand(spec: &SourceSpec, version: &Version) -> Result<(), Failed> {
     }
 }
 
+/// Plans until it succeeds, or patience ends. A version `on_trial` that is to blame is not asked
+/// again: the one before does better.
 async fn plan_patiently(
     spec: &SourceSpec,
     version: &Version,
+    on_trial: bool,
     host: &Host,
     status: &Status,
     stop: &CancellationToken,
@@ -110,7 +118,7 @@ async fn plan_patiently(
             Err(failed) => failed,
         };
         status.failed(&failed);
-        if after::source(failed.consequence) == Next::Fail {
+        if after::source(failed.consequence) == Next::Fail || (on_trial && failed.component) {
             return Err(failed);
         }
         let wait = retries.wait(&failed)?;

@@ -5,7 +5,7 @@ use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
 use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,7 +41,40 @@ pub(crate) enum Order {
 pub(crate) struct SwapOrder {
     pub(crate) to: Arc<Version>,
     pub(crate) options: SwapOptions,
+    pub(crate) claim: Claim,
     pub(crate) reply: oneshot::Sender<Result<SwapReport, Refused>>,
+}
+
+/// Settles which comes first: that whoever gave an order waits no longer, or that the change is
+/// made. What was told to be refused never happens afterwards.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Claim(Arc<OnceLock<Claimed>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claimed {
+    GivenUp,
+    Begun,
+}
+
+impl Claim {
+    /// From here on the change is made.
+    ///
+    /// # Errors
+    /// Nobody waits for it any more.
+    pub(crate) fn begin(&self) -> Result<(), Refused> {
+        match self.0.get_or_init(|| Claimed::Begun) {
+            Claimed::Begun => Ok(()),
+            Claimed::GivenUp => Err(Refused::NotAtRest {
+                within: ANSWER_WITHIN,
+                reason: "nobody waits for it any more".to_owned(),
+            }),
+        }
+    }
+
+    /// Nobody waits any more; false: the change is being made.
+    fn give_up(&self) -> bool {
+        *self.0.get_or_init(|| Claimed::GivenUp) == Claimed::GivenUp
+    }
 }
 
 #[derive(Default)]
@@ -98,25 +131,30 @@ impl Desk {
         }
     }
 
-    /// Gives an order to whoever runs the connector, and waits for the answer.
+    /// Gives an order to whoever runs the connector, and waits for the answer: to the end, once what
+    /// `claim` stands for has begun.
     pub(crate) async fn order<T>(
         &self,
         order: Order,
-        answer: oneshot::Receiver<Result<T, Refused>>,
+        claim: &Claim,
+        mut answer: oneshot::Receiver<Result<T, Refused>>,
     ) -> Result<T, Refused> {
         self.sender.try_send(order).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => Refused::Busy("being made"),
             mpsc::error::TrySendError::Closed(_) => Refused::NotRunning(self.connector.clone()),
         })?;
-        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(Ok(answer)) => answer,
-            // Whoever ran it has ended, and the order with it.
-            Ok(Err(_)) => Err(Refused::NotRunning(self.connector.clone())),
-            Err(_) => Err(Refused::NotAtRest {
-                within: ANSWER_WITHIN,
-                reason: "it is busy starting or restarting".to_owned(),
-            }),
-        }
+        let answered = match tokio::time::timeout(ANSWER_WITHIN, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) if claim.give_up() => {
+                return Err(Refused::NotAtRest {
+                    within: ANSWER_WITHIN,
+                    reason: "it is busy starting, restarting or preparing".to_owned(),
+                });
+            }
+            Err(_) => answer.await,
+        };
+        // Else whoever ran it has ended, and the order with it.
+        answered.unwrap_or_else(|_| Err(Refused::NotRunning(self.connector.clone())))
     }
 
     /// What runs from now on.
@@ -264,12 +302,14 @@ impl Controls {
             return Err(Refused::KnownBad(why));
         }
         let (reply, answer) = oneshot::channel();
+        let claim = Claim::default();
         let order = Order::Swap(SwapOrder {
             to: Arc::new(to),
             options,
+            claim: claim.clone(),
             reply,
         });
-        desk.order(order, answer).await
+        desk.order(order, &claim, answer).await
     }
 
     /// The swaps of a connector since the process started, the oldest first; the last few only.
@@ -316,4 +356,19 @@ fn now_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_never_begins_and_what_has_begun_is_not_given_up() {
+        let claim = Claim::default();
+        assert!(claim.clone().give_up());
+        assert!(claim.begin().is_err());
+        let claim = Claim::default();
+        assert!(claim.clone().begin().is_ok() && claim.begin().is_ok());
+        assert!(!claim.give_up());
+    }
 }

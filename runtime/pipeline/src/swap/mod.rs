@@ -11,7 +11,7 @@ mod refused;
 mod report;
 mod version;
 
-pub(crate) use desk::{Desk, Order, SwapOrder};
+pub(crate) use desk::{Claim, Desk, Order, SwapOrder};
 pub(crate) use prepare::{Given, prepare, suits};
 pub(crate) use probation::{Pace, Probation, Work};
 

@@ -1,6 +1,9 @@
 //! Levels of log lines, which may be changed while the process runs.
 
+mod sieve;
+
 use super::LoggingError;
+use sieve::Sieve;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +19,10 @@ const ROOT: &str = "root";
 const LOGGERS_MAX: usize = 100;
 /// Longest name of a logger, bytes: targets are paths of modules.
 const NAME_BYTES_MAX: usize = 200;
+
+const AUDIT: &str = Levels::AUDIT;
+/// At which that is always written.
+const AUDIT_LEVEL: &str = "INFO";
 
 /// Levels and the words for them.
 const LEVELS: &[(&str, &str)] = &[
@@ -38,6 +45,11 @@ pub enum LevelError {
         "Logger {0} not found. A logger is `root`, or the path of a module such as `jackfield_pipeline::sink`"
     )]
     NoLogger(String),
+    /// What records changes is never silenced.
+    #[error(
+        "{AUDIT} is not set to {0}: it records who changed what, and is always written at INFO"
+    )]
+    AlwaysOn(&'static str),
     /// There are too many loggers with levels of their own.
     #[error("{LOGGERS_MAX} loggers have levels of their own already: set that of `root`")]
     TooMany,
@@ -60,7 +72,7 @@ pub struct Logger {
 /// The levels of all loggers. Cheap to clone.
 #[derive(Clone)]
 pub struct Levels {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Sieve, Registry>,
     loggers: Arc<Mutex<Loggers>>,
 }
 
@@ -79,9 +91,13 @@ impl std::fmt::Debug for Levels {
 }
 
 /// What a subscriber is layered with, so that its levels can be changed.
-pub(super) type Filter = reload::Layer<EnvFilter, Registry>;
+pub(super) type Filter = reload::Layer<Sieve, Registry>;
 
 impl Levels {
+    /// The target of the lines that say who changed what. They are written at INFO whatever a
+    /// filter says and whatever is set: who may change a level could hide what else they change.
+    pub const AUDIT: &'static str = "jackfield_admin::audit";
+
     /// As a filter such as `warn,jackfield_pipeline=debug` says.
     pub(super) fn of_filter(filter: &str) -> Result<(Filter, Self), LoggingError> {
         let parsed = EnvFilter::builder()
@@ -90,7 +106,7 @@ impl Levels {
                 filter: filter.to_owned(),
                 reason: e.to_string(),
             })?;
-        let (layer, handle) = reload::Layer::new(parsed);
+        let (layer, handle) = reload::Layer::new(Sieve(parsed));
         let levels = Self {
             filter: handle,
             loggers: Arc::new(Mutex::new(Loggers::read(filter))),
@@ -117,6 +133,14 @@ impl Levels {
                 changed_ms: None,
             });
         }
+        if above(&all, AUDIT).is_some_and(|it| silences(AUDIT, it.level)) {
+            all.push(Logger {
+                name: AUDIT.to_owned(),
+                level: AUDIT_LEVEL,
+                changed_ms: None,
+            });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
@@ -134,13 +158,9 @@ impl Levels {
         if !name.starts_with("jackfield") || !is_target(name) {
             return None;
         }
-        let above = all
-            .iter()
-            .filter(|it| it.name == ROOT || name.starts_with(&it.name))
-            .max_by_key(|it| if it.name == ROOT { 0 } else { it.name.len() })?;
         Some(Logger {
             name: name.to_owned(),
-            ..above.clone()
+            ..above(&all, name)?.clone()
         })
     }
 
@@ -148,7 +168,8 @@ impl Levels {
     /// that were changed.
     ///
     /// # Errors
-    /// There is no such level, no line can be of this logger, or there are too many.
+    /// There is no such level, no line can be of this logger, it must not be silenced, or there
+    /// are too many.
     pub fn set(&self, name: &str, level: &str) -> Result<Vec<String>, LevelError> {
         let level = word(level).ok_or_else(|| LevelError::UnknownLevel(level.to_owned()))?;
         let root = name.eq_ignore_ascii_case(ROOT);
@@ -156,6 +177,9 @@ impl Levels {
             return Err(LevelError::NoLogger(name.to_owned()));
         }
         let name = if root { ROOT } else { name };
+        if silences(name, level) {
+            return Err(LevelError::AlwaysOn(level));
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now_ms = now.ok().and_then(|it| i64::try_from(it.as_millis()).ok());
         let mut loggers = self.lock();
@@ -167,14 +191,14 @@ impl Levels {
         let mut changed = Vec::new();
         for (logger, at) in &mut levels {
             if root || logger.starts_with(name) && logger != ROOT {
-                *at = (level, now_ms);
+                *at = (audible(logger, level), now_ms);
                 changed.push(logger.clone());
             }
         }
         let text = text(&levels, &loggers.further);
         let gone = |error: &dyn std::fmt::Display| LevelError::Gone(error.to_string());
         let filter = EnvFilter::builder().parse(text).map_err(|e| gone(&e))?;
-        self.filter.reload(filter).map_err(|e| gone(&e))?;
+        self.filter.reload(Sieve(filter)).map_err(|e| gone(&e))?;
         loggers.levels = levels;
         Ok(changed)
     }
@@ -203,12 +227,33 @@ impl Loggers {
             };
             match level {
                 Some(level) if name == ROOT || is_target(name) => {
+                    let level = audible(name, level);
                     loggers.levels.insert(name.to_owned(), (level, None));
                 }
                 Some(_) | None => loggers.further.push(directive.to_owned()),
             }
         }
         loggers
+    }
+}
+
+/// The logger of these that decides for one of this name.
+fn above<'a>(all: &'a [Logger], name: &str) -> Option<&'a Logger> {
+    all.iter()
+        .filter(|it| it.name == ROOT || name.starts_with(&it.name))
+        .max_by_key(|it| if it.name == ROOT { 0 } else { it.name.len() })
+}
+
+/// Whether lines would be missing that are always written.
+fn silences(name: &str, level: &str) -> bool {
+    name == AUDIT && ["OFF", "ERROR", "WARN"].contains(&level)
+}
+
+/// The level that a logger gets with others.
+fn audible(name: &str, level: &'static str) -> &'static str {
+    match silences(name, level) {
+        true => AUDIT_LEVEL,
+        false => level,
     }
 }
 
@@ -260,7 +305,58 @@ mod tests {
     #[test]
     fn a_filter_is_read() {
         let (_dispatch, levels) = levels("warn,a::b=debug,c,d[s{f=1}]=info");
-        assert_eq!(shown(&levels), ["a::b=DEBUG", "c=TRACE", "root=WARN"]);
+        assert_eq!(
+            shown(&levels),
+            [
+                "a::b=DEBUG",
+                "c=TRACE",
+                "jackfield_admin::audit=INFO",
+                "root=WARN"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_records_changes_is_written_whatever_is_said() {
+        for filter in [
+            "off",
+            "warn",
+            "info,jackfield_admin::audit=off",
+            "info,jackfield_admin::audit[{path}]=off",
+            "jackfield_admin=error",
+            "nothing=trace",
+        ] {
+            let (dispatch, levels) = levels(filter);
+            let asked =
+                || tracing::event_enabled!(target: Levels::AUDIT, tracing::Level::INFO, path);
+            let written = || tracing::dispatcher::with_default(&dispatch, asked);
+            assert!(written(), "{filter}");
+            assert_eq!(levels.of(Levels::AUDIT).unwrap().level, "INFO", "{filter}");
+            levels.set("root", "OFF").unwrap();
+            assert!(written(), "{filter}, then off");
+            levels.set("jackfield_admin", "WARN").unwrap();
+            assert!(written(), "{filter}, then off below it");
+            for level in ["OFF", "WARN", "ERROR", "FATAL"] {
+                let refused = levels.set(Levels::AUDIT, level).unwrap_err();
+                assert!(matches!(refused, LevelError::AlwaysOn(_)), "{refused}");
+            }
+            assert_eq!(levels.of(Levels::AUDIT).unwrap().level, "INFO", "{filter}");
+            levels.set(Levels::AUDIT, "DEBUG").unwrap();
+            levels.set("root", "OFF").unwrap();
+            assert_eq!(levels.of(Levels::AUDIT).unwrap().level, "INFO", "{filter}");
+            assert!(written(), "{filter}, then louder, then off");
+        }
+    }
+
+    #[test]
+    fn other_lines_are_held_back_as_before() {
+        let (dispatch, levels) = levels("off");
+        tracing::dispatcher::with_default(&dispatch, || {
+            assert!(!tracing::enabled!(target: "jackfield_admin", tracing::Level::ERROR));
+            assert!(!tracing::enabled!(target: Levels::AUDIT, tracing::Level::DEBUG));
+            levels.set(Levels::AUDIT, "DEBUG").unwrap();
+            assert!(tracing::enabled!(target: Levels::AUDIT, tracing::Level::DEBUG));
+        });
     }
 
     #[test]

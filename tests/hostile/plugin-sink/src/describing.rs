@@ -26,6 +26,8 @@ pub(crate) fn description(deed: &str) -> Description {
         }
         "giant-text" => description.summary = "x".repeat(200 << 20),
         "reads-the-future" => description.saved_version_min = 2,
+        "saves-anew" => (description.saved_version, description.saved_version_min) = (2, 2),
+        "stages-anew" => (description.staged_version, description.staged_version_min) = (2, 2),
         _ => {}
     }
     description

@@ -3,7 +3,8 @@
 use std::process::Output;
 use std::time::Duration;
 
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, output};
+use jackfield_exchange::Running;
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http, metric, output};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -37,6 +38,38 @@ impl Admin {
         let request = self.http.get(format!("{}{path}", self.url));
         let answer = request.bearer_auth(&self.token).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    /// `PUT` without a body.
+    pub(crate) async fn put(&self, path: &str) {
+        let request = self.http.put(format!("{}{path}", self.url));
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    }
+
+    /// A connector's figure on the page of metrics.
+    pub(crate) async fn figure(&self, name: &str, connector: &str) -> u64 {
+        let request = self.http.get(format!("{}/metrics", self.url));
+        let page = request.send().await.unwrap().text().await.unwrap();
+        metric(&page, name, connector) as u64
+    }
+
+    /// Waits until every trade that happened before this call has come, and none is missed.
+    pub(crate) async fn until_none_is_missed(&self, exchange: &Running) {
+        let happened = exchange.status().position;
+        let come = |now: &Value| now["records"].as_u64() >= Some(happened);
+        self.until("it has come so far", "/status/trades-source", come)
+            .await;
+        let begin = Instant::now();
+        loop {
+            let behind = self.figure("jackfield_behind_records", "trades-source");
+            let behind = behind.await;
+            if behind == 0 {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{behind} trades are missed");
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Orders a swap, again and again while another one is being made.

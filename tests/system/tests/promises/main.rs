@@ -28,6 +28,7 @@ mod rollback;
 mod shadow;
 mod shapes;
 mod swap;
+mod swap_beside;
 mod swap_kafka;
 mod telemetry;
 

@@ -213,6 +213,155 @@ async fn lands_and_survives(exchange: &Running, site: &Site, source: Value, sink
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_stopped_stays_so_until_it_is_resumed() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let site = site(&exchange).await;
+    let mut rest = Rest::run(&site).await;
+    let made = json!({
+        "name": "later",
+        "config": source(&exchange),
+        "initial_state": "STOPPED",
+    });
+    let (status, info) = rest.ask("POST", "/connectors", made).await;
+    assert_eq!(status, 201, "{info}");
+    rest.state("later", "STOPPED").await;
+    let state = rest.get("/connectors/later/status").await;
+    assert_eq!(state["tasks"], json!([]), "{state}");
+    rest.jackfield.kill().await;
+    let rest = Rest::run(&site).await;
+    assert_eq!(rest.get("/health").await["status"], "healthy");
+    rest.until("it is back", "/connectors", |now| *now == json!(["later"]))
+        .await;
+    rest.state("later", "STOPPED").await;
+    assert_eq!(exchange.status().connections, 0, "it never ran");
+    rest.told("PUT", "/connectors/later/resume", 202).await;
+    rest.state("later", "RUNNING").await;
+    rest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_changes_what_it_names_and_of_two_at_once_none_is_lost() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let site = site(&exchange).await;
+    let rest = Rest::run(&site).await;
+    let made = json!({
+        "name": "patched",
+        "config": source(&exchange),
+        "initial_state": "STOPPED",
+    });
+    assert_eq!(rest.ask("POST", "/connectors", made).await.0, 201);
+    let path = "/connectors/patched/config";
+    let (silence, deadline) = ("silence-after", "errors.retry.timeout");
+    let mut expected = rest.get(path).await;
+    assert_eq!(expected[silence], "1s");
+
+    let patch = json!({ silence: "2s", deadline: "60000" });
+    let (status, info) = rest.ask("PATCH", path, patch).await;
+    assert_eq!(status, 200, "{info}");
+    expected[silence] = json!("2s");
+    expected[deadline] = json!("60000");
+    assert_eq!(info["config"], expected);
+    assert_eq!(rest.get(path).await, expected);
+
+    let (status, info) = rest.ask("PATCH", path, json!({ deadline: null })).await;
+    assert_eq!(status, 200, "{info}");
+    expected.as_object_mut().unwrap().remove(deadline);
+    assert_eq!(rest.get(path).await, expected);
+
+    // What is refused changes nothing.
+    let (status, said) = rest.ask("PATCH", path, json!({ silence: "0s" })).await;
+    assert_eq!(status, 400, "{said}");
+    assert_eq!(rest.get(path).await, expected);
+
+    for round in 3..8 {
+        let (one, other) = (format!("{round}s"), format!("{round}0000"));
+        let (first, second) = tokio::join!(
+            rest.ask("PATCH", path, json!({ silence: one })),
+            rest.ask("PATCH", path, json!({ deadline: other })),
+        );
+        assert_eq!((first.0, second.0), (200, 200), "{first:?} {second:?}");
+        expected[silence] = json!(one);
+        expected[deadline] = json!(other);
+        assert_eq!(rest.get(path).await, expected, "round {round}");
+    }
+    rest.state("patched", "STOPPED").await;
+    rest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugins_keys_are_those_that_validation_defines() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let site = site(&exchange).await;
+    let rest = Rest::run(&site).await;
+    for (plugin, config) in [("binance", source(&exchange)), ("iceberg", sink())] {
+        let path = format!("/connector-plugins/{plugin}/config");
+        let keys = rest.get(&path).await;
+        let keys: Vec<&Value> = keys.as_array().unwrap().iter().collect();
+        for name in ["name", "connector.class", "tasks.max"] {
+            assert!(keys.iter().any(|it| it["name"] == name), "{plugin}: {name}");
+        }
+        let validate = format!("{path}/validate");
+        let (status, infos) = rest.ask("PUT", &validate, config).await;
+        assert_eq!(status, 200, "{infos}");
+        let configs = infos["configs"].as_array().unwrap();
+        let defined: Vec<&Value> = configs.iter().map(|it| &it["definition"]).collect();
+        // After them come keys of this config that no list can have, such as `topic.trade`.
+        assert_eq!(defined[..keys.len()], keys[..], "{plugin}");
+        for one in configs {
+            assert_eq!(one["definition"]["name"], one["value"]["name"], "{one}");
+        }
+    }
+    rest.told("GET", "/connector-plugins/nothing/config", 404)
+        .await;
+    rest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loggers_are_found_and_set_and_changes_are_written_down_at_every_level() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let site = site(&exchange).await;
+    let rest = Rest::run(&site).await;
+    let level = |level: &str| json!({ "level": level });
+
+    // As in Kafka Connect, a logger that is set is there from then on.
+    rest.told("GET", "/admin/loggers/some_library", 404).await;
+    let (status, set) = rest
+        .ask("PUT", "/admin/loggers/some_library", level("DEBUG"))
+        .await;
+    assert_eq!((status, set), (200, json!(["some_library"])));
+    let now = rest.get("/admin/loggers/some_library").await;
+    assert_eq!(now["level"], "DEBUG");
+    assert!(now["last_modified"].is_u64(), "{now}");
+    for (path, word, status) in [
+        ("/admin/loggers/root", "LOUD", 404),
+        ("/admin/loggers/a%3Db", "INFO", 404),
+        ("/admin/loggers/some_library?scope=cluster", "WARN", 204),
+        ("/admin/loggers/jackfield_admin::audit", "OFF", 400),
+        ("/admin/loggers/root", "OFF", 200),
+    ] {
+        let (answered, said) = rest.ask("PUT", path, level(word)).await;
+        assert_eq!(answered, status, "{path} {word}: {said}");
+        if status >= 400 {
+            assert_eq!(said["error_code"], status, "{said}");
+        }
+    }
+    assert_eq!(rest.get("/admin/loggers/root").await["level"], "OFF");
+    let audit = rest.get("/admin/loggers/jackfield_admin::audit").await;
+    assert_eq!(audit["level"], "INFO");
+
+    let change = "/connectors/nobody/pause";
+    rest.told("PUT", change, 404).await;
+    let written = async {
+        while !rest.jackfield.log().contains(change) {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    let in_time = timeout(PATIENCE, written).await;
+    assert!(in_time.is_ok(), "{}", rest.jackfield.log());
+    rest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_config_can_not_have_is_refused_and_nothing_of_it_runs() {
     let exchange = exchange(Speed::Unlimited, |_| {}).await;
     let site = site(&exchange).await;
@@ -314,6 +463,51 @@ async fn connectors_of_the_file_are_changed_in_the_file_and_rest_when_asked() {
     rest.told("PUT", &format!("{source}/resume"), 202).await;
     rest.state("trades-source", "RUNNING").await;
     exchange.finished().await;
+    rest.stop().await;
+    run_until_idle(&site, "3s").await;
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_that_is_null_resets_its_partition_and_no_other() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.set("/admin", json!({ "auth": "none" }));
+    let rest = Rest::run(&site).await;
+    exchange.finished().await;
+    // Both symbols have a position; their records may share a partition.
+    for (connector, least) in [("trades-source", 2), ("trades-lake", 1)] {
+        let path = format!("/connectors/{connector}");
+        let offsets = format!("{path}/offsets");
+        let some = |now: &Value| {
+            let all = now["offsets"].as_array();
+            all.is_some_and(|it| it.len() >= least)
+        };
+        let moving = rest.until("it has come somewhere", &offsets, some).await;
+        let null = |of: &Value| {
+            let partition = &of["offsets"][0]["partition"];
+            json!({ "offsets": [{ "partition": partition, "offset": null }] })
+        };
+        let (status, said) = rest.ask("PATCH", &offsets, null(&moving)).await;
+        assert_eq!(status, 400, "{connector} runs: {said}");
+
+        rest.told("PUT", &format!("{path}/stop"), 204).await;
+        rest.state(connector, "STOPPED").await;
+        let before = rest.get(&offsets).await;
+        let (status, said) = rest.ask("PATCH", &offsets, null(&before)).await;
+        assert_eq!(status, 200, "{connector}: {said}");
+        assert!(said["message"].is_string(), "{said}");
+        let mut others = before.clone();
+        others["offsets"].as_array_mut().unwrap().remove(0);
+        assert_eq!(rest.get(&offsets).await, others, "{connector}");
+
+        // Set again to where it was, it goes on from there.
+        let (status, said) = rest.ask("PATCH", &offsets, before.clone()).await;
+        assert_eq!(status, 200, "{connector}: {said}");
+        assert_eq!(rest.get(&offsets).await, before, "{connector}");
+        rest.told("PUT", &format!("{path}/resume"), 202).await;
+        rest.state(connector, "RUNNING").await;
+    }
     rest.stop().await;
     run_until_idle(&site, "3s").await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;

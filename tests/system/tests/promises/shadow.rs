@@ -9,6 +9,7 @@ use std::time::Duration;
 use jackfield_exchange::{Running, Speed};
 use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, changed_copy, http, output};
 use serde_json::{Value, json};
+use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::{assert_landed, exchange};
@@ -109,6 +110,20 @@ fn files(below: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// The tables that a site's catalog knows.
+async fn tables(site: &Site) -> Vec<String> {
+    let list = "import sqlite3, sys\n\
+                catalog = sqlite3.connect(sys.argv[1])\n\
+                tables = 'SELECT table_namespace, table_name FROM iceberg_tables'\n\
+                for table in catalog.execute(tables): print('.'.join(table))\n";
+    let mut command = Command::new("python3");
+    command.args(["-c", list]).arg(site.catalog());
+    let output = command.kill_on_drop(true).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
 async fn busy_exchange() -> Running {
     exchange(Speed::PerSecond(2000.0), |o| o.laps = 4).await
 }
@@ -125,8 +140,9 @@ async fn a_shadow_of_the_same_version_differs_in_nothing_and_leaves_nothing() {
     let sink = Artifacts::get().plugin("iceberg-sink");
     let of_source = ["trades-source", path(&source), "--shadow", "4s"];
     let of_sink = ["trades-lake", path(&sink), "--shadow", "5s"];
+    let before = exchange.status();
     let (source, sink) = tokio::join!(running.shadow(&of_source), running.shadow(&of_sink));
-    let connections = exchange.status().connections;
+    let after = exchange.status();
 
     let (code, report) = source;
     assert_eq!((code, &report["end"]), (0, &json!("over")), "{report}");
@@ -141,7 +157,8 @@ async fn a_shadow_of_the_same_version_differs_in_nothing_and_leaves_nothing() {
     assert_eq!(of("new")["rows"], of("running")["rows"]);
 
     assert_eq!(running.jackfield.wait().await, 0);
-    assert_eq!(connections, 1, "the shadow opened none");
+    assert_eq!(after.connections, 1, "the shadow opened none");
+    assert_eq!(after.requests, before.requests, "the shadow made none");
     let table = assert_landed(&site.path().join("data"), &exchange.trades()).await;
     drop(table);
     let left = files(&Artifacts::get().state.join("shadows"));
@@ -311,6 +328,7 @@ async fn a_shadow_of_a_sink_that_writes_elsewhere_tells_so_and_writes_nowhere() 
     let elsewhere = files(&site.warehouse());
     let elsewhere = elsewhere.iter().filter(|it| path(it).contains("elsewhere"));
     assert_eq!(elsewhere.count(), 0);
+    assert_eq!(tables(&site).await, ["market.trades"]);
 }
 
 /// What is recorded of a running connector replays, each time to the bit.

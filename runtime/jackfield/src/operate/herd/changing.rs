@@ -20,6 +20,16 @@ impl Herd {
         initial: TargetState,
     ) -> Result<(), Objection> {
         let _one = self.changing.lock().await;
+        self.make_alone(connector, given, initial).await
+    }
+
+    /// While nobody else changes anything.
+    async fn make_alone(
+        &self,
+        connector: &str,
+        given: FlatConfig,
+        initial: TargetState,
+    ) -> Result<(), Objection> {
         let config = self.loader.config();
         self.changeable(connector)?;
         if self.made().contains_key(connector) {
@@ -43,19 +53,30 @@ impl Herd {
         connector: &str,
         given: FlatConfig,
     ) -> Result<Put, Objection> {
+        let _one = self.changing.lock().await;
         self.changeable(connector)?;
         let stored = self.made().get(connector).map(|it| it.config.clone());
         let Some(stored) = stored else {
-            self.make(connector, given, TargetState::Started).await?;
+            self.make_alone(connector, given, TargetState::Started)
+                .await?;
             let info = self.info_of(connector).await?;
             return Ok(Put {
                 info,
                 created: true,
             });
         };
-        let _one = self.changing.lock().await;
+        self.replace_alone(connector, given, &stored).await
+    }
+
+    /// While nobody else changes anything, so that what is `stored` still is.
+    async fn replace_alone(
+        &self,
+        connector: &str,
+        given: FlatConfig,
+        stored: &FlatConfig,
+    ) -> Result<Put, Objection> {
         let config = self.loader.config();
-        let given = unmasked(given, &stored);
+        let given = unmasked(given, stored);
         let checked = self.check(connector, &given, &config).await?;
         let way = self.loader.way(connector, &checked.declared);
         let spec = match way {
@@ -84,9 +105,13 @@ impl Herd {
         connector: &str,
         patch: BTreeMap<String, Option<String>>,
     ) -> Result<Put, Objection> {
+        // Before the config is read: of two patches at once the later is made to what the earlier
+        // left.
+        let _one = self.changing.lock().await;
         self.changeable(connector)?;
         let stored = self.made().get(connector).map(|it| it.config.clone());
-        let mut config = stored.ok_or_else(|| unknown(connector))?;
+        let stored = stored.ok_or_else(|| unknown(connector))?;
+        let mut config = stored.clone();
         for (key, value) in patch {
             match value {
                 _ if key == "name" && value.as_deref() != Some(connector) => {
@@ -96,7 +121,7 @@ impl Herd {
                 None => drop(config.remove(&key)),
             }
         }
-        self.replace(connector, config).await
+        self.replace_alone(connector, config, &stored).await
     }
 
     pub(super) async fn end(&self, connector: &str) -> Result<(), Objection> {

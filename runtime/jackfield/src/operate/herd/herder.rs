@@ -36,10 +36,7 @@ impl Herder for Shepherd {
     }
 
     fn health(&self) -> WorkerStatus {
-        WorkerStatus {
-            status: "healthy".to_owned(),
-            message: "Worker has completed startup and is ready to handle requests.".to_owned(),
-        }
+        self.0.looks().health().status()
     }
 
     async fn connectors(&self) -> Result<Vec<String>, Objection> {

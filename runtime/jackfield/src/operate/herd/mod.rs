@@ -7,6 +7,7 @@
 mod catalogue;
 mod changing;
 mod herder;
+mod looks;
 mod making;
 mod objections;
 mod offsets;
@@ -24,6 +25,7 @@ use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_log::Log;
 use jackfield_pipeline::Target;
 use jackfield_telemetry::logging::Levels;
+use looks::Looks;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Kept, Store};
@@ -59,6 +61,8 @@ pub(crate) struct Herd {
     made: Mutex<BTreeMap<String, Made>>,
     /// What was seen in the topic last.
     seen: Mutex<Kept>,
+    /// Whether it could be seen.
+    looks: Mutex<Looks>,
     /// Records that a connector had taken when it was asked to forget its topics.
     forgotten: Mutex<BTreeMap<String, u64>>,
     /// One change at a time.
@@ -93,6 +97,7 @@ impl Herd {
             levels: pens.levels,
             made: Mutex::default(),
             seen: Mutex::default(),
+            looks: Mutex::default(),
             forgotten: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         })
@@ -104,6 +109,10 @@ impl Herd {
 
     fn seen(&self) -> MutexGuard<'_, Kept> {
         lock(&self.seen)
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        lock(&self.looks)
     }
 }
 

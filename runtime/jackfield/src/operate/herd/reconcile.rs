@@ -25,7 +25,7 @@ impl Herd {
     /// What each connector is to do, before any is started. When the log can't be read now,
     /// connectors start, and learn it from [`reconcile`](Self::reconcile).
     pub(crate) async fn targets(&self) -> BTreeMap<String, Target> {
-        let read = tokio::time::timeout(FIRST_LOOK_MAX, self.store.read()).await;
+        let read = tokio::time::timeout(FIRST_LOOK_MAX, self.read_kept()).await;
         let kept = match read {
             Ok(Ok(kept)) => kept,
             Ok(Err(error)) => {
@@ -50,7 +50,7 @@ impl Herd {
     /// Starts the connectors that are kept, as far as the log tells them now.
     pub(crate) async fn begin(&self) {
         let _one = self.changing.lock().await;
-        match tokio::time::timeout(FIRST_LOOK_MAX, self.store.read()).await {
+        match tokio::time::timeout(FIRST_LOOK_MAX, self.read_kept()).await {
             Ok(Ok(kept)) => self.apply(kept).await,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "connectors made over REST can't be looked up yet");
@@ -84,9 +84,16 @@ impl Herd {
 
     async fn look(&self) -> Result<(), LogError> {
         let _one = self.changing.lock().await;
-        let kept = self.store.read().await?;
+        let kept = self.read_kept().await?;
         self.apply(kept).await;
         Ok(())
+    }
+
+    /// What the topic says, where `/health` hears whether it could be read.
+    async fn read_kept(&self) -> Result<Kept, LogError> {
+        let read = self.store.read().await;
+        self.looks().ended(read.is_ok());
+        read
     }
 
     async fn apply(&self, kept: Kept) {

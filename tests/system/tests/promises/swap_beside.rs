@@ -1,0 +1,140 @@
+//! What runs goes on, whatever the version that is to replace it does before it takes over; and what
+//! runs can be replaced, whatever it does itself.
+
+use jackfield_exchange::{Running, Speed};
+use jackfield_system_tests::{Artifacts, Site, kept_below};
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::exchange;
+
+/// Records before something is asked, and again while or after it is done.
+const RECORDS_MIN: u64 = 200;
+
+async fn long_exchange() -> Running {
+    exchange(Speed::PerSecond(500.0), |o| o.laps = 20).await
+}
+
+async fn site(exchange: &Running, name: &str) -> Site {
+    let mut site = Site::new(exchange).await;
+    let file = Artifacts::get().plugin(name);
+    let plugin = json!({ "file": file, "memory": "32MiB", "call-time": "2s" });
+    site.set(&format!("/plugins/{name}"), plugin);
+    site
+}
+
+fn figure(status: &Value, name: &str) -> u64 {
+    status[name].as_u64().unwrap_or_default()
+}
+
+async fn at_work(admin: &Admin, connector: &str, figure_of: &str, from: u64) {
+    let status = format!("/status/{connector}");
+    let enough = |now: &Value| figure(now, figure_of) >= from + RECORDS_MIN;
+    admin.until(connector, &status, enough).await;
+}
+
+/// A new version of a sink that never comes back from `open`: the one that runs commits on, another
+/// swap is told to wait, and what was given up does not happen afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_commits_on_while_another_version_does_not_come_to_be() {
+    let exchange = long_exchange().await;
+    let mut site = site(&exchange, "hostile-sink").await;
+    let root = site.warehouse().join("kept");
+    let good = json!({ "root": format!("file://{}", root.display()) });
+    let sink = json!({
+        "plugin": "hostile-sink",
+        "topics": ["trade"],
+        "commit": { "every": "200ms" },
+        "settings": good,
+        "allow": { "lake": "local" }
+    });
+    site.set("/pipelines/trades/sinks", json!({ "kept": sink }));
+    let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let connector = "trades-kept";
+    at_work(&admin, connector, "committed", 0).await;
+    let settings = |name: &str, deed: Value| {
+        let mut all = good.clone();
+        all.as_object_mut()
+            .unwrap()
+            .extend(deed.as_object().unwrap().clone());
+        let file = site.path().join(name);
+        std::fs::write(&file, all.to_string()).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let sleeper = settings("sleeper.json", json!({ "in": "open", "do": "sleep" }));
+    let other = settings("other.json", json!({ "every": 7 }));
+    let status = format!("/status/{connector}");
+    let before = figure(&admin.get(&status).await, "committed");
+    let meanwhile = async {
+        // It is being prepared for as long as this one is not answered.
+        at_work(&admin, connector, "committed", before).await;
+        let args = [connector, "--settings", &other];
+        admin.expect(&site, &args, 11, "being made").await;
+    };
+    let args = [connector, "--settings", &sleeper];
+    {
+        let mut given_up = std::pin::pin!(admin.expect(&site, &args, 15, "preparing"));
+        tokio::select! {
+            () = &mut given_up => panic!("it was answered before anything was committed"),
+            () = meanwhile => {}
+        }
+        given_up.await;
+    }
+    let path = format!("/connectors/{connector}/swaps");
+    let then = figure(&admin.get(&status).await, "committed");
+    at_work(&admin, connector, "committed", then).await;
+    assert_eq!(admin.get(&path).await, json!([]), "nothing was swapped");
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    assert_eq!(kept_below(&root).fault(|_| false), None);
+}
+
+/// A source that dies when it is asked for its state is replaced without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_can_not_save_is_replaced_all_the_same() {
+    let exchange = long_exchange().await;
+    let mut site = site(&exchange, "hostile").await;
+    let ws = exchange.ws_url();
+    let good = json!({ "take": true, "url": format!("{ws}/ws/btcusdt@trade/ethusdt@trade") });
+    let mut running = good.clone();
+    running["in"] = json!("save");
+    running["do"] = json!("panic");
+    let root = site.warehouse().join("kept");
+    let sink = json!({
+        "plugin": "hostile-sink",
+        "topics": ["only"],
+        "commit": { "every": "200ms" },
+        "settings": { "root": format!("file://{}", root.display()) },
+        "allow": { "lake": "local" }
+    });
+    let file = Artifacts::get().plugin("hostile-sink");
+    site.set("/plugins/hostile-sink", json!({ "file": file }));
+    let pipeline = json!({
+        "source": {
+            "plugin": "hostile",
+            "settings": running,
+            "allow": { "websocket": [ws] }
+        },
+        "topics": { "only": { "name": "events" } },
+        "sinks": { "kept": sink }
+    });
+    site.set("/pipelines", json!({ "events": pipeline }));
+    let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let connector = "events-source";
+    at_work(&admin, connector, "records", 0).await;
+    let settings = site.path().join("good.json");
+    std::fs::write(&settings, good.to_string()).unwrap();
+    let file = settings.to_str().unwrap();
+    let args = [connector, "--settings", file, "--probation", "1s"];
+    admin.expect(&site, &args, 0, "took over").await;
+    let then = figure(&admin.get("/status/events-source").await, "records");
+    at_work(&admin, connector, "records", then).await;
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    let kept = kept_below(&root);
+    assert_eq!(kept.fault(|_| false), None);
+    for (due, value) in (1..).zip(kept.values()) {
+        let number: u64 = std::str::from_utf8(value).unwrap().parse().unwrap();
+        assert_eq!(number, due, "each event once, in order");
+    }
+}
