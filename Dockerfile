@@ -27,7 +27,8 @@ LABEL org.opencontainers.image.title="Jackfield's recorded exchange" \
 COPY --from=build /out/exchange/ /
 USER 65532:65532
 EXPOSE 9000 9001
-STOPSIGNAL SIGTERM
+# As the first process of a container it would not end by a signal that it does not listen to.
+STOPSIGNAL SIGINT
 ENTRYPOINT ["/usr/bin/jackfield-exchange"]
 CMD ["--listen", "0.0.0.0:9000", "--listen-rest", "0.0.0.0:9001", "--speed", "1x"]
 
