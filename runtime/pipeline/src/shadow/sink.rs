@@ -99,14 +99,22 @@ async fn shadow(
     let SinkWatch {
         spec,
         host,
-        known,
+        mut known,
         mut items,
         ..
     } = watch;
-    let Beginning { end, behind } = boundary(&mut items, spec.tasks.max(1), until).await;
+    let Beginning {
+        end,
+        behind,
+        targets,
+    } = boundary(&mut items, spec.tasks.max(1), until).await;
     if let Some(end) = end {
         return Ok(end);
     }
+    // One that the running version made meanwhile lies below the shadow too.
+    known.extend(targets);
+    known.sort_unstable();
+    known.dedup();
     let overlay = spec
         .lake
         .as_ref()
@@ -142,6 +150,8 @@ struct Beginning {
     end: Option<ShadowEnd>,
     /// What the tasks were given since they staged for the interval that has just ended.
     behind: Vec<SinkItem>,
+    /// To which the running version has committed meanwhile.
+    targets: BTreeSet<String>,
 }
 
 /// Waits for the end of an interval in which every task staged: what comes after it is on top of
@@ -149,9 +159,11 @@ struct Beginning {
 async fn boundary(items: &mut SinkItems, tasks: u32, until: Instant) -> Beginning {
     let mut behind: Vec<SinkItem> = Vec::new();
     let mut staged = BTreeSet::new();
+    let mut targets = BTreeSet::new();
     let ended = |end| Beginning {
         end: Some(end),
         behind: Vec::new(),
+        targets: BTreeSet::new(),
     };
     loop {
         let item = match tokio::time::timeout_at(until, items.next()).await {
@@ -173,10 +185,15 @@ async fn boundary(items: &mut SinkItems, tasks: u32, until: Instant) -> Beginnin
                     SinkItem::Staged { .. } | SinkItem::Interval { .. } => false,
                 });
             }
-            SinkItem::Interval { .. } if staged.len() >= tasks as usize => {
-                return Beginning { end: None, behind };
-            }
-            SinkItem::Interval { .. } => {
+            SinkItem::Interval { commits } => {
+                targets.extend(commits.into_iter().map(|it| it.target));
+                if staged.len() >= tasks as usize {
+                    return Beginning {
+                        end: None,
+                        behind,
+                        targets,
+                    };
+                }
                 staged.clear();
                 behind.clear();
             }
