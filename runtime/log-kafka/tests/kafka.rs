@@ -337,28 +337,42 @@ async fn forget(topic: &str, partition: i32, offset: i64) {
     deleted.elements()[0].error().unwrap();
 }
 
-/// A member that stands at what retention deletes ends and says so; the next one is told where the
-/// partition begins now, and reads on from there.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_ends_where_retention_took_what_it_stood_at_and_the_next_reads_on() {
-    // More than is fetched ahead.
-    const APPENDS: u64 = 40;
-    const RECORDS_EACH: u64 = 100;
-    const ALL: u64 = APPENDS * RECORDS_EACH;
-    let log = another().await;
-    let topic = topic(&log, 1).await;
-    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+/// Appends of [`fill`].
+const APPENDS: u64 = 40;
+const RECORDS_EACH: u64 = 100;
+/// Records of each partition then: more than is fetched ahead.
+const ALL: u64 = APPENDS * RECORDS_EACH;
+
+/// Fills all partitions with records that begin with their number, in five digits. Gives the writer.
+async fn fill(
+    log: &Arc<KafkaLog>,
+    topic: &str,
+    partitions: i32,
+    filling: impl Fn() -> String,
+) -> Box<dyn Writer> {
+    let mut writer = open(&dynamic(log), &identity(&unique("connector"))).await;
     for n in 0..APPENDS {
         let all = n * RECORDS_EACH..(n + 1) * RECORDS_EACH;
-        // What does not compress.
-        let filling = || (0..30).map(|_| unique("")).collect::<String>();
         let texts: Vec<String> = all.map(|it| format!("{it:05}{}", filling())).collect();
+        let outputs = (0..partitions).map(|partition| output(topic, partition, &texts));
         let numbered = Append {
-            outputs: vec![output(&topic, 0, &texts)],
+            outputs: outputs.collect(),
             ..Append::default()
         };
         append(&mut writer, numbered).await.unwrap();
     }
+    writer
+}
+
+/// A member that stands at what retention deletes ends and says so; the next one is told where the
+/// partition begins now, and reads on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_ends_where_retention_took_what_it_stood_at_and_the_next_reads_on() {
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    // What does not compress.
+    let filling = || (0..30).map(|_| unique("")).collect();
+    fill(&log, &topic, 1, filling).await;
     let end = log.ends(&topic, 0).await.unwrap().end;
     let last = end - i64::try_from(RECORDS_EACH).unwrap();
     let group = unique("group");
@@ -425,23 +439,9 @@ async fn a_browser_tells_an_end_that_no_record_has() {
 /// given twice nor left out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_passes_over_what_is_deleted_and_doubles_nothing() {
-    // More than is fetched ahead, of each partition.
-    const APPENDS: u64 = 40;
-    const RECORDS_EACH: u64 = 100;
-    const ALL: u64 = APPENDS * RECORDS_EACH;
     let log = another().await;
     let topic = topic(&log, 2).await;
-    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
-    for n in 0..APPENDS {
-        let all = n * RECORDS_EACH..(n + 1) * RECORDS_EACH;
-        let texts: Vec<String> = all.map(|it| format!("{it:05}{:x<1000}", "")).collect();
-        let outputs = (0..2).map(|partition| output(&topic, partition, &texts));
-        let numbered = Append {
-            outputs: outputs.collect(),
-            ..Append::default()
-        };
-        append(&mut writer, numbered).await.unwrap();
-    }
+    let mut writer = fill(&log, &topic, 2, || "x".repeat(1000)).await;
     let mut browser = log.browse(&topic, &[(0, 0), (1, 0)]).await.unwrap();
     let mut next: BTreeMap<i32, u64> = BTreeMap::new();
     let mut deleted = false;

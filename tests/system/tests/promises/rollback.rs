@@ -69,11 +69,11 @@ impl Deed {
 }
 
 /// The pipelines have the exchange for as long as the swaps take, however slow the machine is.
-async fn long_exchange() -> Running {
+pub(crate) async fn long_exchange() -> Running {
     exchange(Speed::PerSecond(500.0), |o| o.laps = 20).await
 }
 
-async fn site(exchange: &Running) -> Site {
+pub(crate) async fn site(exchange: &Running) -> Site {
     let mut site = Site::new(exchange).await;
     for name in ["hostile", "hostile-sink"] {
         let file = Artifacts::get().plugin(name);
@@ -84,12 +84,12 @@ async fn site(exchange: &Running) -> Site {
 }
 
 /// Where the sink of this name keeps what it is given.
-fn root(site: &Site, name: &str) -> PathBuf {
+pub(crate) fn root(site: &Site, name: &str) -> PathBuf {
     site.warehouse().join("kept").join(name)
 }
 
 /// A decent sink of a topic.
-fn keeping(topic: &str, root: &Path) -> Value {
+pub(crate) fn keeping(topic: &str, root: &Path) -> Value {
     json!({
         "plugin": "hostile-sink",
         "topics": [topic],
@@ -193,7 +193,7 @@ async fn try_sinks(admin: &Admin, site: &Site, deeds: &[Deed]) {
 }
 
 /// Ends the process well: what sources took is durable, and sinks commit what they read.
-async fn end(mut admin: Admin) {
+pub(crate) async fn end(mut admin: Admin) {
     admin.jackfield.terminate().await;
     assert_eq!(admin.jackfield.wait().await, 0);
 }

@@ -1,27 +1,14 @@
 //! What runs goes on, whatever the version that is to replace it does before it takes over; and what
 //! runs can be replaced, whatever it does itself.
 
-use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Site, kept_below};
+use jackfield_system_tests::kept_below;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::exchange;
+use crate::rollback::{end, keeping, long_exchange, root, site};
 
 /// Records before something is asked, and again while or after it is done.
 const RECORDS_MIN: u64 = 200;
-
-async fn long_exchange() -> Running {
-    exchange(Speed::PerSecond(500.0), |o| o.laps = 20).await
-}
-
-async fn site(exchange: &Running, name: &str) -> Site {
-    let mut site = Site::new(exchange).await;
-    let file = Artifacts::get().plugin(name);
-    let plugin = json!({ "file": file, "memory": "32MiB", "call-time": "2s" });
-    site.set(&format!("/plugins/{name}"), plugin);
-    site
-}
 
 fn figure(status: &Value, name: &str) -> u64 {
     status[name].as_u64().unwrap_or_default()
@@ -38,18 +25,12 @@ async fn at_work(admin: &Admin, connector: &str, figure_of: &str, from: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_commits_on_while_another_version_does_not_come_to_be() {
     let exchange = long_exchange().await;
-    let mut site = site(&exchange, "hostile-sink").await;
-    let root = site.warehouse().join("kept");
-    let good = json!({ "root": format!("file://{}", root.display()) });
-    let sink = json!({
-        "plugin": "hostile-sink",
-        "topics": ["trade"],
-        "commit": { "every": "200ms" },
-        "settings": good,
-        "allow": { "lake": "local" }
-    });
+    let mut site = site(&exchange).await;
+    let root = root(&site, "kept");
+    let sink = keeping("trade", &root);
+    let good = sink["settings"].clone();
     site.set("/pipelines/trades/sinks", json!({ "kept": sink }));
-    let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let admin = Admin::run(&site, &["--grace", "60s"]).await;
     let connector = "trades-kept";
     at_work(&admin, connector, "committed", 0).await;
     let settings = |name: &str, deed: Value| {
@@ -84,8 +65,7 @@ async fn a_sink_commits_on_while_another_version_does_not_come_to_be() {
     let then = figure(&admin.get(&status).await, "committed");
     at_work(&admin, connector, "committed", then).await;
     assert_eq!(admin.get(&path).await, json!([]), "nothing was swapped");
-    admin.jackfield.terminate().await;
-    assert_eq!(admin.jackfield.wait().await, 0);
+    end(admin).await;
     assert_eq!(kept_below(&root).fault(|_| false), None);
 }
 
@@ -93,22 +73,13 @@ async fn a_sink_commits_on_while_another_version_does_not_come_to_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_can_not_save_is_replaced_all_the_same() {
     let exchange = long_exchange().await;
-    let mut site = site(&exchange, "hostile").await;
+    let mut site = site(&exchange).await;
     let ws = exchange.ws_url();
     let good = json!({ "take": true, "url": format!("{ws}/ws/btcusdt@trade/ethusdt@trade") });
     let mut running = good.clone();
     running["in"] = json!("save");
     running["do"] = json!("panic");
-    let root = site.warehouse().join("kept");
-    let sink = json!({
-        "plugin": "hostile-sink",
-        "topics": ["only"],
-        "commit": { "every": "200ms" },
-        "settings": { "root": format!("file://{}", root.display()) },
-        "allow": { "lake": "local" }
-    });
-    let file = Artifacts::get().plugin("hostile-sink");
-    site.set("/plugins/hostile-sink", json!({ "file": file }));
+    let root = root(&site, "kept");
     let pipeline = json!({
         "source": {
             "plugin": "hostile",
@@ -116,10 +87,10 @@ async fn a_source_that_can_not_save_is_replaced_all_the_same() {
             "allow": { "websocket": [ws] }
         },
         "topics": { "only": { "name": "events" } },
-        "sinks": { "kept": sink }
+        "sinks": { "kept": keeping("only", &root) }
     });
     site.set("/pipelines", json!({ "events": pipeline }));
-    let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let admin = Admin::run(&site, &["--grace", "60s"]).await;
     let connector = "events-source";
     at_work(&admin, connector, "records", 0).await;
     let settings = site.path().join("good.json");
@@ -129,8 +100,7 @@ async fn a_source_that_can_not_save_is_replaced_all_the_same() {
     admin.expect(&site, &args, 0, "took over").await;
     let then = figure(&admin.get("/status/events-source").await, "records");
     at_work(&admin, connector, "records", then).await;
-    admin.jackfield.terminate().await;
-    assert_eq!(admin.jackfield.wait().await, 0);
+    end(admin).await;
     let kept = kept_below(&root);
     assert_eq!(kept.fault(|_| false), None);
     for (due, value) in (1..).zip(kept.values()) {
