@@ -5,7 +5,7 @@ SHELL := bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 JACKFIELD := $(CARGO_TARGET_DIR)/release/jackfield
 
-.PHONY: help build plugins plugins-test run test lint fmt bench deps deps-build image test-image dist clean
+.PHONY: help build plugins plugins-test run test lint fmt bench deps deps-build image test-image dist test-dist clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,9 @@ test-image: ## The image as people run it: rows, kill, upgrade, swap
 
 dist: ## What a release consists of: target/dist
 	@scripts/dist
+
+test-dist: dist ## What was made for a release: checksums, commit, libraries, bill of materials, plugins, example
+	@scripts/test-dist
 
 clean: ## Removes what was built and what `make run` wrote
 	cargo clean

@@ -4,19 +4,28 @@ DuckDB's own `iceberg_scan` is an extension that is downloaded when first used, 
 on a machine without a way out, nor pinned in requirements.txt. PyIceberg therefore only lists the
 data files of the current snapshot, and DuckDB reads those Parquet files itself: rows, types,
 decimals, times and statistics (through the filtered counts) come from a reader that shares no code
-with the one that wrote them.
+with the one that wrote them. Files that are not on this machine are fetched first, as they are.
 """
 
 import json
+import os
 import sys
+import tempfile
 
 import duckdb
 
 import lake
 
 
-def local(path):
-    return path.removeprefix("file://")
+def local(table, path, folder):
+    """Where a file lies on this machine. Java writes `file:/…`, everyone else `file:///…`."""
+    if path.startswith("file:"):
+        return path.removeprefix("file:").removeprefix("//")
+    fetched = os.path.join(folder, path.rsplit("/", 1)[1])
+    assert not os.path.exists(fetched), "files have names of their own"
+    with table.io.new_input(path).open() as remote, open(fetched, "wb") as file:
+        file.write(remote.read())
+    return fetched
 
 
 def main():
@@ -29,7 +38,8 @@ def main():
     if not files:
         print(json.dumps({"rows": 0, "types": {}, "by_partition": []}))
         return
-    paths = [local(f["path"]) for f in files]
+    folder = tempfile.TemporaryDirectory(prefix="jackfield-duckdb-")
+    paths = [local(table, f["path"], folder.name) for f in files]
     # The names come from the schema, so a missing column is an error and a foreign one is not read.
     # Microseconds come out as such: Python's datetime would need a time zone package for them.
     types = {
@@ -42,9 +52,9 @@ def main():
     rows = db.execute(f"SELECT {chosen} FROM read_parquet(?, hive_partitioning = false)", [paths]).fetchall()
     # Each file by itself: what the manifest says of it must be what is in it.
     by_partition = []
-    for f in files:
+    for f, path in zip(files, paths):
         count, symbols = db.execute(
-            "SELECT count(*), list(DISTINCT symbol) FROM read_parquet(?, hive_partitioning = false)", [local(f["path"])]
+            "SELECT count(*), list(DISTINCT symbol) FROM read_parquet(?, hive_partitioning = false)", [path]
         ).fetchone()
         by_partition.append({"rows": f["rows"], "counted": count, "partition": f["partition"], "symbols": symbols})
     print(json.dumps({"rows": len(rows), "types": types, "by_partition": by_partition}))

@@ -77,7 +77,12 @@ async fn main() {
     let engine = Engine::new(&config).unwrap();
     let file = Path::new(&dir).join("iceberg-sink.wasm");
     let plugin = engine.load(&file, None).await.unwrap();
-    for (rows, symbols) in [(1_000_000, 2), (1_000_000, 50), (1_000_000, 2000)] {
+    for (rows, symbols) in [
+        (1_000_000, 1),
+        (1_000_000, 2),
+        (1_000_000, 50),
+        (1_000_000, 2000),
+    ] {
         let batches = batches(rows, symbols, 1);
         let mut best = (0.0_f64, 0.0_f64);
         for _ in 0..RUNS {

@@ -1,31 +1,31 @@
 //! The committer: staged files and their offsets become one snapshot, or nothing does.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+mod pinned;
+mod upkeep;
 
-use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use iceberg::spec::DataFile;
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
-use iceberg::{
-    Catalog, Error, ErrorKind, Namespace, NamespaceIdent, TableCommit, TableCreation, TableIdent,
-    TableRequirement, TableUpdate,
-};
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::{
-    Catalog as Port, CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, Span,
+    CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, Span,
 };
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
+use self::pinned::Pinned;
+pub(crate) use self::upkeep::Schedule;
+use self::upkeep::Upkept;
 use crate::errors;
 use crate::evolve::{self, Change, Settled};
-use crate::maintain::{self, Upkeep};
+use crate::location::data_folder;
 use crate::offsets::{
     Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
 };
-use crate::piece;
+use crate::piece::{self, Unwritten};
 use crate::settings::Maintain;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
@@ -33,21 +33,17 @@ use crate::tables::Tables;
 /// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
-/// so there is little to do more often.
-const TIDY_EACH: u64 = 50;
-/// Commits between two clean-ups, which list all the table's files.
-const SWEEP_EACH: u64 = 500;
-
 /// Commits for one connector.
 pub(crate) struct Committer {
     connector: String,
-    upkeep: Maintain,
+    settings: Maintain,
+    schedule: Schedule,
     ports: Ports,
     tables: Tables,
     storage: HostStorage,
-    /// Commits of each table since this was opened.
-    commits: BTreeMap<String, u64>,
+    upkept: BTreeMap<String, Upkept>,
+    /// Of tables whose rows got lost in a task, the commit that was told to wait.
+    told_to_wait: BTreeMap<String, String>,
     /// As of the last call, so that a catalog need not send what it has sent.
     known: BTreeMap<String, Table>,
 }
@@ -62,20 +58,28 @@ enum Attempt {
 impl Committer {
     pub(crate) fn new(
         connector: String,
-        upkeep: Maintain,
+        settings: Maintain,
         ports: Ports,
         tables: Tables,
         storage: HostStorage,
     ) -> Self {
         Self {
             connector,
-            upkeep,
+            settings,
+            schedule: Schedule::default(),
             ports,
-            commits: BTreeMap::new(),
+            upkept: BTreeMap::new(),
+            told_to_wait: BTreeMap::new(),
             tables,
             storage,
             known: BTreeMap::new(),
         }
+    }
+
+    /// As a test has it.
+    #[cfg(test)]
+    pub(crate) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
     }
 
     /// What each of the tables holds of this connector.
@@ -107,8 +111,10 @@ impl Committer {
         spans: &[Span],
         id: &str,
     ) -> Result<Committed, Failure> {
-        if let Some(why) = piece::failed(pieces) {
-            return Err(Failure::Misconfigured(why));
+        match piece::unwritten(pieces) {
+            None => {}
+            Some(Unwritten::ForGood(why)) => return Err(Failure::Misconfigured(why)),
+            Some(Unwritten::ForNow(why)) => return Err(self.unwritten(target, id, &why)),
         }
         let (rows, files, bytes) = piece::tally(target, pieces)?;
         let committed = Committed { rows, files, bytes };
@@ -141,6 +147,43 @@ impl Committer {
         Err(errors::retry(format!(
             "committing to {target}: {ATTEMPTS_MAX} attempts: {last}"
         )))
+    }
+
+    /// What becomes of a commit whose rows got lost on their way to the store. They are put again
+    /// once files can be written: until then the host makes the commits of the other tables, and
+    /// gives this one up when it has waited for long enough.
+    fn unwritten(&mut self, target: &str, id: &str, why: &str) -> Failure {
+        let waited = self.told_to_wait.get(target).is_some_and(|it| it == id);
+        if !waited {
+            // The others' first, since all begins again after this.
+            self.told_to_wait.insert(target.to_owned(), id.to_owned());
+            return errors::retry(format!("{target}: {why}"));
+        }
+        match self.try_store(target) {
+            Ok(()) => Failure::Rewind(format!("{target}: {why}")),
+            Err(failure) => failure,
+        }
+    }
+
+    /// Whether files can be written for the table: a small one is, and removed again.
+    fn try_store(&mut self, target: &str) -> Result<(), Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(());
+        };
+        let during = format!("trying the store of {target}");
+        let failed = |error| errors::store(&during, &error);
+        // With the name of a data file, so that a clean-up finds what a kill leaves here.
+        let folder = data_folder(table.metadata());
+        let at = format!("{folder}/{}.parquet", Uuid::now_v7());
+        let store = &self.ports.store;
+        let mut upload = store.create(&at).map_err(failed)?;
+        upload.write(b"-").map_err(failed)?;
+        upload.finish().map_err(failed)?;
+        if let Err(error) = store.delete(&at) {
+            let line = format!("{during}: {at} stays, and nothing refers to it: {error}");
+            self.ports.log.write(LogLevel::Warn, &line);
+        }
+        Ok(())
     }
 
     /// What the rows need of the table's schema. Where two tasks gave one new field id to different
@@ -183,123 +226,6 @@ impl Committer {
         Err(Failure::Rewind(format!(
             "{target}: the schemas of its tasks' files do not go together: they are written again"
         )))
-    }
-
-    /// After a commit. It has happened, so what goes wrong here is said and left for later.
-    fn maintain(&mut self, runtime: &Runtime, target: &str) {
-        let count = self.commits.entry(target.to_owned()).or_default();
-        *count += 1;
-        let tidy = count.is_multiple_of(TIDY_EACH);
-        let sweep = count.is_multiple_of(SWEEP_EACH);
-        let now = SystemTime::now();
-        if tidy && self.upkeep.merge_manifests {
-            let done = self.merge(runtime, target, now);
-            self.said(target, "merging manifests", done);
-        }
-        if tidy && let Some(age) = self.upkeep.expire {
-            let done = self.expire(target, now, age.0);
-            self.said(target, "expiring snapshots", done);
-        }
-        if sweep && let Some(age) = self.upkeep.orphans {
-            let done = self.sweep(runtime, target, now, age.0);
-            self.said(target, "cleaning up", done);
-        }
-    }
-
-    fn said(&self, target: &str, what: &str, done: Result<Option<String>, Failure>) {
-        match done {
-            Ok(None) => {}
-            Ok(Some(done)) => self
-                .ports
-                .log
-                .write(LogLevel::Info, &format!("{target}: {done}")),
-            Err(why) => {
-                let line = format!("{target}: {what} is left for later: {why}");
-                self.ports.log.write(LogLevel::Warn, &line);
-            }
-        }
-    }
-
-    fn merge(
-        &mut self,
-        runtime: &Runtime,
-        target: &str,
-        now: SystemTime,
-    ) -> Result<Option<String>, Failure> {
-        let Some(table) = self.load(target)? else {
-            return Ok(None);
-        };
-        let merged = runtime.block_on(maintain::merge_manifests(&table, maintain::millis(now)));
-        match merged.map_err(|e| errors::retry(e.to_string()))? {
-            None => Ok(None),
-            Some(upkeep) => {
-                self.keep_up(target, &table, &upkeep)?;
-                Ok(Some("manifests were merged".to_owned()))
-            }
-        }
-    }
-
-    fn expire(
-        &mut self,
-        target: &str,
-        now: SystemTime,
-        age: Duration,
-    ) -> Result<Option<String>, Failure> {
-        let Some(table) = self.load(target)? else {
-            return Ok(None);
-        };
-        match maintain::expire(table.metadata(), now, age) {
-            None => Ok(None),
-            Some(upkeep) => {
-                self.keep_up(target, &table, &upkeep)?;
-                Ok(Some("old snapshots were expired".to_owned()))
-            }
-        }
-    }
-
-    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<(), Failure> {
-        let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
-        self.tables
-            .catalog()
-            .commit(
-                target,
-                table.metadata_location().unwrap_or_default(),
-                &serde_json::to_string(&upkeep.requirements).map_err(json)?,
-                &serde_json::to_string(&upkeep.updates).map_err(json)?,
-            )
-            .map(drop)
-            .map_err(|error| errors::catalog("upkeep", error))
-    }
-
-    fn sweep(
-        &mut self,
-        runtime: &Runtime,
-        target: &str,
-        now: SystemTime,
-        age: Duration,
-    ) -> Result<Option<String>, Failure> {
-        let Some(table) = self.load(target)? else {
-            return Ok(None);
-        };
-        let store = self.ports.store.as_ref();
-        let old = maintain::old_files(store, table.metadata(), now, age)
-            .map_err(|error| errors::store("listing", &error))?;
-        if old.is_empty() {
-            return Ok(None);
-        }
-        // Only now: a file that was committed since it was listed is found here.
-        let Some(table) = self.tables.load(target, None)? else {
-            return Ok(None);
-        };
-        let orphans = runtime
-            .block_on(maintain::unreferenced(&table, old))
-            .map_err(|e| errors::retry(e.to_string()))?;
-        for orphan in &orphans {
-            let deleted = self.ports.store.delete(orphan);
-            deleted.map_err(|error| errors::store("deleting", &error))?;
-        }
-        let count = orphans.len();
-        Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
 
     fn load(&mut self, target: &str) -> Result<Option<Table>, Failure> {
@@ -403,141 +329,4 @@ async fn transact(
         .set(sequence_key(connector), sequence.to_string())
         .apply(transaction)?;
     transaction.commit(pinned).await.map(drop)
-}
-
-/// A catalog that knows one table as it was when its offsets were checked. The library loads the
-/// table anew before it commits; that would put these files on top of whatever has come since.
-struct Pinned {
-    ident: String,
-    table: Table,
-    /// Of the table's schema, which goes first.
-    requirements: Vec<TableRequirement>,
-    updates: Vec<TableUpdate>,
-    catalog: Arc<dyn Port>,
-    outcome: Mutex<Option<Result<CatalogTable, CatalogError>>>,
-}
-
-impl fmt::Debug for Pinned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinned")
-            .field("ident", &self.ident)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Pinned {
-    fn send(&self, mut commit: TableCommit) -> iceberg::Result<Result<CatalogTable, CatalogError>> {
-        let mut requirements = self.requirements.clone();
-        requirements.extend(commit.take_requirements());
-        requirements.push(TableRequirement::DefaultSpecIdMatch {
-            default_spec_id: self.table.metadata().default_partition_spec_id(),
-        });
-        let mut updates = self.updates.clone();
-        updates.extend(commit.take_updates());
-        updates.retain(
-            |it| !matches!(it, TableUpdate::RemoveProperties { removals } if removals.is_empty()),
-        );
-        Ok(self.catalog.commit(
-            &self.ident,
-            self.table.metadata_location_result()?,
-            &serde_json::to_string(&requirements)?,
-            &serde_json::to_string(&updates)?,
-        ))
-    }
-}
-
-fn unasked<T>() -> iceberg::Result<T> {
-    Err(Error::new(
-        ErrorKind::FeatureUnsupported,
-        "not part of a commit",
-    ))
-}
-
-#[async_trait]
-impl Catalog for Pinned {
-    async fn load_table(&self, _table: &TableIdent) -> iceberg::Result<Table> {
-        Ok(self.table.clone())
-    }
-
-    async fn update_table(&self, commit: TableCommit) -> iceberg::Result<Table> {
-        let outcome = self.send(commit)?;
-        // Not retryable: what comes next is decided here, after a new look at the table.
-        let told = match &outcome {
-            Ok(_) => Ok(self.table.clone()),
-            Err(error) => Err(Error::new(ErrorKind::Unexpected, error.to_string())),
-        };
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        told
-    }
-
-    async fn list_namespaces(
-        &self,
-        _parent: Option<&NamespaceIdent>,
-    ) -> iceberg::Result<Vec<NamespaceIdent>> {
-        unasked()
-    }
-
-    async fn create_namespace(
-        &self,
-        _namespace: &NamespaceIdent,
-        _properties: HashMap<String, String>,
-    ) -> iceberg::Result<Namespace> {
-        unasked()
-    }
-
-    async fn get_namespace(&self, _namespace: &NamespaceIdent) -> iceberg::Result<Namespace> {
-        unasked()
-    }
-
-    async fn namespace_exists(&self, _namespace: &NamespaceIdent) -> iceberg::Result<bool> {
-        unasked()
-    }
-
-    async fn update_namespace(
-        &self,
-        _namespace: &NamespaceIdent,
-        _properties: HashMap<String, String>,
-    ) -> iceberg::Result<()> {
-        unasked()
-    }
-
-    async fn drop_namespace(&self, _namespace: &NamespaceIdent) -> iceberg::Result<()> {
-        unasked()
-    }
-
-    async fn list_tables(&self, _namespace: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
-        unasked()
-    }
-
-    async fn create_table(
-        &self,
-        _namespace: &NamespaceIdent,
-        _creation: TableCreation,
-    ) -> iceberg::Result<Table> {
-        unasked()
-    }
-
-    async fn drop_table(&self, _table: &TableIdent) -> iceberg::Result<()> {
-        unasked()
-    }
-
-    async fn purge_table(&self, _table: &TableIdent) -> iceberg::Result<()> {
-        unasked()
-    }
-
-    async fn table_exists(&self, _table: &TableIdent) -> iceberg::Result<bool> {
-        unasked()
-    }
-
-    async fn rename_table(&self, _from: &TableIdent, _to: &TableIdent) -> iceberg::Result<()> {
-        unasked()
-    }
-
-    async fn register_table(
-        &self,
-        _table: &TableIdent,
-        _metadata_location: String,
-    ) -> iceberg::Result<Table> {
-        unasked()
-    }
 }

@@ -18,10 +18,6 @@ use crate::location::{DataLocation, UniqueName};
 use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
-/// Each open file holds up to a row group and its dictionaries in memory, about 9 MiB.
-pub(crate) const OPEN_FILES_MAX: usize = 16;
-/// Rows that wait for their partition to have enough of them.
-pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a file takes of a piece, about: its name, its partition, and figures of each column.
 const PIECE_BYTES_PER_FILE: usize = 512;
 const PIECE_BYTES_PER_COLUMN: usize = 160;
@@ -62,6 +58,17 @@ struct Partition {
     written_at: u64,
 }
 
+/// What all tables of a task may hold together, and how large a file gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileLimits {
+    /// A file is closed at about this size.
+    pub(crate) target_bytes: u64,
+    /// Files that are open at once.
+    pub(crate) open: usize,
+    /// Rows that wait for their partition to have enough of them.
+    pub(crate) waiting_bytes: usize,
+}
+
 /// What is written of a table and not staged yet.
 pub(crate) struct Files {
     builder: Builder,
@@ -71,6 +78,8 @@ pub(crate) struct Files {
     partitions: HashMap<Vec<u8>, Partition>,
     closed: Vec<DataFile>,
     open: usize,
+    row_group_bytes: usize,
+    limits: FileLimits,
     /// Of what all tables of a task may have together, this one's.
     open_max: usize,
     waiting_bytes_max: usize,
@@ -83,10 +92,11 @@ impl Files {
     pub(crate) fn new(
         table: &TableHandle,
         properties: WriterProperties,
-        target_file_bytes: u64,
+        limits: FileLimits,
     ) -> Result<Self> {
         let metadata = table.metadata();
         let schema = metadata.current_schema();
+        let row_group_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX);
         let parquet = ParquetWriterBuilder::new_with_match_mode(
             properties,
             schema.clone(),
@@ -94,9 +104,9 @@ impl Files {
         );
         let rolling = RollingFileWriterBuilder::new(
             parquet,
-            usize::try_from(target_file_bytes).unwrap_or(usize::MAX),
+            usize::try_from(limits.target_bytes).unwrap_or(usize::MAX),
             table.file_io().clone(),
-            DataLocation::new(metadata)?,
+            DataLocation::new(metadata),
             UniqueName,
         );
         Ok(Self {
@@ -106,8 +116,10 @@ impl Files {
             partitions: HashMap::new(),
             closed: Vec::new(),
             open: 0,
-            open_max: OPEN_FILES_MAX,
-            waiting_bytes_max: WAITING_BYTES_MAX,
+            row_group_bytes,
+            limits,
+            open_max: limits.open,
+            waiting_bytes_max: limits.waiting_bytes,
             waiting_bytes: 0,
             writes: 0,
             piece_bytes_per_file: PIECE_BYTES_PER_FILE
@@ -118,8 +130,8 @@ impl Files {
     /// From now on one of so many tables that share what a task may hold. With none open at a time
     /// each file is closed as soon as its rows are written.
     pub(crate) fn share(&mut self, tables: usize) {
-        self.open_max = OPEN_FILES_MAX / tables.max(1);
-        self.waiting_bytes_max = WAITING_BYTES_MAX / tables.max(1);
+        self.open_max = self.limits.open / tables.max(1);
+        self.waiting_bytes_max = self.limits.waiting_bytes / tables.max(1);
     }
 
     /// How large a piece staging will make, about: of the files closed, and one more for each
@@ -224,7 +236,11 @@ impl Files {
                 None => rows,
                 Some(sorting) => sorting.sort(&rows)?,
             };
-            writer.write(rows).await?;
+            let step = rows_at_once(&rows, self.row_group_bytes);
+            for at in (0..rows.num_rows()).step_by(step) {
+                let rows = rows.slice(at, step.min(rows.num_rows() - at));
+                writer.write(rows).await?;
+            }
         }
         self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
         partition.waiting_rows = 0;
@@ -292,4 +308,12 @@ impl Files {
 /// What a slice of rows takes in memory once it is on its own.
 fn bytes_of(rows: &RecordBatch) -> usize {
     rows.get_array_memory_size()
+}
+
+/// Parquet's writer knows how large rows get once it has written some: what it is given first is one
+/// row group, however large.
+fn rows_at_once(rows: &RecordBatch, row_group_bytes: usize) -> usize {
+    let bytes = bytes_of(rows).max(1) as u128;
+    let fit = row_group_bytes as u128 * rows.num_rows() as u128 / bytes;
+    usize::try_from(fit).unwrap_or(usize::MAX).max(1)
 }

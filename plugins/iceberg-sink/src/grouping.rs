@@ -48,7 +48,8 @@ impl Grouping {
         let Some(calculator) = &self.calculator else {
             return Ok(vec![Group {
                 key: Vec::new(),
-                values: Struct::empty(),
+                // What a spec is left with once its fields are dropped: a null for each.
+                values: self.spec.fields().iter().map(|_| None).collect(),
                 rows,
             }]);
         };

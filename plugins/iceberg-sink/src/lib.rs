@@ -11,6 +11,7 @@ mod commit;
 mod decoder;
 mod errors;
 mod evolve;
+mod failing;
 mod files;
 mod grouping;
 mod location;
@@ -20,6 +21,7 @@ mod offsets;
 mod parquet_properties;
 mod partition_by;
 mod piece;
+mod reading;
 mod routing;
 mod schema;
 mod settings;
@@ -30,9 +32,11 @@ mod tables;
 mod task;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use evolve::Evolve;
-pub use settings::{Age, ByteSize, Maintain, Mode, Settings};
+pub use settings::{Maintain, Mode, Settings};
 pub use sink::IcebergSink;
+pub use units::{Age, ByteSize};
 
 jackfield_sdk::export_sink!(IcebergSink);

@@ -17,10 +17,21 @@ pub(crate) struct DataLocation {
 }
 
 impl DataLocation {
-    pub(crate) fn new(metadata: &TableMetadata) -> iceberg::Result<Self> {
-        Ok(Self {
-            data: DefaultLocationGenerator::new(metadata)?,
-        })
+    pub(crate) fn new(metadata: &TableMetadata) -> Self {
+        Self {
+            data: DefaultLocationGenerator::with_data_location(data_folder(metadata)),
+        }
+    }
+}
+
+/// Where a table wants its data files, without a slash at its end: the first of these that it says,
+/// or else its own folder for them.
+pub(crate) fn data_folder(metadata: &TableMetadata) -> String {
+    let said = ["write.data.path", "write.folder-storage.path"];
+    let said = said.iter().find_map(|key| metadata.properties().get(*key));
+    match said {
+        Some(folder) => folder.trim_end_matches('/').to_owned(),
+        None => format!("{}/data", metadata.location().trim_end_matches('/')),
     }
 }
 

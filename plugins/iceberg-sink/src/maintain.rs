@@ -12,8 +12,10 @@ use iceberg::spec::{
 };
 use iceberg::table::Table;
 use iceberg::{Error, ErrorKind, Result, TableRequirement, TableUpdate};
-use jackfield_sdk::sink::{Entry, Store};
+use jackfield_sdk::sink::{Entry, Store, StoreError};
 use uuid::Uuid;
+
+use crate::location::data_folder;
 
 /// As many small manifests are made one, as other writers do it too.
 pub(crate) const MERGED_MIN: usize = 100;
@@ -24,8 +26,6 @@ const MERGED_BYTES_MAX: i64 = 16 * 1024 * 1024;
 const SMALL_BYTES: i64 = 4 * 1024 * 1024;
 /// Objects of one page of a listing.
 const PAGE: u32 = 1000;
-/// Objects that one clean-up looks at; the next goes on with what is left.
-const LISTED_MAX: usize = 100_000;
 /// Manifests that one clean-up reads: more of them want merging first.
 const MANIFESTS_READ_MAX: usize = 5000;
 
@@ -223,40 +223,79 @@ pub(crate) fn millis(at: SystemTime) -> i64 {
     since.map_or(0, |it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Files of the table's own kinds in its own folders that are older than that. Listed *before*
-/// the table is loaded for [`unreferenced`]: what is committed meanwhile is seen there.
+/// How far a clean-up has looked: the last object of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    folder: String,
+    after: String,
+}
+
+/// What one look at the table's folders found.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// The old files among those that were listed.
+    pub(crate) old: Vec<String>,
+    /// Where the next look goes on; none: it begins anew.
+    pub(crate) to: Option<Place>,
+}
+
+/// A table's own folders, and what is its own in each. Where it keeps its data outside of its
+/// location, others may keep theirs too: nothing tells whose a file is that nothing refers to.
+fn folders(metadata: &TableMetadata) -> Vec<(String, &'static [&'static str])> {
+    const DATA: &[&str] = &[".parquet"];
+    const METADATA: &[&str] = &[".avro", ".metadata.json"];
+    let location = metadata.location().trim_end_matches('/');
+    let own = format!("{location}/data");
+    let said = data_folder(metadata);
+    let within = |folder: &str| format!("{said}/").starts_with(&format!("{folder}/"));
+    let beside = said != location && within(location) && !within(&own);
+    let mut folders = vec![(own, DATA), (format!("{location}/metadata"), METADATA)];
+    if beside {
+        folders.push((said, DATA));
+    }
+    folders
+}
+
+/// Files of the table's own kinds in its own folders that are older than that, among the next
+/// `listed_max` objects. Listed *before* the table is loaded for [`unreferenced`]: what is committed
+/// meanwhile is seen there.
 pub(crate) fn old_files(
     store: &dyn Store,
     metadata: &TableMetadata,
     now: SystemTime,
     age: Duration,
-) -> std::result::Result<Vec<String>, jackfield_sdk::sink::StoreError> {
+    from: Option<&Place>,
+    listed_max: usize,
+) -> std::result::Result<Listed, StoreError> {
     let before = millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let is_old = |it: &Entry| i64::try_from(it.modified_ms).is_ok_and(|ms| ms < before);
-    let location = metadata.location().trim_end_matches('/');
+    let folders = folders(metadata);
+    let begin = from.and_then(|from| folders.iter().position(|(it, _)| *it == from.folder));
+    let mut after = begin.and(from).map(|it| it.after.clone());
     let mut old = Vec::new();
-    let mut listed = 0;
-    for (folder, kinds) in [
-        ("data", &[".parquet"][..]),
-        ("metadata", &[".avro", ".metadata.json"][..]),
-    ] {
-        let folder = format!("{location}/{folder}");
-        let mut after: Option<String> = None;
+    let mut left = listed_max;
+    for (folder, kinds) in folders.into_iter().skip(begin.unwrap_or(0)) {
         loop {
-            let page = store.list(&folder, after.as_deref(), PAGE)?;
-            listed += page.len();
+            let most = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+            let page = store.list(&folder, after.as_deref(), most)?;
+            left = left.saturating_sub(page.len());
             let own = |it: &&Entry| kinds.iter().any(|kind| it.uri.ends_with(kind));
             let those = page.iter().filter(own).filter(|it| is_old(it));
             old.extend(those.map(|it| it.uri.clone()));
-            match page.last() {
-                Some(last) if page.len() == PAGE as usize && listed < LISTED_MAX => {
-                    after = Some(last.uri.clone());
+            let full = page.len() >= most as usize;
+            match page.last().filter(|_| full) {
+                None => break,
+                Some(last) if left == 0 => {
+                    let after = last.uri.clone();
+                    let to = Some(Place { folder, after });
+                    return Ok(Listed { old, to });
                 }
-                _ => break,
+                Some(last) => after = Some(last.uri.clone()),
             }
         }
+        after = None;
     }
-    Ok(old)
+    Ok(Listed { old, to: None })
 }
 
 /// Those of the files that nothing in the table refers to. The error names what could not be read:

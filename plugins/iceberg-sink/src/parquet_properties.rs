@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use iceberg::spec::{PrimitiveType, Schema, Type};
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
-use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{
+    DEFAULT_MAX_ROW_GROUP_ROW_COUNT, WriterProperties, WriterPropertiesBuilder,
+};
 use parquet::schema::types::ColumnPath;
+
+use crate::settings::{TARGET_FILE_BYTES_DEFAULT, TARGET_FILE_BYTES_MAX, TARGET_FILE_BYTES_MIN};
 
 const CODEC: &str = "write.parquet.compression-codec";
 const LEVEL: &str = "write.parquet.compression-level";
@@ -15,12 +19,23 @@ const DICTIONARY_BYTES: &str = "write.parquet.dict-size-bytes";
 const PAGE_ROWS: &str = "write.parquet.page-row-limit";
 const BLOOM: &str = "write.parquet.bloom-filter-enabled.column.";
 const BLOOM_FPP: &str = "write.parquet.bloom-filter-fpp.column.";
+const BLOOM_BYTES: &str = "write.parquet.bloom-filter-max-bytes";
+const FORMAT: &str = "write.format.default";
+const TARGET_FILE_BYTES: &str = "write.target-file-size-bytes";
 
 /// A row group is in memory until it is whole, in every open file: this many bytes, times the
 /// files that may be open, is what encoding takes.
 pub(crate) const ROW_GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// zstd's fastest: 3 costs 15 % more CPU time for a few per cent of size.
 const LEVEL_DEFAULT: i32 = 1;
+/// As Iceberg has it.
+const BLOOM_FPP_DEFAULT: f64 = 0.01;
+/// As Iceberg has it. A filter is in memory until its row group is whole.
+const BLOOM_BYTES_DEFAULT: u64 = 1024 * 1024;
+/// The smallest filter that there is.
+const BLOOM_BYTES_MIN: u64 = 32;
+/// The largest filter that Parquet's writer makes.
+const BLOOM_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// From a table's properties; `level` is the settings', and goes first.
 pub(crate) fn writer_properties(
@@ -28,6 +43,13 @@ pub(crate) fn writer_properties(
     schema: &Schema,
     level: Option<i32>,
 ) -> Result<WriterProperties, String> {
+    if let Some(format) = table.get(FORMAT)
+        && !format.eq_ignore_ascii_case("parquet")
+    {
+        return Err(format!(
+            "the table asks for {FORMAT}={format}; this sink writes parquet"
+        ));
+    }
     let compression = match table.get(CODEC).map(String::as_str).unwrap_or("zstd") {
         "zstd" => {
             let level = match level {
@@ -72,11 +94,27 @@ pub(crate) fn writer_properties(
     Ok(bloom_filters(properties, table, schema)?.build())
 }
 
+/// The size of data files that a table asks for, within what this sink makes.
+pub(crate) fn target_file_bytes(table: &HashMap<String, String>) -> Result<u64, String> {
+    let bytes = number(table, TARGET_FILE_BYTES)?.unwrap_or(TARGET_FILE_BYTES_DEFAULT);
+    Ok(bytes.clamp(TARGET_FILE_BYTES_MIN, TARGET_FILE_BYTES_MAX))
+}
+
+/// The distinct values for which a filter takes no more than so many bytes: the writer sizes it by
+/// `-8 * values / ln(1 - fpp^(1/8))` bits, and takes the next power of two.
+fn bloom_values(bytes_max: u64, fpp: f64) -> u64 {
+    let bytes = bytes_max.clamp(BLOOM_BYTES_MIN, BLOOM_BYTES_MAX);
+    let bytes = 1_u64 << bytes.ilog2();
+    let values = bytes as f64 * -(1.0 - fpp.powf(1.0 / 8.0)).ln();
+    (values as u64).max(1)
+}
+
 fn bloom_filters(
     mut properties: WriterPropertiesBuilder,
     table: &HashMap<String, String>,
     schema: &Schema,
 ) -> Result<WriterPropertiesBuilder, String> {
+    let bytes_max = number(table, BLOOM_BYTES)?.unwrap_or(BLOOM_BYTES_DEFAULT);
     for (key, value) in table {
         let Some(name) = key.strip_prefix(BLOOM) else {
             continue;
@@ -92,16 +130,19 @@ fn bloom_filters(
             continue;
         }
         let column = || ColumnPath::from(name.split('.').map(str::to_owned).collect::<Vec<_>>());
-        properties = properties.set_column_bloom_filter_enabled(column(), true);
         let fpp_key = format!("{BLOOM_FPP}{name}");
-        if let Some(fpp) = number::<f64>(table, &fpp_key)? {
-            if !(fpp > 0.0 && fpp < 1.0) {
-                return Err(format!(
-                    "the table says {fpp_key}={fpp}: not between 0 and 1"
-                ));
-            }
-            properties = properties.set_column_bloom_filter_fpp(column(), fpp);
+        let fpp = number(table, &fpp_key)?.unwrap_or(BLOOM_FPP_DEFAULT);
+        if !(fpp > 0.0 && fpp < 1.0) {
+            return Err(format!(
+                "the table says {fpp_key}={fpp}: not between 0 and 1"
+            ));
         }
+        // No more values than a row group has rows.
+        let values = bloom_values(bytes_max, fpp).min(DEFAULT_MAX_ROW_GROUP_ROW_COUNT as u64);
+        properties = properties
+            .set_column_bloom_filter_enabled(column(), true)
+            .set_column_bloom_filter_fpp(column(), fpp)
+            .set_column_bloom_filter_ndv(column(), values);
     }
     Ok(properties)
 }
@@ -149,7 +190,7 @@ pub(crate) fn of_new_table(
     given: &BTreeMap<String, String>,
 ) -> HashMap<String, String> {
     let mut properties = HashMap::from([
-        ("write.format.default".to_owned(), "parquet".to_owned()),
+        (FORMAT.to_owned(), "parquet".to_owned()),
         (CODEC.to_owned(), "zstd".to_owned()),
     ]);
     if let Some(level) = level {
@@ -191,5 +232,56 @@ mod tests {
         assert_eq!(gzip, Ok(Compression::GZIP(GzipLevel::try_new(3).unwrap())));
         assert!(compression(&[(LEVEL, "x")], None).is_err());
         assert!(compression(&[(LEVEL, "99")], None).is_err());
+    }
+    #[test]
+    fn a_table_of_another_format_is_refused() {
+        assert!(compression(&[(FORMAT, "Parquet")], None).is_ok());
+        let why = compression(&[(FORMAT, "orc")], None).unwrap_err();
+        assert!(
+            why.contains("orc") && why.contains("writes parquet"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn the_size_of_files_is_the_tables_within_bounds() {
+        let bytes = |text: Option<&str>| {
+            let table = text.map(|it| (TARGET_FILE_BYTES.to_owned(), it.to_owned()));
+            target_file_bytes(&table.into_iter().collect())
+        };
+        assert_eq!(bytes(None), Ok(128 << 20));
+        assert_eq!(bytes(Some("33554432")), Ok(32 << 20));
+        assert_eq!(bytes(Some("1")), Ok(1 << 20));
+        assert!(bytes(Some("32MiB")).is_err());
+    }
+
+    #[test]
+    fn a_bloom_filter_takes_no_more_than_the_table_lets_it() {
+        let schema = Schema::builder()
+            .with_fields([iceberg::spec::NestedField::required(
+                1,
+                "s",
+                Type::Primitive(PrimitiveType::String),
+            )
+            .into()])
+            .build()
+            .unwrap();
+        let values = |bytes: &str| {
+            let table = HashMap::from([
+                (format!("{BLOOM}s"), "true".to_owned()),
+                (BLOOM_BYTES.to_owned(), bytes.to_owned()),
+            ]);
+            let properties = writer_properties(&table, &schema, None)?;
+            let filter = properties.bloom_filter_properties(&ColumnPath::from("s"));
+            Ok::<_, String>(filter.map(|it| (it.ndv, it.fpp)))
+        };
+        for (bytes, most) in [("32", 32), ("65536", 65536), ("100000", 65536)] {
+            let (ndv, fpp) = values(bytes).unwrap().unwrap();
+            let filter = parquet::bloom_filter::Sbbf::new_with_ndv_fpp(ndv, fpp).unwrap();
+            let mut written = Vec::new();
+            filter.write_bitset(&mut written).unwrap();
+            assert_eq!(written.len(), most, "{bytes}");
+        }
+        assert!(values("64KiB").is_err());
     }
 }

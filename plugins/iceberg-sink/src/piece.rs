@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::metrics::{self, Metrics};
 
 /// The version of a piece's bytes, and the oldest that is read.
-pub(crate) const STAGED_VERSION: u32 = 3;
+pub(crate) const STAGED_VERSION: u32 = 4;
 pub(crate) const STAGED_VERSION_MIN: u32 = 1;
 
 /// A piece's bytes, as JSON: small (a kilobyte or two a file), and readable in a debugger.
@@ -43,6 +43,18 @@ struct Staged {
 #[serde(deny_unknown_fields)]
 struct Failed {
     failed: String,
+    /// Whether it may be otherwise when the rows are written again.
+    #[serde(default)]
+    for_now: bool,
+}
+
+/// Why a target could not be written for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// A person must act.
+    ForGood(String),
+    /// Its store or catalog did not answer; what was put for it is gone.
+    ForNow(String),
 }
 
 /// Data files of one commit.
@@ -113,23 +125,32 @@ pub(crate) fn encode(
 }
 
 /// The piece of a target that could not be written for, and why.
-pub(crate) fn of_failed(target: &str, why: &str) -> Piece {
-    let failed = Failed {
-        failed: why.to_owned(),
+pub(crate) fn of_unwritten(target: &str, why: &Unwritten) -> Piece {
+    let (failed, for_now) = match why {
+        Unwritten::ForGood(why) => (why.clone(), false),
+        Unwritten::ForNow(why) => (why.clone(), true),
     };
     Piece {
         target: target.to_owned(),
         version: STAGED_VERSION,
-        bytes: serde_json::to_vec(&failed).expect("text is JSON"),
+        bytes: serde_json::to_vec(&Failed { failed, for_now }).expect("text is JSON"),
     }
 }
 
-/// Why a target could not be written for, if one of its pieces says so.
-pub(crate) fn failed(pieces: &[Piece]) -> Option<String> {
-    pieces.iter().find_map(|piece| {
-        let failed: Failed = serde_json::from_slice(&piece.bytes).ok()?;
-        Some(failed.failed)
-    })
+/// Why a target could not be written for, if one of its pieces says so: what a person must mend
+/// goes first.
+pub(crate) fn unwritten(pieces: &[Piece]) -> Option<Unwritten> {
+    let mut for_now = None;
+    for piece in pieces {
+        let Ok(failed) = serde_json::from_slice::<Failed>(&piece.bytes) else {
+            continue;
+        };
+        if !failed.for_now {
+            return Some(Unwritten::ForGood(failed.failed));
+        }
+        for_now = Some(Unwritten::ForNow(failed.failed));
+    }
+    for_now
 }
 
 /// What the library's writers don't know of: metrics modes, and an order. A partition's values

@@ -1,4 +1,4 @@
-//! A topic's Avro schema → the schema of a new table, and how it is read into a table that exists.
+//! A topic's Avro schema → the schema of a new table.
 
 use std::sync::Arc;
 
@@ -6,8 +6,7 @@ use iceberg::spec::{
     ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
 };
 
-use crate::avro::{AvroField, AvroType, Plan, Read};
-use crate::evolve::matched;
+use crate::avro::{AvroField, AvroType};
 
 /// The schema of a new table: every field with its doc, nullable where its union has a null.
 pub(crate) fn for_new_table(fields: &[AvroField]) -> Result<Schema, String> {
@@ -82,7 +81,8 @@ pub(crate) fn type_of(ty: &AvroType) -> Option<PrimitiveType> {
     }
 }
 
-fn primitive_of(ty: &AvroType) -> PrimitiveType {
+/// The same, binary standing for nested ones.
+pub(crate) fn primitive_of(ty: &AvroType) -> PrimitiveType {
     match ty {
         AvroType::Boolean => PrimitiveType::Boolean,
         AvroType::Int => PrimitiveType::Int,
@@ -105,214 +105,10 @@ fn primitive_of(ty: &AvroType) -> PrimitiveType {
         AvroType::LocalTimestampMillis
         | AvroType::LocalTimestampMicros
         | AvroType::LocalTimestampNanos => PrimitiveType::Timestamp,
-        AvroType::Uuid => PrimitiveType::Uuid,
+        AvroType::Uuid | AvroType::UuidBytes => PrimitiveType::Uuid,
         AvroType::Bytes | AvroType::Record(_) | AvroType::Array(_) | AvroType::Map(_) => {
             PrimitiveType::Binary
         }
-    }
-}
-
-/// How records of an Avro schema are read into a table: by name, columns that they lack being
-/// null, and by alias where there is no such name. The error lists every difference, and both
-/// schemas beside each other.
-pub(crate) fn plan(avro: &[AvroField], table: &Schema) -> Result<Plan, String> {
-    let mut differences = Vec::new();
-    let plan = record(avro, table.as_struct(), "", &mut differences);
-    if differences.is_empty() {
-        Ok(plan)
-    } else {
-        Err(format!(
-            "{}\n{}",
-            differences.join("; "),
-            side_by_side(avro, table)
-        ))
-    }
-}
-
-/// Columns that are shown: a person looks for one of a few.
-const SHOWN_MAX: usize = 200;
-
-fn side_by_side(avro: &[AvroField], table: &Schema) -> String {
-    let optional = |ty: String, optional: bool| match optional {
-        true => format!("{ty}?"),
-        false => ty,
-    };
-    let mut rows = vec![["field".to_owned(), "topic".to_owned(), "table".to_owned()]];
-    let matched = matched(avro, table.as_struct());
-    for (field, at) in avro.iter().zip(&matched) {
-        let column = at.map(|at| &table.as_struct().fields()[at]);
-        rows.push([
-            field.name.clone(),
-            optional(shown(&field.ty), field.null_branch.is_some()),
-            column.map_or("-".to_owned(), |it| {
-                optional(it.field_type.to_string(), !it.required)
-            }),
-        ]);
-    }
-    for (at, column) in table.as_struct().fields().iter().enumerate() {
-        if !matched.contains(&Some(at)) {
-            rows.push([
-                column.name.clone(),
-                "-".to_owned(),
-                optional(column.field_type.to_string(), !column.required),
-            ]);
-        }
-    }
-    rows.truncate(SHOWN_MAX);
-    let width = |at: usize| rows.iter().map(|it| it[at].chars().count()).max();
-    let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
-    let lines = rows
-        .iter()
-        .map(|[name, topic, table]| format!("  {name:first$}  {topic:second$}  {table}"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn record(
-    avro: &[AvroField],
-    table: &StructType,
-    path: &str,
-    differences: &mut Vec<String>,
-) -> Plan {
-    let matched = matched(avro, table);
-    let mut fields = Vec::with_capacity(avro.len());
-    for (field, at) in avro.iter().zip(&matched) {
-        let path = format!("{path}{}", field.name);
-        match at {
-            None => differences.push(format!(
-                "the topic's `{path}` ({}) has no column in the table",
-                shown(&field.ty)
-            )),
-            Some(at) => {
-                let read = nullable(field, &table.fields()[*at], &path, differences);
-                fields.push((field.name.clone(), *at, read));
-            }
-        }
-    }
-    let missing: Vec<usize> = (0..table.fields().len())
-        .filter(|at| !matched.contains(&Some(*at)))
-        .collect();
-    for at in &missing {
-        let column = &table.fields()[*at];
-        if column.required {
-            differences.push(format!(
-                "the table's column `{path}{}` ({}) is required, and the topic lacks it",
-                column.name, column.field_type
-            ));
-        }
-    }
-    Plan { fields, missing }
-}
-
-fn nullable(
-    field: &AvroField,
-    column: &NestedField,
-    path: &str,
-    differences: &mut Vec<String>,
-) -> Read {
-    if field.null_branch.is_some() && column.required {
-        differences.push(format!(
-            "`{path}` can be null in the topic, and is required in the table"
-        ));
-    }
-    let read = plain(&field.ty, &column.field_type, path, differences);
-    match field.null_branch {
-        None => read,
-        Some(branch) => Read::Nullable {
-            null_branch: i64::from(branch),
-            read: Box::new(read),
-        },
-    }
-}
-
-fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String>) -> Read {
-    use PrimitiveType as P;
-    match (avro, table) {
-        (AvroType::Record(fields), Type::Struct(columns)) => {
-            Read::Record(record(fields, columns, &format!("{path}."), differences))
-        }
-        (AvroType::Array(item), Type::List(list)) => {
-            let path = format!("{path}[]");
-            Read::Array(Box::new(nullable(
-                item,
-                &list.element_field,
-                &path,
-                differences,
-            )))
-        }
-        (AvroType::Map(value), Type::Map(map))
-            if map.key_field.field_type.as_primitive_type() == Some(&P::String) =>
-        {
-            let path = format!("{path}{{}}");
-            Read::Map(Box::new(nullable(
-                value,
-                &map.value_field,
-                &path,
-                differences,
-            )))
-        }
-        (avro, Type::Primitive(column)) => match (avro, column) {
-            (AvroType::Boolean, P::Boolean) => Read::Boolean,
-            (AvroType::Int, P::Int | P::Long) | (AvroType::Date, P::Date) => Read::Int,
-            (AvroType::Long, P::Long)
-            | (AvroType::TimestampMicros, P::Timestamptz)
-            | (AvroType::LocalTimestampMicros, P::Timestamp) => Read::Long,
-            (AvroType::TimeMillis, P::Time) => Read::TimeMillis,
-            (AvroType::TimeMicros, P::Time) => Read::TimeMicros,
-            (AvroType::TimestampMillis, P::Timestamptz)
-            | (AvroType::LocalTimestampMillis, P::Timestamp) => Read::Millis,
-            (AvroType::TimestampNanos, P::Timestamptz)
-            | (AvroType::LocalTimestampNanos, P::Timestamp) => Read::Nanos,
-            (AvroType::Float, P::Float | P::Double) => Read::Float,
-            (AvroType::Double, P::Double) => Read::Double,
-            (AvroType::Bytes, P::Binary) => Read::Bytes,
-            (AvroType::String, P::String) => Read::String,
-            (AvroType::Enum(symbols), P::String) => Read::Enum(symbols.clone()),
-            (AvroType::Fixed(width), P::Fixed(there)) if *width as u64 == *there => {
-                Read::Fixed(*width)
-            }
-            (AvroType::Fixed(16), P::Uuid) => Read::Fixed(16),
-            (AvroType::Uuid, P::Uuid) => Read::Uuid,
-            (
-                AvroType::Decimal {
-                    precision,
-                    scale,
-                    fixed,
-                },
-                P::Decimal {
-                    precision: holds,
-                    scale: there,
-                },
-            ) if scale == there && precision <= holds => Read::Decimal {
-                precision: *precision,
-                scale: *scale,
-                fixed: *fixed,
-            },
-            (avro, column) => mismatch(avro, column, path, differences),
-        },
-        (avro, column) => mismatch(avro, column, path, differences),
-    }
-}
-
-fn mismatch(
-    avro: &AvroType,
-    column: &impl std::fmt::Display,
-    path: &str,
-    differences: &mut Vec<String>,
-) -> Read {
-    differences.push(format!(
-        "`{path}` is {} in the topic, and {column} in the table",
-        shown(avro)
-    ));
-    Read::Boolean
-}
-
-fn shown(ty: &AvroType) -> String {
-    match ty {
-        AvroType::Record(_) => "a record".to_owned(),
-        AvroType::Array(_) => "an array".to_owned(),
-        AvroType::Map(_) => "a map".to_owned(),
-        AvroType::Enum(_) => "an enum".to_owned(),
-        primitive => primitive_of(primitive).to_string(),
     }
 }
 
@@ -350,56 +146,5 @@ mod tests {
             *schema.field_by_name("t").unwrap().field_type,
             Type::Primitive(PrimitiveType::Timestamptz)
         );
-        let plan = plan(&fields, &schema).unwrap();
-        assert_eq!(plan.missing, Vec::<usize>::new());
-    }
-
-    #[test]
-    fn fields_are_matched_by_name_and_what_is_missing_is_null() {
-        let table = for_new_table(&avro(
-            r#"{"name":"a","type":["null","long"]},{"name":"b","type":"long"},
-               {"name":"c","type":"double"}"#,
-        ))
-        .unwrap();
-        let plan = plan(
-            &avro(r#"{"name":"c","type":"float"},{"name":"b","type":"int"}"#),
-            &table,
-        )
-        .unwrap();
-        assert_eq!(plan.missing, [0]);
-        let columns: Vec<_> = plan
-            .fields
-            .iter()
-            .map(|(name, at, _)| (name.as_str(), *at))
-            .collect();
-        assert_eq!(columns, [("c", 2), ("b", 1)]);
-    }
-
-    #[test]
-    fn every_difference_is_told() {
-        let table = for_new_table(&avro(
-            r#"{"name":"a","type":"long"},{"name":"b","type":"long"},
-               {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}},
-               {"name":"e","type":"string"}"#,
-        ))
-        .unwrap();
-        let why = plan(
-            &avro(
-                r#"{"name":"a","type":"string"},{"name":"new","type":"int"},
-                   {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":3}},
-                   {"name":"e","type":["null","string"]}"#,
-            ),
-            &table,
-        )
-        .unwrap_err();
-        for part in [
-            "`a` is string in the topic, and long in the table",
-            "`new` (int) has no column",
-            "column `b` (long) is required",
-            "`d` is decimal(10, 3) in the topic, and decimal(10, 2) in the table",
-            "`e` can be null in the topic",
-        ] {
-            assert!(why.contains(part), "{part}: {why}");
-        }
     }
 }

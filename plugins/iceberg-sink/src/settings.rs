@@ -1,7 +1,6 @@
 //! What a person writes under the sink's `settings:`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use jackfield_sdk::Finding;
@@ -12,6 +11,7 @@ use crate::evolve::Evolve;
 use crate::partition_by::PartitionBy;
 use crate::routing::Route;
 use crate::sorting::SortBy;
+use crate::units::{Age, ByteSize};
 
 /// zstd's own range; beyond 3 the CPU time spent buys next to nothing on market data.
 pub(crate) const COMPRESSION_LEVEL_MIN: i32 = 1;
@@ -21,7 +21,17 @@ pub(crate) const TARGET_FILE_BYTES_MIN: u64 = 1024 * 1024;
 /// Readers plan by whole files; beyond this they wait for one file.
 pub(crate) const TARGET_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// What most engines read best.
-const TARGET_FILE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+pub(crate) const TARGET_FILE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+/// Each open file holds up to a row group and its dictionaries in memory, about 9 MiB.
+pub(crate) const OPEN_FILES_DEFAULT: u32 = 16;
+/// As many take most of what a component is given anywhere.
+const OPEN_FILES_LIMIT: u32 = 64;
+/// Rows of a few partitions until they are worth a file.
+const BUFFER_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// With less each put would end in files.
+const BUFFER_BYTES_MIN: u64 = 1024 * 1024;
+/// A component has 4 GiB at most, and its files and what it has gathered beside this.
+const BUFFER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Settings of the Iceberg sink.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -41,7 +51,7 @@ pub struct Settings {
     /// and new names by alias).
     #[serde(default)]
     pub evolve: Evolve,
-    /// How records get into the table. `upsert` is not possible yet: see docs.
+    /// How records get into the table: `append`. `upsert` is refused: docs/ICEBERG.md says why.
     #[serde(default)]
     pub mode: Mode,
     /// How the table is partitioned: columns, or `year(column)`, `month(column)`, `day(column)`,
@@ -64,9 +74,17 @@ pub struct Settings {
     /// zstd's level for data files, 1 to 22. Left out: what the table says, or else 1.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: Option<i32>,
-    /// Data files are closed at about this size.
-    #[serde(default)]
-    pub target_file_size: ByteSize,
+    /// Data files are closed at about this size, 1MiB to 8GiB. Left out: what the table says in
+    /// `write.target-file-size-bytes`, or else 128MiB.
+    pub target_file_size: Option<ByteSize>,
+    /// Most files that one task has open at once, over all tables. Each takes about 9 MiB.
+    #[serde(default = "open_files")]
+    #[schemars(range(min = 1, max = 64))]
+    pub open_files: u32,
+    /// Most bytes of rows that wait in one task, over all tables, until their partition has enough
+    /// of them for a file: 1MiB to 1GiB.
+    #[serde(default = "buffer")]
+    pub buffer: ByteSize,
 }
 
 /// Upkeep of a table. It changes no row, and positions are kept whatever it removes.
@@ -80,35 +98,9 @@ pub struct Maintain {
     #[serde(default)]
     pub merge_manifests: bool,
     /// Files in the table's folders that nothing refers to, and that are older than this, are
-    /// deleted, each 500th commit: at least `1d`, since any writer's files are unreferenced until
-    /// it commits.
+    /// deleted, with the 10th commit and each 500th after it: at least `1d`, since any writer's
+    /// files are unreferenced until it commits.
     pub orphans: Option<Age>,
-}
-
-/// A time: a whole number and `m`, `h` or `d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(with = "String")]
-pub struct Age(pub Duration);
-
-impl TryFrom<String> for Age {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
-            "m" => 60,
-            "h" => 3600,
-            "d" => 24 * 3600,
-            other => return Err(format!("`{other}` is not a unit: m, h or d")),
-        };
-        digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(unit))
-            .map(|seconds| Self(Duration::from_secs(seconds)))
-            .ok_or_else(|| format!("`{text}` is not a time such as 7d"))
-    }
 }
 
 /// A reader that began with a snapshot has at least so long to end.
@@ -136,64 +128,16 @@ fn tables_max() -> u32 {
     TABLES_DEFAULT
 }
 
+fn open_files() -> u32 {
+    OPEN_FILES_DEFAULT
+}
+
+fn buffer() -> ByteSize {
+    ByteSize(BUFFER_BYTES_DEFAULT)
+}
+
 fn yes() -> bool {
     true
-}
-
-/// A size: bytes as a number, or text such as `128MiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "SizeText")]
-#[schemars(with = "SizeText")]
-pub struct ByteSize(pub u64);
-
-impl Default for ByteSize {
-    fn default() -> Self {
-        Self(TARGET_FILE_BYTES_DEFAULT)
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes % (1 << 30) == 0 => write!(f, "{}GiB", bytes >> 30),
-            bytes if bytes % (1 << 20) == 0 => write!(f, "{}MiB", bytes >> 20),
-            bytes if bytes % (1 << 10) == 0 => write!(f, "{}KiB", bytes >> 10),
-            bytes => write!(f, "{bytes}B"),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum SizeText {
-    Bytes(u64),
-    Text(String),
-}
-
-impl TryFrom<SizeText> for ByteSize {
-    type Error = String;
-
-    fn try_from(size: SizeText) -> Result<Self, String> {
-        let text = match size {
-            SizeText::Bytes(bytes) => return Ok(Self(bytes)),
-            SizeText::Text(text) => text,
-        };
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            other => return Err(format!("`{other}` is not a unit: B, KiB, MiB or GiB")),
-        };
-        digits
-            .trim()
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(unit))
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is not a size such as 128MiB"))
-    }
 }
 
 impl Settings {
@@ -268,16 +212,33 @@ impl Settings {
                 format!("write {COMPRESSION_LEVEL_MIN} to {COMPRESSION_LEVEL_MAX}; 1 is fastest"),
             ));
         }
-        let size = self.target_file_size;
-        if !(TARGET_FILE_BYTES_MIN..=TARGET_FILE_BYTES_MAX).contains(&size.0) {
-            found.push(Finding::error(
+        for (key, size, least, most) in [
+            (
                 "target-file-size",
-                format!("{size} is out of range"),
-                format!(
-                    "write {} to {}",
-                    ByteSize(TARGET_FILE_BYTES_MIN),
-                    ByteSize(TARGET_FILE_BYTES_MAX)
-                ),
+                self.target_file_size,
+                TARGET_FILE_BYTES_MIN,
+                TARGET_FILE_BYTES_MAX,
+            ),
+            (
+                "buffer",
+                Some(self.buffer),
+                BUFFER_BYTES_MIN,
+                BUFFER_BYTES_MAX,
+            ),
+        ] {
+            if let Some(size) = size.filter(|it| !(least..=most).contains(&it.0)) {
+                found.push(Finding::error(
+                    key,
+                    format!("{size} is out of range"),
+                    format!("write {} to {}", ByteSize(least), ByteSize(most)),
+                ));
+            }
+        }
+        if !(1..=OPEN_FILES_LIMIT).contains(&self.open_files) {
+            found.push(Finding::error(
+                "open-files",
+                format!("{} is out of range", self.open_files),
+                format!("write 1 to {OPEN_FILES_LIMIT}"),
             ));
         }
         found
@@ -331,7 +292,9 @@ mod tests {
         let settings = settings(r#"{"table":"market.trades"}"#).unwrap();
         assert!(settings.create);
         assert_eq!(settings.partition_by, None);
-        assert_eq!(settings.target_file_size, ByteSize(128 << 20));
+        assert_eq!(settings.target_file_size, None);
+        assert_eq!(settings.open_files, 16);
+        assert_eq!(settings.buffer, ByteSize(64 << 20));
         assert_eq!(settings.findings(), vec![]);
     }
 
@@ -339,7 +302,7 @@ mod tests {
     fn every_wrong_setting_is_found_at_once() {
         let settings = settings(
             r#"{"table":"trades","partition-by":["symbol","week(trade_time)"],
-                "compression-level":99,"target-file-size":"1KiB"}"#,
+                "compression-level":99,"target-file-size":"1KiB","buffer":"2GiB","open-files":0}"#,
         )
         .unwrap();
         let paths: Vec<_> = settings.findings().into_iter().map(|it| it.path).collect();
@@ -349,7 +312,9 @@ mod tests {
                 "table",
                 "partition-by[1]",
                 "compression-level",
-                "target-file-size"
+                "target-file-size",
+                "buffer",
+                "open-files"
             ]
         );
     }
@@ -363,7 +328,7 @@ mod tests {
     fn sizes_have_units() {
         let size = |json: &str| {
             settings(&format!(r#"{{"table":"a.b","target-file-size":{json}}}"#))
-                .map(|it| it.target_file_size.0)
+                .map(|it| it.target_file_size.unwrap().0)
         };
         assert_eq!(size("1048576").unwrap(), 1 << 20);
         assert_eq!(size(r#""64MiB""#).unwrap(), 64 << 20);

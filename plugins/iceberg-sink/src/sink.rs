@@ -49,6 +49,14 @@ impl IcebergSink {
         }
     }
 
+    /// Upkeep as a test has it.
+    #[cfg(test)]
+    pub(crate) fn set_schedule(&mut self, schedule: crate::commit::Schedule) {
+        if let Work::Committer(committer) = &mut self.work {
+            committer.set_schedule(schedule);
+        }
+    }
+
     fn committer(&mut self) -> Result<(&mut Committer, &Runtime), Failure> {
         match &mut self.work {
             Work::Committer(committer) => Ok((committer, &self.runtime)),

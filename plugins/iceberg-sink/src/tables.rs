@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iceberg::io::FileIO;
-use iceberg::spec::{Schema, SortOrder, TableMetadata, UnboundPartitionSpec};
+use iceberg::spec::{Schema, SortOrder, TableMetadata, Transform, UnboundPartitionSpec};
 use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use jackfield_sdk::Failure;
@@ -12,6 +12,20 @@ use serde::Serialize;
 
 use crate::errors;
 use crate::settings::table_parts;
+
+/// The transforms of its specs that the library can't read; it does not say itself what it stumbled
+/// over.
+fn strange_transforms(metadata: &str) -> Vec<String> {
+    // Called with what could not be read: if this can't either, there is nothing to name.
+    let all: serde_json::Value = serde_json::from_str(metadata).unwrap_or_default();
+    let specs = all["partition-specs"].as_array().into_iter().flatten();
+    let fields = specs.filter_map(|it| it["fields"].as_array()).flatten();
+    fields
+        .filter_map(|field| field["transform"].as_str())
+        .filter(|transform| transform.parse::<Transform>().is_err())
+        .map(str::to_owned)
+        .collect()
+}
 
 /// A table as the library knows it.
 pub(crate) type TableHandle = Table;
@@ -118,8 +132,16 @@ impl Tables {
         let unread = |e: &dyn std::fmt::Display| {
             Failure::Misconfigured(format!("{ident}: its metadata can't be read: {e}"))
         };
-        let metadata: TableMetadata =
-            serde_json::from_str(&loaded.metadata).map_err(|e| unread(&e))?;
+        let metadata: TableMetadata = serde_json::from_str(&loaded.metadata).map_err(|error| {
+            let strange = strange_transforms(&loaded.metadata);
+            match strange.as_slice() {
+                [] => unread(&error),
+                all => unread(&format!(
+                    "nobody here knows the transform {}",
+                    all.join(", ")
+                )),
+            }
+        })?;
         let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
         Table::builder()
             .identifier(TableIdent::from_strs(parts).map_err(|e| unread(&e))?)

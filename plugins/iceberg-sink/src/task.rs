@@ -1,37 +1,28 @@
 //! One task's share: records → rows → data files → pieces.
 
+mod opening;
+mod writing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::table::Table;
 use jackfield_sdk::batch::Batch;
-use jackfield_sdk::sink::{Holding, Piece, Ports, SchemasError, Span, Taken};
+use jackfield_sdk::sink::{Holding, Ports, SchemasError, Span, Taken};
 use jackfield_sdk::{Failure, Schema, SchemaKind};
 use tokio::runtime::Runtime;
 
 use crate::avro::AvroField;
 use crate::decoder::{Decoder, Numbered, Tally, numbered};
 use crate::errors;
-use crate::evolve;
-use crate::files::{Files, FilesError};
-use crate::metrics::Metrics;
-use crate::parquet_properties::{of_new_table, writer_properties};
+use crate::failing::Failing;
+use crate::files::Files;
 use crate::partition_by::PartitionBy;
-use crate::piece;
 use crate::routing::{Probe, Route};
-use crate::schema;
 use crate::settings::Settings;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
 
-/// Rows of one schema that are gathered before they are grouped by partition: enough for the cost
-/// of a group to vanish, few enough to be lost in memory beside the files.
-const GATHERED_ROWS_MAX: usize = 32 * 1024;
-/// The same, in bytes, for wide rows.
-const GATHERED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The same, of all tables together.
-const GATHERED_BYTES_MAX_OF_ALL: usize = 32 * 1024 * 1024;
 /// Schemas whose rows are gathered beside each other: more than a rolling change ever mixes.
 const SCHEMAS_MAX: usize = 8;
 /// Schemas of topics that are kept parsed: those of many topics, in one task.
@@ -74,9 +65,7 @@ pub(crate) struct Task {
     held: HashMap<String, Held>,
     known: BTreeMap<u32, Arc<Known>>,
     targets: BTreeMap<String, Opens>,
-    /// Of several tables, those that can't be written for, and why: their records are left out, and
-    /// their commits fail.
-    failed: BTreeMap<String, String>,
+    failing: Failing,
 }
 
 impl Task {
@@ -98,7 +87,7 @@ impl Task {
             held: HashMap::new(),
             known: BTreeMap::new(),
             targets: BTreeMap::new(),
-            failed: BTreeMap::new(),
+            failing: Failing::default(),
         }
     }
 
@@ -117,23 +106,20 @@ impl Task {
     /// Everything that was put and not staged is gone; the tables are looked at anew.
     pub(crate) fn discard(&mut self) {
         self.targets.clear();
-        self.failed.clear();
+        self.failing.discard();
     }
 
-    /// Of several tables one can't be written for: the others go on. What was put for it since the
-    /// last commit goes with it.
+    /// Of several tables one can't be written for: the others go on.
     ///
     /// # Errors
     /// There is only this one, or the failure is not the table's.
     fn fail(&mut self, target: &str, failure: Failure) -> Result<(), Failure> {
-        match failure {
-            Failure::Misconfigured(why) if self.route.only().is_none() => {
-                self.targets.remove(target);
-                self.failed.insert(target.to_owned(), why);
-                Ok(())
-            }
-            failure => Err(failure),
+        if self.route.only().is_some() {
+            return Err(failure);
         }
+        self.failing.fail(target, failure)?;
+        self.targets.remove(target);
+        Ok(())
     }
 
     pub(crate) fn put(
@@ -211,7 +197,7 @@ impl Task {
                 tally.reject_one(index, why);
                 Ok(())
             }
-            Ok(target) if self.failed.contains_key(&target) => Ok(()),
+            Ok(target) if self.failing.has(&target) => Ok(()),
             Ok(target) => {
                 tally.held(self.held(&target, at));
                 if tally.has(record.1) {
@@ -227,7 +213,7 @@ impl Task {
 
     fn room_for(&self, target: &str) -> Result<(), Failure> {
         let most = self.settings.tables_max as usize;
-        let open = self.targets.len() + self.failed.len();
+        let open = self.targets.len() + self.failing.count();
         if self.targets.contains_key(target) || open < most {
             return Ok(());
         }
@@ -257,6 +243,7 @@ impl Task {
         };
         if !self.targets.get(target).is_some_and(ready) {
             self.open_for(target, at, schema)?;
+            self.failing.works(target);
         }
         let opens = self.targets.get_mut(target);
         let opens = opens.expect("it was open, or has just been opened");
@@ -326,94 +313,6 @@ impl Task {
         Ok(Ok(()))
     }
 
-    /// Makes the decoder of a schema: opens the table, or creates it, or moves its schema on.
-    fn open_for(&mut self, target: &str, at: &Span, id: u32) -> Result<(), Failure> {
-        let misfit = |why: String| misfit(id, &at.topic, target, &why);
-        let known = Arc::clone(&self.known[&id]);
-        let avro = &known.avro;
-        if !self.targets.contains_key(target) {
-            let open = self.open_table(target, avro, &misfit)?;
-            self.targets.insert(target.to_owned(), vec![open]);
-            self.share();
-        }
-        let opens = self.targets.get_mut(target);
-        let opens = opens.expect("it was there, or has just been inserted");
-        let open = opens.last().expect("a table that is open has one at least");
-        let metadata = open.table.metadata();
-        let evolved = evolve::evolved(avro, metadata, self.settings.evolve).map_err(misfit)?;
-        if let Some(schema) = evolved {
-            let change = evolve::change(&self.tables, &open.table, schema)
-                .map_err(|e| misfit(e.to_string()))?;
-            let mut next = Open {
-                table: change.table,
-                base_schema_id: open.base_schema_id,
-                decoders: BTreeMap::new(),
-                files: None,
-            };
-            // Refused, it leaves nothing behind.
-            next.add_decoder(id, avro, &misfit)?;
-            opens.push(next);
-            return Ok(());
-        }
-        let open = opens
-            .last_mut()
-            .expect("a table that is open has one at least");
-        open.add_decoder(id, avro, &misfit)
-    }
-
-    fn open_table(
-        &self,
-        target: &str,
-        avro: &[AvroField],
-        misfit: &impl Fn(String) -> Failure,
-    ) -> Result<Open, Failure> {
-        let table = match self.tables.load(target, None)? {
-            Some(table) => table,
-            None if self.settings.create => {
-                self.create(target, avro).map_err(|failure| match failure {
-                    Failure::Misconfigured(why) => misfit(why),
-                    other => other,
-                })?
-            }
-            None => {
-                return Err(Failure::Misconfigured(format!(
-                    "the table {target} does not exist, and `create` is false"
-                )));
-            }
-        };
-        if let Some(wanted) = &self.partition_by {
-            let metadata = table.metadata();
-            wanted
-                .check(metadata.default_partition_spec(), metadata.current_schema())
-                .map_err(misfit)?;
-        }
-        Ok(Open {
-            base_schema_id: table.metadata().current_schema_id(),
-            table,
-            decoders: BTreeMap::new(),
-            files: None,
-        })
-    }
-
-    fn create(&self, target: &str, avro: &[AvroField]) -> Result<Table, Failure> {
-        let columns = schema::for_new_table(avro).map_err(Failure::Misconfigured)?;
-        let nothing = PartitionBy(Vec::new());
-        let spec = self
-            .partition_by
-            .as_ref()
-            .unwrap_or(&nothing)
-            .bind(&columns)
-            .map_err(Failure::Misconfigured)?;
-        let order = match self.settings.sorting() {
-            Ok(None) => None,
-            Ok(Some(by)) => Some(by.bind(&columns).map_err(Failure::Misconfigured)?),
-            Err((_, why)) => return Err(Failure::Misconfigured(format!("sort-by: {why}"))),
-        };
-        let properties = of_new_table(self.settings.compression_level, &self.settings.properties);
-        self.tables
-            .create(target, &columns, &spec, order.as_ref(), &properties)
-    }
-
     fn share(&mut self) {
         let tables = self.targets.len();
         for files in self.targets.values_mut().flatten() {
@@ -422,173 +321,8 @@ impl Task {
             }
         }
     }
-
-    /// Writes the rows that have gathered enough.
-    fn write_full(&mut self, runtime: &Runtime) -> Result<(), Failure> {
-        let bytes_max =
-            GATHERED_BYTES_MAX.min(GATHERED_BYTES_MAX_OF_ALL / self.targets.len().max(1));
-        let mut full = Vec::new();
-        for (target, opens) in &self.targets {
-            for (generation, open) in opens.iter().enumerate() {
-                let crowded = open.decoders.len() > SCHEMAS_MAX;
-                let decoders = open.decoders.iter().filter(|(_, it)| {
-                    crowded || it.rows() >= GATHERED_ROWS_MAX || it.bytes() >= bytes_max
-                });
-                full.extend(decoders.map(|(id, _)| (target.clone(), generation, *id)));
-            }
-        }
-        full.iter()
-            .try_for_each(|(target, generation, id)| self.write(runtime, target, *generation, *id))
-    }
-
-    fn write(
-        &mut self,
-        runtime: &Runtime,
-        target: &str,
-        generation: usize,
-        schema: u32,
-    ) -> Result<(), Failure> {
-        let Err(failure) = self.try_write(runtime, target, generation, schema) else {
-            return Ok(());
-        };
-        let lost = self.fail(target, failure);
-        if lost.is_err() {
-            // Rows of earlier calls are lost with these.
-            self.discard();
-        }
-        lost
-    }
-
-    fn try_write(
-        &mut self,
-        runtime: &Runtime,
-        target: &str,
-        generation: usize,
-        schema: u32,
-    ) -> Result<(), Failure> {
-        let tables = self.targets.len();
-        let opens = self.targets.get_mut(target);
-        let Some(open) = opens.and_then(|it| it.get_mut(generation)) else {
-            return Ok(());
-        };
-        let Some(decoder) = open.decoders.get_mut(&schema) else {
-            return Ok(());
-        };
-        if decoder.rows() == 0 {
-            return Ok(());
-        }
-        let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("making rows: {e}"));
-        let rows = decoder.finish().map_err(|e| broken(&e))?;
-        if open.files.is_none() {
-            let properties = writer_properties(
-                open.table.metadata().properties(),
-                open.table.metadata().current_schema(),
-                self.settings.compression_level,
-            )
-            .map_err(Failure::Misconfigured)?;
-            let files = Files::new(&open.table, properties, self.settings.target_file_size.0);
-            let mut files = files.map_err(|e| broken(&e))?;
-            files.share(tables);
-            open.files = Some(files);
-        }
-        let files = open
-            .files
-            .as_mut()
-            .expect("it was there, or has just been made");
-        self.storage.take_error();
-        runtime
-            .block_on(files.write(rows))
-            .map_err(|e| lost(&self.storage, "writing", &e))
-    }
-
-    pub(crate) fn stage(&mut self, runtime: &Runtime) -> Result<Vec<Piece>, Failure> {
-        let mut gathered = Vec::new();
-        for (target, opens) in &self.targets {
-            for (generation, open) in opens.iter().enumerate() {
-                let ids = open.decoders.keys();
-                gathered.extend(ids.map(|id| (target.clone(), generation, *id)));
-            }
-        }
-        for (target, generation, id) in gathered {
-            self.write(runtime, &target, generation, id)?;
-        }
-        let staged = self.stage_files(runtime);
-        if staged.is_err() {
-            self.discard();
-        }
-        staged
-    }
-
-    fn stage_files(&mut self, runtime: &Runtime) -> Result<Vec<Piece>, Failure> {
-        let mut pieces = Vec::new();
-        let targets: Vec<String> = self.targets.keys().cloned().collect();
-        for target in targets {
-            match self.stage_target(runtime, &target) {
-                Ok(staged) => pieces.extend(staged),
-                Err(failure) => self.fail(&target, failure)?,
-            }
-        }
-        let failed = self.failed.iter();
-        pieces.extend(failed.map(|(target, why)| piece::of_failed(target, why)));
-        Ok(pieces)
-    }
-
-    fn stage_target(&mut self, runtime: &Runtime, target: &str) -> Result<Vec<Piece>, Failure> {
-        let mut pieces = Vec::new();
-        let Some(opens) = self.targets.get_mut(target) else {
-            return Ok(pieces);
-        };
-        for open in opens.iter_mut() {
-            let Some(files) = open.files.take() else {
-                continue;
-            };
-            let (metadata, sort_order) = (open.table.metadata(), files.sort_order());
-            let metrics = Metrics::new(metadata.properties(), metadata.current_schema())
-                .map_err(Failure::Misconfigured)?;
-            self.storage.take_error();
-            let files = runtime
-                .block_on(files.finish())
-                .map_err(|e| lost(&self.storage, "closing files", &e))?;
-            let base = open.base_schema_id;
-            let piece = piece::encode(target, &open.table, base, files, &metrics, sort_order);
-            pieces.push(piece.map_err(|e| Failure::Broken(format!("staging: {e}")))?);
-        }
-        // What is older takes no more rows. The newest goes on: until it is committed the table may
-        // not have its schema, and the next pieces say again what they need.
-        opens.drain(..opens.len().saturating_sub(1));
-        Ok(pieces)
-    }
-}
-
-impl Open {
-    fn add_decoder(
-        &mut self,
-        id: u32,
-        avro: &[AvroField],
-        misfit: &impl Fn(String) -> Failure,
-    ) -> Result<(), Failure> {
-        let columns = self.table.metadata().current_schema();
-        let plan = schema::plan(avro, columns).map_err(misfit)?;
-        let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
-        let decoder = Decoder::new(plan, Arc::new(arrow)).map_err(misfit)?;
-        if self.decoders.len() >= SCHEMAS_MAX {
-            // Those without rows can be made again at any time.
-            self.decoders.retain(|_, it| it.rows() > 0);
-        }
-        self.decoders.insert(id, decoder);
-        Ok(())
-    }
 }
 
 fn misfit(id: u32, topic: &str, target: &str, why: &str) -> Failure {
     Failure::Misconfigured(format!("schema {id} of {topic} into {target}: {why}"))
-}
-
-/// After an error in the middle of files: what was put is gone.
-fn lost(storage: &HostStorage, during: &str, error: &FilesError) -> Failure {
-    match (error, storage.take_error()) {
-        (FilesError::TooMany(_), _) => Failure::Misconfigured(error.to_string()),
-        (FilesError::Library(_), Some(error)) => errors::store_lossy(during, &error),
-        (FilesError::Library(error), None) => Failure::Broken(format!("{during}: {error}")),
-    }
 }

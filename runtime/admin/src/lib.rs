@@ -17,8 +17,9 @@
 //! | `/connectors/{c}/shadows` | its last shadows |
 //! | `/connectors/{c}/record` | POST: what it is given from now on, as a file |
 //!
-//! All but health, metrics and the page's files need the token, unless the file says that nobody is asked. Changes are
-//! limited in number, and each is written into the log.
+//! All but health, metrics and the page's files need the token, unless the file says that nobody is
+//! asked; nothing is for pages of other sites. Changes are limited in number, and each is written into
+//! the log; so are wrong tokens, of which an address may try a few.
 //!
 //! It has a thread and a runtime of its own: a pipeline that is stuck can't silence it, and whoever
 //! asks it too much gets in nobody else's way. It knows nothing of pipelines: who starts it gives a
@@ -31,6 +32,7 @@ mod connections;
 mod connectors;
 mod events;
 mod guard;
+mod guesses;
 mod health;
 mod metrics;
 mod operator;

@@ -6,6 +6,7 @@ use crate::connections::{Connections, Peer};
 use crate::connectors;
 use crate::events::Events;
 use crate::guard::{self, Guard};
+use crate::guesses::Guesses;
 use crate::health::{ConnectorState, Health};
 use crate::metrics::Metrics;
 use crate::operator::{Objection, Operator};
@@ -140,6 +141,7 @@ impl AdminServer {
             listen: address,
             hosts: config.hosts.into(),
             tls: tls.is_some(),
+            guesses: Guesses::default(),
         };
         let stop = CancellationToken::new();
         let events = Events::new(Arc::clone(&operator), stop.clone());
@@ -147,9 +149,14 @@ impl AdminServer {
             .merge(connectors::routes(operator))
             .merge(connect::routes(connect.clone()))
             .merge(events.routes());
-        let app = app(Metrics::new(telemetry), Health::new(states))
+        let open = app(Metrics::new(telemetry), Health::new(states))
             .merge(connect::open_routes(connect))
             .merge(page::routes())
+            .route_layer(middleware::from_fn_with_state(
+                guard.clone(),
+                guard::check_open,
+            ));
+        let app = open
             .merge(guarded(asked, guard))
             .fallback(unknown)
             .method_not_allowed_fallback(not_allowed)

@@ -4,44 +4,15 @@
 
 mod common;
 
-use common::{Fake, connect, nobody};
+use common::{Fake, Lines, connect, nobody};
 use jackfield_admin::{AdminConfig, AdminServer};
 use jackfield_telemetry::Telemetry;
 use jackfield_telemetry::logging::{self, Format, Levels};
 use reqwest::Client;
-use serde_json::{Value, json};
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use serde_json::json;
 use std::time::Duration;
 
 const TOKEN: &str = "the-token-of-the-test";
-
-/// Lines that were written.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn audit(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text
-            .lines()
-            .map(|it| serde_json::from_str::<Value>(it).unwrap());
-        lines
-            .filter(|it| it["target"] == "jackfield_admin::audit")
-            .collect()
-    }
-}
 
 #[tokio::test]
 async fn each_change_is_written_down() {
@@ -128,6 +99,6 @@ async fn each_change_is_written_down() {
     assert_eq!(first["method"], "PUT");
     assert_eq!(first["path"], "/connectors/declared/pause");
     assert_eq!(first["route"], "/connectors/{connector}/pause");
-    let all = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let all = lines.text();
     assert!(!all.contains("hunter2") && !all.contains(TOKEN));
 }

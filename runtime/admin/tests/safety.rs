@@ -119,6 +119,57 @@ async fn pages_of_other_sites_change_nothing_though_nobody_is_asked() {
     assert_eq!(form.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
+/// By DNS rebinding a page's own name can be made to mean this server: what it says would be that
+/// page's to read.
+#[tokio::test]
+async fn pages_of_other_sites_read_no_metrics_and_no_health() {
+    let server = start(config());
+    let http = http();
+    for path in ["/livez", "/readyz", "/health", "/metrics", "/page/main.js"] {
+        let get = || http.get(url(&server, path));
+        let own = get().send().await.unwrap();
+        assert_eq!(own.status(), StatusCode::OK, "{path}");
+        assert!(
+            !own.headers().contains_key("access-control-allow-origin"),
+            "{path}"
+        );
+        for (header, value, status) in [
+            ("host", "evil.example", StatusCode::MISDIRECTED_REQUEST),
+            ("origin", "http://evil.example", StatusCode::FORBIDDEN),
+            ("sec-fetch-site", "cross-site", StatusCode::FORBIDDEN),
+        ] {
+            let answer = get().header(header, value).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path} {header}");
+        }
+        let named = get().header("host", "localhost").send().await.unwrap();
+        assert_eq!(named.status(), StatusCode::OK, "{path}");
+    }
+}
+
+/// Probes and scrapers call it by the name of a pod or of a service.
+#[tokio::test]
+async fn where_others_reach_it_health_and_metrics_are_asked_for_by_any_name() {
+    let server = start(AdminConfig::new("0.0.0.0:0".parse().unwrap(), TOKEN));
+    let http = http();
+    let own = format!("http://127.0.0.1:{}", server.local_addr().port());
+    let get = |path: &str, host: &str| {
+        let get = http.get(format!("{own}{path}"));
+        get.bearer_auth(TOKEN).header("host", host.to_owned())
+    };
+    for path in ["/livez", "/readyz", "/health", "/metrics"] {
+        let answer = get(path, "jackfield.flows.svc").send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let page = get(path, "127.0.0.1").header("origin", "http://evil.example");
+        let answer = page.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    let asked = get("/connectors", "jackfield.flows.svc");
+    let asked = asked.send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::MISDIRECTED_REQUEST);
+    let asked = get("/connectors", "127.0.0.1").send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn pages_of_other_sites_swap_nothing_though_nobody_is_asked() {
     let server = start(AdminConfig {

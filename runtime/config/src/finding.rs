@@ -67,7 +67,8 @@ kinds! {
     Empty,
     /// What a plugin says about its settings can't be used.
     PluginSchema,
-    /// A value that breaks a rule of the plugin's own.
+    /// A value that breaks a rule of the plugin's own, or a plugin that does not fit where it is
+    /// named.
     PluginRule,
     /// Declared and not used.
     Unused,

@@ -489,6 +489,7 @@ fn a_kafka_log_needs_servers_and_a_registry_only() {
         (RecordFormat::Avro, Subjects::Topic)
     );
     assert_eq!((kafka.cluster.as_str(), kafka.worker), ("jackfield", None));
+    assert_eq!(kafka.membership, GroupMembership::Static);
     assert_eq!(kafka.delivery_timeout, 30 * SECOND);
     assert_eq!(kafka.session_timeout, 10 * SECOND);
     assert!(kafka.properties.is_empty());
@@ -503,6 +504,7 @@ schema-registry: { token: \"${file:/run/secrets/key}\", ca: certs/ca.pem, certif
 format: json
 cluster: market
 worker: w-${NUMBER}
+membership: dynamic
 replication: 3
 positions-topic: connect-offsets
 delivery-timeout: 2m
@@ -526,6 +528,7 @@ properties:
     assert!(!registry.auto_register);
     assert_eq!(kafka.format, RecordFormat::Json);
     assert_eq!(kafka.worker.as_deref(), Some("w-4"));
+    assert_eq!(kafka.membership, GroupMembership::Dynamic);
     assert_eq!(kafka.replication, Some(3));
     assert_eq!(kafka.positions_topic.as_deref(), Some("connect-offsets"));
     assert_eq!(

@@ -81,8 +81,8 @@ impl Wanted {
                 Value::Null
             }
         };
+        let all = || config.pipelines.values().chain(others.iter().copied());
         if let Some(pipeline) = &parsed {
-            let all = || config.pipelines.values().chain(others.iter().copied());
             check_topics(pipeline, all(), &mut errors);
             let needed = config.memory_of(all().chain([pipeline]));
             if config.memory_bytes_max.is_some_and(|max| needed > max) {
@@ -95,7 +95,7 @@ impl Wanted {
         match parsed {
             Some(pipeline) if errors.is_empty() => Ok(Self {
                 connector: connector.to_owned(),
-                pipeline: named(pipeline, connector, &given, flat, config),
+                pipeline: topics_as_declared(named(pipeline, connector, &given, flat, config), all),
                 settings: whole,
                 end: plugin.end,
                 given,
@@ -208,7 +208,7 @@ fn push<'f>(
     }
 }
 
-/// Gives the end its own name, what it may reach, and topics as the file declares them.
+/// Gives the end its own name and what it may reach.
 fn named(
     mut pipeline: PipelineConfig,
     connector: &str,
@@ -237,19 +237,30 @@ fn named(
             websocket: Vec::new(),
             ..allow
         };
-        for topic in &mut sink.topics {
-            if let Some(declared) = declared(config, &topic.name) {
-                topic.partitions = declared.partitions;
-                topic.configs.clone_from(&declared.configs);
-                topic.format = declared.format;
-            }
+    }
+    pipeline
+}
+
+/// Topics that a source declares are read as that has them: whoever is up first creates them.
+fn topics_as_declared<'a, P: Iterator<Item = &'a PipelineConfig>>(
+    mut pipeline: PipelineConfig,
+    all: impl Fn() -> P,
+) -> PipelineConfig {
+    for topic in pipeline.sinks.values_mut().flat_map(|it| &mut it.topics) {
+        if let Some(declared) = declared(all(), &topic.name) {
+            topic.partitions = declared.partitions;
+            topic.configs.clone_from(&declared.configs);
+            topic.format = declared.format;
         }
     }
     pipeline
 }
 
-fn declared<'a>(config: &'a Config, name: &str) -> Option<&'a jackfield_config::TopicConfig> {
-    let feeds = config.pipelines.values().flat_map(|it| it.topics.values());
+fn declared<'a>(
+    all: impl Iterator<Item = &'a PipelineConfig>,
+    name: &str,
+) -> Option<&'a jackfield_config::TopicConfig> {
+    let feeds = all.flat_map(|it| it.topics.values());
     feeds
         .filter_map(|feed| match feed {
             FeedTopic::Topic(topic) => Some(topic),

@@ -92,7 +92,7 @@ impl Own {
         }
         let default = default.filter(|value| !value.is_null());
         let required = required && default.is_none();
-        let secret = view.is_secret() || is_secret(&path);
+        let secret = view.is_secret() || is_secret(&path) || has_secret_items(view);
         let importance = match (required, view.said("deprecated")) {
             (true, _) => "HIGH",
             (false, Some(Value::Bool(true))) => "LOW",
@@ -118,6 +118,13 @@ impl Own {
             },
         });
     }
+}
+
+/// Whether items of a list are secret, or have something secret: they are no keys of their own.
+fn has_secret_items(view: &View<'_>) -> bool {
+    let items = view.items();
+    let named = |name: &&str| items.property(name).is_some_and(|it| it.is_secret());
+    items.is_secret() || items.names().iter().any(named)
 }
 
 /// The nearest of Kafka's types.

@@ -2,7 +2,9 @@
 //! hold what looks like one, and it must not be shown to whoever may look.
 
 use crate::FlatConfig;
+use crate::keys;
 use jackfield_config::MASK;
+use serde_json::Value;
 use url::Url;
 
 /// Parts of names that secrets have.
@@ -12,6 +14,7 @@ const SECRET_WORDS: &[&str] = &[
     "passphrase",
     "secret",
     "token",
+    "authorization",
     "credential",
     "apikey",
     "api.key",
@@ -34,21 +37,70 @@ pub(crate) fn is_secret(key: &str) -> bool {
 
 /// Whether a value is not to be shown, by its key's name or by what it looks like.
 pub(crate) fn hides(key: &str, value: &str) -> bool {
-    let password = || Url::parse(value).is_ok_and(|url| url.password().is_some());
-    !value.is_empty() && (is_secret(key) || value.contains('@') && password())
+    is_hidden(key, value, &|_| false)
 }
 
-/// As it may be shown. `secret` tells of further keys whose author calls them secret.
+/// `secret` tells of further keys whose author calls them secret.
+fn is_hidden(key: &str, value: &str, secret: &dyn Fn(&str) -> bool) -> bool {
+    if value.is_empty() {
+        return false;
+    }
+    // What is inside of JSON is named from the plugin's settings on.
+    let way = if key == keys::SETTINGS { "" } else { key };
+    is_secret(key)
+        || secret(key)
+        || has_password(value)
+        || json(value).is_some_and(|inside| holds_secret(way, &inside, secret))
+}
+
+/// A value that is written as JSON.
+fn json(value: &str) -> Option<Value> {
+    let value = value.trim_start();
+    value
+        .starts_with(['{', '['])
+        .then(|| serde_json::from_str(value).ok())
+        .flatten()
+}
+
+fn holds_secret(way: &str, value: &Value, secret: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(name, value)| {
+            let way = match way {
+                "" => name.clone(),
+                way => format!("{way}.{name}"),
+            };
+            let named = is_secret(name) || secret(&way);
+            named && !value.is_null() || holds_secret(&way, value, secret)
+        }),
+        Value::Array(list) => list.iter().any(|value| holds_secret(way, value, secret)),
+        Value::String(text) => has_password(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether it is a URL with a password, or a list that has one.
+fn has_password(value: &str) -> bool {
+    let is_url = |text: &str| Url::parse(text.trim()).is_ok_and(|url| url.password().is_some());
+    value.contains('@') && (is_url(value) || value.split(',').any(is_url))
+}
+
+/// As it may be shown. `secret` tells of further keys whose author calls them secret. A value of
+/// which a part is secret is hidden as a whole, so that it can come back.
 pub fn masked(flat: &FlatConfig, secret: &dyn Fn(&str) -> bool) -> FlatConfig {
     let masked = flat.iter().map(|(key, value)| {
-        let shown = if hides(key, value) || secret(key) && !value.is_empty() {
-            MASK.to_owned()
-        } else {
-            value.clone()
+        let shown = match is_hidden(key, value, secret) {
+            true => MASK.to_owned(),
+            false => value.clone(),
         };
         (key.clone(), shown)
     });
     masked.collect()
+}
+
+/// Whether a key is the runtime's own, and so never a plugin's secret.
+pub fn is_of_runtime(key: &str) -> bool {
+    let setting = key == keys::SETTINGS || key.starts_with("settings.");
+    !setting && keys::is_taken(key)
 }
 
 /// What was shown masked and comes back so is what it was: clients read a config, change a part of
@@ -91,5 +143,26 @@ mod tests {
             .collect();
         assert_eq!(hidden, ["X-API-Key", "db.password", "marked", "url"]);
         assert_eq!(unmasked(shown, &stored), stored);
+    }
+
+    #[test]
+    fn what_is_secret_inside_of_a_value_hides_all_of_it() {
+        let hidden = |key: &str, value: &str| {
+            let marked = |key: &str| matches!(key, "db.pin" | "pins");
+            masked(&flat(&[(key, value)]), &marked)[key] == MASK
+        };
+        assert!(hidden("settings", r#"{ "db": { "password": "hunter2" } }"#));
+        assert!(hidden("settings", r#"{ "db": { "pin": 1234 } }"#));
+        assert!(hidden("settings", r#"{ "pins": [1234] }"#));
+        assert!(hidden("db", r#"{ "pin": 1234 }"#));
+        assert!(hidden("headers", r#"{ "Authorization": "Bearer x" }"#));
+        assert!(hidden("hosts", r#"["https://me:hunter2@host/"]"#));
+        assert!(hidden("hosts", "https://host/,https://me:hunter2@other/"));
+        assert!(!hidden(
+            "settings",
+            r#"{ "db": { "password": null, "port": 1 } }"#
+        ));
+        assert!(!hidden("symbols", r#"["a@trade", "b"]"#));
+        assert!(!hidden("symbols", "[not json, me@host"));
     }
 }

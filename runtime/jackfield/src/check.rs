@@ -1,12 +1,14 @@
 //! `jackfield check`: everything that can be known without running.
 
+pub(crate) mod granted;
+
 use crate::cli::CheckArgs;
 use crate::declared::{self, Declared};
 use crate::exit::Exit;
 use crate::kafka;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
-use jackfield_config::{Config, Findings, LoadError, LogConfig, Settings};
+use jackfield_config::{Config, Finding, Findings, LoadError, LogConfig, Settings};
 use jackfield_plugin::{Severity, World};
 use serde_json::Value;
 
@@ -32,8 +34,16 @@ async fn of(config: &Config) -> Result<Findings, StartError> {
     let engine = plugins::engine(&config.state_dir)?;
     let all = declared::all(config);
     let connectors: Vec<&Declared> = all.values().collect();
-    let loaded = plugins::load(&connectors, &engine).await?;
     let mut findings = config.warnings.clone();
+    let loaded = match plugins::load(&connectors, &engine).await {
+        Ok(loaded) => loaded,
+        Err(StartError::Findings(refused)) => {
+            findings.extend(refused);
+            findings.extend(log(config));
+            return Ok(findings);
+        }
+        Err(error) => return Err(error),
+    };
     for one in all.values() {
         connector(one, plugins::used(&loaded, one), &mut findings).await?;
     }
@@ -53,15 +63,20 @@ pub(crate) fn log(config: &Config) -> Findings {
     findings
 }
 
-/// Checks a connector's settings: against its component's schema, then by the component. Whole,
-/// with the defaults of the schema, unless something is found wrong.
+/// Checks whether a connector's component is of its end, and its settings: against the component's
+/// schema, then by the component. Whole, with the defaults of the schema, unless something is found
+/// wrong.
 pub(crate) async fn connector(
     declared: &Declared,
     loaded: &Loaded,
     findings: &mut Findings,
 ) -> Result<Option<Value>, StartError> {
     let (plugin, settings) = (declared.plugin_name(), declared.settings());
-    check_world(plugin, declared.world(), loaded.plugin.world())?;
+    let found = loaded.plugin.world();
+    if found != declared.world() {
+        findings.push(wrong_world(declared, found));
+        return Ok(None);
+    }
     match settings.check(&loaded.description.settings_schema) {
         Ok(whole) => {
             by_component(plugin, settings, &whole, loaded, findings).await?;
@@ -101,15 +116,14 @@ pub(crate) async fn by_component(
     Ok(())
 }
 
-fn check_world(plugin: &str, wanted: World, world: World) -> Result<(), StartError> {
-    if world == wanted {
-        return Ok(());
-    }
-    Err(StartError::WrongEnd {
-        plugin: plugin.to_owned(),
-        wanted: word(wanted),
-        found: word(world),
-    })
+/// A sink's component where a source is declared, or the other way round.
+fn wrong_world(declared: &Declared, found: World) -> Finding {
+    let (plugin, wanted) = (declared.plugin_name(), word(declared.world()));
+    let found = word(found);
+    declared.settings().plugin_error(
+        &format!("plugin `{plugin}` is no {wanted}, it exports a {found}"),
+        "name a plugin that fits, or move it to the other end",
+    )
 }
 
 pub(crate) fn word(world: World) -> &'static str {

@@ -23,6 +23,9 @@ pub(crate) enum Exit {
     Differs,
     /// A shadow or a replay failed, or a shadow did not keep up.
     ShadowFailed,
+    /// A shadow ended early, with the version that it was compared with, and until then no
+    /// difference was found.
+    ShadowCut,
     /// A swap was refused, with the code of its reason.
     Refused(u8),
 }
@@ -56,6 +59,10 @@ pub(crate) const EXITS: &[(Exit, &str)] = &[
         Exit::ShadowFailed,
         "a shadow or a replay failed, or a shadow did not keep up",
     ),
+    (
+        Exit::ShadowCut,
+        "a shadow ended before its time with the version that it was compared with, no difference until then",
+    ),
 ];
 
 /// The same below the help of every command.
@@ -80,6 +87,7 @@ impl Exit {
             Exit::Objected => 6,
             Exit::Differs => 7,
             Exit::ShadowFailed => 8,
+            Exit::ShadowCut => 9,
             Exit::Refused(code) => code,
         }
     }

@@ -5,7 +5,8 @@ use crate::start_error::StartError;
 use crate::wiring::OpenLog;
 use crate::worker;
 use jackfield_config::{
-    Config, FeedTopic, Finding, KafkaLogConfig, LogConfig, RecordFormat, RegistryConfig, Subjects,
+    Config, FeedTopic, Finding, GroupMembership, KafkaLogConfig, LogConfig, RecordFormat,
+    RegistryConfig, Subjects,
 };
 use jackfield_log::Log;
 use jackfield_log_json::{JsonLog, JsonTopics};
@@ -36,8 +37,11 @@ pub(crate) async fn open(kafka: &KafkaLogConfig, config: &Config) -> Result<Open
         None => worker::name(&config.state_dir).map_err(StartError::Worker)?,
     };
     tracing::info!(%worker, cluster = %kafka.cluster, "a worker of a Kafka cluster");
-    settings.membership = Membership::Static {
-        worker: worker.clone(),
+    settings.membership = match kafka.membership {
+        GroupMembership::Static => Membership::Static {
+            worker: worker.clone(),
+        },
+        GroupMembership::Dynamic => Membership::Dynamic,
     };
     let log: Arc<dyn Log> = KafkaLog::open(settings)?;
     let registry: Arc<dyn Registry> = match &kafka.registry {

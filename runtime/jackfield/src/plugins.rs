@@ -2,11 +2,14 @@
 
 use crate::declared::Declared;
 use crate::start_error::StartError;
-use jackfield_config::PluginConfig;
+use jackfield_config::{Findings, PluginConfig};
 use jackfield_plugin::{
     CallLimits, CompiledConfig, Deadlines, Description, Engine, EngineConfig, Plugin,
 };
 use std::path::{Path, PathBuf};
+
+/// For a plugin that can't be loaded.
+const MEND: &str = "mend its entry below `plugins`, or build the component for this version";
 
 /// A plugin, what it says of itself, and its limits.
 pub(crate) struct Loaded {
@@ -53,13 +56,30 @@ pub(crate) fn used<'a>(plugins: &'a Plugins, declared: &Declared) -> &'a Loaded 
 }
 
 /// Loads each plugin that a connector uses: copied by content, compiled once, described.
+///
+/// # Errors
+/// All that can't be loaded or described, each where the first connector that uses it names it.
 pub(crate) async fn load(connectors: &[&Declared], engine: &Engine) -> Result<Plugins, StartError> {
     let mut loaded = Plugins::new();
+    let mut refused: Vec<&PluginConfig> = Vec::new();
+    let file = connectors.first().map(|it| it.settings().file());
+    let mut findings = Findings::new(file.unwrap_or_default());
     for declared in connectors {
-        if !loaded.iter().any(|(config, _)| *config == declared.plugin) {
-            let one = load_one(declared.plugin_name(), &declared.plugin, engine).await?;
-            loaded.push((declared.plugin.clone(), one));
+        let plugin = &declared.plugin;
+        if refused.contains(&plugin) || loaded.iter().any(|(config, _)| config == plugin) {
+            continue;
         }
+        match load_one(declared.plugin_name(), plugin, engine).await {
+            Ok(one) => loaded.push((plugin.clone(), one)),
+            Err(error) => {
+                refused.push(plugin);
+                let settings = declared.settings();
+                findings.push(settings.plugin_error(&error.to_string(), MEND));
+            }
+        }
+    }
+    if findings.has_errors() {
+        return Err(StartError::Findings(findings));
     }
     Ok(loaded)
 }

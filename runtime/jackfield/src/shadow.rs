@@ -32,13 +32,19 @@ pub(crate) async fn wait(
     }
     let report = ended(admin, &args.connector, &begun["number"]).await?;
     show(&report, args.at.json);
-    Ok(
-        match (report["end"].as_str(), report["differs"].as_bool()) {
-            (Some("failed" | "too-slow"), _) => Exit::ShadowFailed,
-            (_, Some(true)) => Exit::Differs,
-            _ => Exit::Clean,
-        },
-    )
+    Ok(exit(&report))
+}
+
+/// What became of a shadow, for whoever decides by it: only one that saw its whole time without a
+/// difference speaks for the new version.
+fn exit(report: &Value) -> Exit {
+    match (report["end"].as_str(), report["differs"].as_bool()) {
+        (Some("over"), Some(false)) => Exit::Clean,
+        (Some("over" | "running-ended"), Some(true)) => Exit::Differs,
+        (Some("running-ended"), _) => Exit::ShadowCut,
+        // `failed`, `too-slow`, and what a later process may come to say.
+        _ => Exit::ShadowFailed,
+    }
 }
 
 async fn ended(admin: &Admin, connector: &str, number: &Value) -> Result<Value, AskError> {
@@ -128,4 +134,27 @@ fn show(report: &Value, json: bool) {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_whole_shadow_without_a_difference_ends_well() {
+        for (end, differs, code) in [
+            ("over", false, 0),
+            ("over", true, 7),
+            ("running-ended", true, 7),
+            ("failed", false, 8),
+            ("failed", true, 8),
+            ("too-slow", false, 8),
+            ("unheard-of", false, 8),
+            ("running-ended", false, 9),
+        ] {
+            let report = json!({ "end": end, "differs": differs });
+            assert_eq!(exit(&report).code(), code, "{report}");
+        }
+    }
 }

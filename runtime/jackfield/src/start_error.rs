@@ -22,12 +22,6 @@ pub(crate) enum StartError {
     Plugin { plugin: String, error: LoadError },
     #[error("plugin `{plugin}`: {error}")]
     Describe { plugin: String, error: CallError },
-    #[error("plugin `{plugin}` is no {wanted}, it exports a {found}")]
-    WrongEnd {
-        plugin: String,
-        wanted: &'static str,
-        found: &'static str,
-    },
     #[error("{0}")]
     Engine(LoadError),
     #[error("{connector}: {error}")]
@@ -74,7 +68,6 @@ impl StartError {
             | Self::Findings(_)
             | Self::Plugin { .. }
             | Self::Describe { .. }
-            | Self::WrongEnd { .. }
             | Self::RegistrySettings(_)
             | Self::Grant { .. } => Exit::Invalid,
             Self::Engine(_)

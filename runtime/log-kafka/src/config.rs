@@ -255,3 +255,21 @@ impl fmt::Debug for KafkaConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_compressed_by_zstd_unless_something_else_is_asked_for() {
+        let mut config = KafkaConfig::new("localhost:1");
+        let codec = |config: &KafkaConfig| {
+            let native = config.producer(&[]);
+            native.get("compression.codec").map(str::to_owned)
+        };
+        assert_eq!(codec(&config).as_deref(), Some("zstd"));
+        let own = ("compression.codec".to_owned(), "lz4".to_owned());
+        config.properties.extend([own]);
+        assert_eq!(codec(&config).as_deref(), Some("lz4"));
+    }
+}

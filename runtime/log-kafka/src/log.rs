@@ -17,14 +17,18 @@ use jackfield_log::{
     Browser, Cleanup, Ends, Identity, Keyed, Log, LogError, Position, Reader, ReaderSpec, Stored,
     TopicInfo, TopicPartition, TopicSpec, Writer,
 };
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 /// A log over a Kafka cluster.
 pub struct KafkaLog {
     shared: Arc<Shared>,
     puts: Arc<Puts>,
     positions: OnceCell<Arc<Table<Positions>>>,
+    /// Topics of ours that were found to keep what is written to them.
+    compacted: Mutex<HashSet<Uuid>>,
 }
 
 impl KafkaLog {
@@ -37,6 +41,7 @@ impl KafkaLog {
             shared: Shared::new(config)?,
             puts: Arc::default(),
             positions: OnceCell::new(),
+            compacted: Mutex::default(),
         }))
     }
 
@@ -67,17 +72,30 @@ impl KafkaLog {
             .await
     }
 
-    /// A topic of ours. One that there is may have any number of partitions.
+    /// A topic of ours. One that there is may have any number of partitions, but must be compacted.
     async fn ensure_compacted(&self, topic: &str, partitions: i32) -> Result<(), LogError> {
-        if self.shared.describe(topic).await?.is_some() {
+        if let Some(described) = self.shared.describe(topic).await? {
+            if !self.compacted().contains(&described.id) {
+                topics::check_compacted(&self.shared, topic).await?;
+                self.compacted().insert(described.id);
+            }
             return Ok(());
         }
         let spec = TopicSpec {
             cleanup: Cleanup::Compact,
             ..TopicSpec::new(topic, partitions)
         };
-        topics::create(&self.shared, &spec).await?;
+        let made = topics::create(&self.shared, &spec).await?;
+        // Somebody else may have made it meanwhile, otherwise.
+        topics::check_compacted(&self.shared, topic).await?;
+        self.compacted().insert(made.id);
         Ok(())
+    }
+
+    fn compacted(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.compacted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

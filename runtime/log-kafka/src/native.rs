@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub(crate) struct Described {
     pub(crate) id: Uuid,
     pub(crate) partitions: i32,
+    /// Copies of the partition that has the fewest.
+    pub(crate) replicas: i32,
 }
 
 /// Why a call of librdkafka failed.
@@ -293,9 +295,18 @@ unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Vec<Option<Desc
                 sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned(),
             );
             let mut partitions = 0;
-            sys::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
-            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-            all.push(Some(Described { id, partitions }));
+            let each = sys::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
+            let replicas = (0..partitions).map(|i| {
+                let mut replicas = 0;
+                sys::rd_kafka_TopicPartitionInfo_replicas(*each.add(i), &mut replicas);
+                replicas
+            });
+            let replicas = replicas.min().unwrap_or(0);
+            all.push(Some(Described {
+                id,
+                partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+                replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
+            }));
         }
         Ok(all)
     }

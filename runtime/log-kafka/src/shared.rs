@@ -254,9 +254,14 @@ impl Known {
     }
 
     fn learn(&mut self, name: &str, topic: &Described) {
-        if self.topics.get(name) != Some(topic) {
-            self.forget(name);
-            self.topics.insert(name.to_owned(), topic.clone());
+        let before = self.topics.get(name);
+        if before == Some(topic) {
+            return;
         }
+        // Copies come and go while brokers are changed, and its ends stay.
+        if before.is_none_or(|it| (it.id, it.partitions) != (topic.id, topic.partitions)) {
+            self.forget(name);
+        }
+        self.topics.insert(name.to_owned(), topic.clone());
     }
 }

@@ -6,6 +6,7 @@ use crate::shared::{REQUEST_TIMEOUT, Shared};
 use jackfield_log::{Cleanup, LogError, TopicInfo, TopicSpec};
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,13 @@ async fn check(
             spec.name, described.partitions, spec.partitions
         )));
     }
+    let replication = spec.replication.or(shared.config.replication);
+    if let Some(declared) = replication.filter(|it| i32::from(*it) != described.replicas) {
+        tracing::warn!(
+            topic = %spec.name, declared, found = described.replicas,
+            "a topic has another replication than its declaration; it is left as it is"
+        );
+    }
     if !spec.configs.is_empty()
         && let Err(error) = compare(shared, spec).await
     {
@@ -111,23 +119,56 @@ async fn check(
 }
 
 async fn compare(shared: &Shared, spec: &TopicSpec) -> Result<(), LogError> {
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let topic = ResourceSpecifier::Topic(&spec.name);
-    let described = shared.admin()?.describe_configs([&topic], &options).await;
-    let described = described.map_err(|e| consequence::kafka("describe", &e))?;
-    for resource in described {
-        let resource = resource.map_err(|code| consequence::error(code, code.to_string()))?;
-        for (name, declared) in &spec.configs {
-            let found = resource.get(name).and_then(|entry| entry.value.as_deref());
-            if let Some(found) = found.filter(|found| *found != declared) {
-                tracing::warn!(
-                    topic = %spec.name, setting = %name, declared, found,
-                    "a topic has another setting than its declaration; it is left as it is"
-                );
-            }
+    let settings = settings(shared, &spec.name).await?;
+    for (name, declared) in &spec.configs {
+        if let Some(found) = settings.get(name).filter(|found| *found != declared) {
+            tracing::warn!(
+                topic = %spec.name, setting = %name, declared, found,
+                "a topic has another setting than its declaration; it is left as it is"
+            );
         }
     }
     Ok(())
+}
+
+/// A topic's settings, by name, those of the brokers among them.
+async fn settings(shared: &Shared, name: &str) -> Result<BTreeMap<String, String>, LogError> {
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+    let topic = ResourceSpecifier::Topic(name);
+    let what = format!("the settings of the topic {name} can't be read");
+    let described = shared.admin()?.describe_configs([&topic], &options).await;
+    let described = described.map_err(|e| consequence::kafka(&what, &e))?;
+    let mut settings = BTreeMap::new();
+    for resource in described {
+        let resource =
+            resource.map_err(|code| consequence::error(code, format!("{what}: {code}")))?;
+        let entries = resource.entries.into_iter();
+        settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
+    }
+    Ok(settings)
+}
+
+/// Refuses a topic of ours that forgets the newest value of a key: positions would be lost with it,
+/// and only a person may alter it.
+pub(crate) async fn check_compacted(shared: &Shared, name: &str) -> Result<(), LogError> {
+    let settings = match settings(shared, name).await {
+        Ok(settings) => settings,
+        Err(error @ LogError::Retriable(_)) => return Err(error),
+        // Not every cluster tells them, nor tells them to everybody.
+        Err(error) => {
+            tracing::warn!(topic = name, %error, "it is not known whether a topic is compacted");
+            return Ok(());
+        }
+    };
+    let policy = settings.get("cleanup.policy").map_or("", String::as_str);
+    let has = |wanted: &str| policy.split(',').any(|it| it.trim() == wanted);
+    if has("compact") && !has("delete") {
+        return Ok(());
+    }
+    Err(LogError::Rejected(format!(
+        "the topic {name} would forget what it holds: its cleanup.policy is {policy:?}, and must be \
+         compact; alter it, or name another topic"
+    )))
 }
 
 /// Describes a topic until what is described is as it must become; the last answer.

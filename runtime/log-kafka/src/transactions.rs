@@ -34,6 +34,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 const TRANSACTION_BYTES_MAX: usize = 16 << 20;
 /// How much longer than its records a commit may take.
 pub(crate) const COMMIT_MORE: Duration = Duration::from_secs(10);
+/// Why nothing is sent while records of an earlier append are not heard of.
+const EARLIER_OPEN: &str = "records of an earlier append are still on their way";
 /// How long to wait for room in librdkafka's queue before trying again.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 
@@ -164,12 +166,16 @@ impl Transactions {
     fn exactly_once(&self, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
         let producer = &self.transactional;
         let deliveries = producer.client().context();
-        deliveries.begin(outputs(group));
+        if !deliveries.begin(outputs(group)) {
+            return Err(Failed(LogError::Retriable(EARLIER_OPEN.into())));
+        }
         self.begin()?;
         let sent = self
             .send_records(producer, group)
             .and_then(|()| self.send_positions(group));
         self.commit(sent)?;
+        // The last outcome may be told a moment after the commit.
+        deliveries.wait(COMMIT_MORE);
         landed(deliveries, group)
     }
 
@@ -179,18 +185,23 @@ impl Transactions {
         group: &[Queued],
     ) -> Result<Vec<Appended>, Failed> {
         let deliveries = producer.client().context();
-        deliveries.begin(outputs(group));
+        if !deliveries.begin(outputs(group)) {
+            return Err(Failed(LogError::Unknown(EARLIER_OPEN.into())));
+        }
         self.send_records(producer, group)
             .map_err(|e| Failed(unsure(consequence::kafka("an append failed", &e))))?;
-        // librdkafka says of each record what became of it within the delivery timeout.
-        deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
-        if let Some(code) = deliveries.failure() {
+        // librdkafka gives a record up after the delivery timeout, but may tell of one that is on its
+        // way only when its request ends. Where not all is heard, `landed` says so.
+        let all_known = deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
+        if all_known && let Some(code) = deliveries.failure() {
             let text = format!("an append was not acknowledged: {code}");
             return Err(Failed(unsure(consequence::error(code, text))));
         }
         let landed = landed(deliveries, group)?;
         if group.iter().any(|queued| !queued.prepared.puts.is_empty()) {
-            self.transactional.client().context().begin(0);
+            if !self.transactional.client().context().begin(0) {
+                return Err(Failed(LogError::Unknown(EARLIER_OPEN.into())));
+            }
             self.begin()?;
             let sent = self.send_positions(group);
             self.commit(sent)?;
@@ -274,16 +285,9 @@ fn outputs(group: &[Queued]) -> usize {
         .sum()
 }
 
-/// The offsets of a group whose records are all acknowledged.
+/// The offsets of a group, if its records are all acknowledged.
 fn landed(deliveries: &Deliveries, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
-    // The last outcome may be told a moment after the commit.
-    deliveries.wait(COMMIT_MORE);
-    let Some(firsts) = deliveries.firsts() else {
-        return Err(Failed(LogError::Unknown(
-            "an append was committed, and its offsets are not known".into(),
-        )));
-    };
-    let mut firsts = firsts.into_iter();
+    let mut firsts = deliveries.acknowledged().map_err(Failed)?.into_iter();
     let counts = group.iter().map(|queued| queued.prepared.outputs.len());
     Ok(counts
         .map(|count| Appended {

@@ -7,13 +7,24 @@ use common::{content, identity, last, numbered, numbers, open, unique};
 use jackfield_log::{Log, Pending, TopicSpec};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use jackfield_test_kafka::Broker;
-use std::collections::VecDeque;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Acknowledged appends to wait for before each kill.
 const KILLS_AFTER: [usize; 6] = [1, 40, 7, 150, 3, 75];
+/// As many kills at most, if none of those before has left a transaction open.
+const KILLS_MAX: usize = 60;
+/// How much later each kill comes than the one before, so that they meet a transaction at any
+/// moment of its few ms; it begins anew after [`PAUSES`] of them.
+const PAUSE: Duration = Duration::from_millis(2);
+const PAUSES: u32 = 8;
 
 /// Says to the process that is to be killed where it is to append: servers and topic.
 const APPENDING: &str = "JACKFIELD_TEST_APPENDING";
@@ -23,7 +34,7 @@ const MARK: &str = "acknowledged ";
 const IN_FLIGHT: usize = 16;
 
 /// Everything acknowledged is there, an append is there as a whole or not at all, with its position,
-/// and no number is there twice.
+/// and no number is there twice, though transactions that were cut off lie in the topic too.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_nothing_acknowledged_and_tear_no_append() {
     let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
@@ -31,9 +42,15 @@ async fn kills_lose_nothing_acknowledged_and_tear_no_append() {
     let topic = unique("topic");
     let spec = TopicSpec::new(&topic, 2);
     common::again("a topic", || log.create_topic(&spec)).await;
-    for after in KILLS_AFTER {
+    let mut cut_off = 0;
+    for (kill, after) in (0..).zip(KILLS_AFTER.into_iter().cycle().take(KILLS_MAX)) {
+        if kill >= KILLS_AFTER.len() && cut_off > 0 {
+            break;
+        }
         let child = start(&broker.address(), &topic);
-        let killed = tokio::task::spawn_blocking(move || acknowledged_until_killed(child, after));
+        let pause = PAUSE * (u32::try_from(kill).unwrap() % PAUSES);
+        let killed =
+            tokio::task::spawn_blocking(move || acknowledged_until_killed(child, after, pause));
         let acknowledged = killed.await.unwrap();
         // Opening a writer ends what the killed one had begun.
         let identity = identity("appending");
@@ -46,7 +63,46 @@ async fn kills_lose_nothing_acknowledged_and_tear_no_append() {
         for partition in content(&log, &topic, 2).await {
             assert_eq!(partition, numbers(stored));
         }
+        let (servers, all) = (broker.address(), topic.clone());
+        let all = tokio::task::spawn_blocking(move || uncommitted(&servers, &all));
+        // Those that the looks at its content appended are committed too.
+        let looks = kill + 1;
+        let committed = (usize::try_from(stored).unwrap() + looks) * 2;
+        cut_off = all.await.unwrap() - committed;
     }
+    println!("{cut_off} records of transactions that were cut off");
+    assert!(cut_off > 0, "no kill met a transaction");
+}
+
+/// How many records lie in a topic, those of aborted transactions among them.
+fn uncommitted(servers: &str, topic: &str) -> usize {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", unique("uncommitted"))
+        .set("isolation.level", "read_uncommitted")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..2 {
+        all.add_partition_offset(topic, partition, Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let (mut records, mut ended) = (0, BTreeSet::new());
+    let begin = Instant::now();
+    while ended.len() < 2 {
+        assert!(begin.elapsed() < common::WAIT_MAX, "{records} records");
+        match consumer.poll(Duration::from_secs(1)) {
+            Some(Ok(_)) => records += 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ended.insert(partition);
+            }
+            Some(Err(error)) => println!("{error}"),
+            None => {}
+        }
+    }
+    records
 }
 
 /// This binary again, running the other one of its tests.
@@ -84,12 +140,14 @@ async fn appends_until_it_is_killed() {
     }
 }
 
-/// Kills the child after so many lines, and gives the last number it printed.
-fn acknowledged_until_killed(mut child: Child, after: usize) -> u64 {
+/// Kills the child so long after so many lines, and gives the last number it printed.
+fn acknowledged_until_killed(mut child: Child, after: usize, pause: Duration) -> u64 {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let number = |line: String| line.strip_prefix(MARK)?.parse().ok();
     let mut numbers = lines.map_while(Result::ok).filter_map(number);
     let acknowledged = numbers.by_ref().take(after).last();
+    // Not to be right: whenever it is killed, what was acknowledged is there.
+    std::thread::park_timeout(pause);
     child.kill().unwrap();
     child.wait().unwrap();
     // Lines that were in the pipe were acknowledged too; the last of them may be cut off.

@@ -6,7 +6,7 @@ mod cluster;
 mod common;
 
 use cluster::Cluster;
-use common::{append, identity, numbered, open};
+use common::{again, append, identity, last, numbered, open};
 use jackfield_log::{Log, LogError, Writer};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
@@ -134,6 +134,44 @@ async fn what_is_not_allowed_is_rejected() {
             "{code:?}: {outcome:?}"
         );
         assert!(matches!(after, LogError::Fenced(_)), "{code:?}: {after:?}");
+    }
+}
+
+/// At least once: a record that is refused is, one that is not acknowledged in time may be there.
+/// Either way the positions stay, the writer ends, and the next one goes on from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_least_once_positions_stay_where_records_are_not_acknowledged() {
+    /// More than are sent within the delivery timeout.
+    const TRIES: usize = 1000;
+    for (code, times, is_refused) in [
+        (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 3, true),
+        (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 3, true),
+        (Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, TRIES, false),
+        (Code::RD_KAFKA_RESP_ERR__TRANSPORT, TRIES, false),
+    ] {
+        let (cluster, log, writer) = opened().await;
+        drop(writer);
+        let identity = identity("connector");
+        let open = || log.writer_at_least_once(&identity);
+        let mut writer = again("a writer opens", open).await;
+        append(&mut writer, numbered("topic", 2, 2)).await.unwrap();
+        cluster.with(move |cluster| cluster.request_errors(Api::Produce, &vec![code; times]));
+        let outcome = append(&mut writer, numbered("topic", 2, 3)).await;
+        cluster.with(|cluster| cluster.clear_request_errors(Api::Produce));
+        match outcome {
+            Err(LogError::Rejected(_)) if is_refused => {}
+            Err(LogError::Unknown(_)) if !is_refused => {}
+            other => panic!("{code:?}: {other:?}"),
+        }
+        let after = append(&mut writer, numbered("topic", 2, 4)).await;
+        assert!(
+            matches!(after, Err(LogError::Fenced(_))),
+            "{code:?}: {after:?}"
+        );
+        assert_eq!(last(&log, &identity).await, 2, "{code:?}");
+        let mut next = again("the next one opens", open).await;
+        append(&mut next, numbered("topic", 2, 3)).await.unwrap();
+        assert_eq!(last(&log, &identity).await, 3, "{code:?}");
     }
 }
 

@@ -5,10 +5,12 @@ mod common;
 
 use common::{again, append, content, identity, last, numbered, numbers, open, unique, within};
 use jackfield_batch::{Batch, BatchWriter, Limits, Record};
-use jackfield_log::{Append, Log, LogError, Output, ReaderEvent, ReaderSpec, Start, TopicSpec};
+use jackfield_log::{
+    Append, Identity, Log, LogError, Output, ReaderEvent, ReaderSpec, Start, TopicSpec, Writer,
+};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use jackfield_test_kafka::{Broker, Proxy};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,50 +18,90 @@ use std::time::Duration;
 /// Appends of one writer on their way at once.
 const IN_FLIGHT: usize = 32;
 
-/// A broker that is killed and comes back, again and again, in the middle of appends: what was
-/// acknowledged is there, everything once and in order.
+/// Brokers that are killed and come back, again and again, in the middle of appends: what was
+/// acknowledged is there, everything once and in order. At least once some is there again, and
+/// nothing is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_loses_and_doubles_nothing() {
     const KILLS: usize = 3;
-    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let mut broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
     let log: Arc<dyn Log> = KafkaLog::open(KafkaConfig::new(&broker.address())).unwrap();
-    let topic = unique("topic");
-    let spec = TopicSpec::new(&topic, 2);
-    again("a topic", || log.create_topic(&spec)).await;
-    let acknowledged = Arc::new(AtomicU64::new(0));
     let stop = Arc::new(AtomicBool::new(false));
-    let writing = tokio::spawn(write(
-        Arc::clone(&log),
-        topic.clone(),
-        Arc::clone(&acknowledged),
-        Arc::clone(&stop),
-    ));
-    let mut broker = broker;
-    for kill in 0..KILLS {
-        let before = acknowledged.load(Ordering::Acquire);
-        // Only once it goes on does the next kill meet anything.
-        more_than(&acknowledged, before + 200).await;
-        broker = tokio::task::spawn_blocking(move || {
-            broker.kill();
-            broker.restart();
-            broker
-        })
-        .await
-        .unwrap();
-        println!(
-            "kill {kill}: {} acknowledged",
-            acknowledged.load(Ordering::Acquire)
-        );
+    let mut writers = Vec::new();
+    for delivery in [Delivery::ExactlyOnce, Delivery::AtLeastOnce] {
+        let topic = unique("topic");
+        let spec = TopicSpec::new(&topic, 2);
+        again("a topic", || log.create_topic(&spec)).await;
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let writing = tokio::spawn(write(
+            Arc::clone(&log),
+            delivery,
+            topic.clone(),
+            Arc::clone(&acknowledged),
+            Arc::clone(&stop),
+        ));
+        writers.push((delivery, topic, acknowledged, writing));
     }
-    let before = acknowledged.load(Ordering::Acquire);
-    more_than(&acknowledged, before + 200).await;
+    for kill in 0..=KILLS {
+        // Only once they go on does the next kill meet anything.
+        for (delivery, _, acknowledged, _) in &writers {
+            let before = acknowledged.load(Ordering::Acquire);
+            println!("before kill {kill}, {delivery:?}: {before} acknowledged");
+            more_than(acknowledged, before + 200).await;
+        }
+        if kill < KILLS {
+            broker = tokio::task::spawn_blocking(move || {
+                broker.kill();
+                broker.restart();
+                broker
+            })
+            .await
+            .unwrap();
+        }
+    }
     stop.store(true, Ordering::Release);
-    let wrote = within("the writer ends", writing).await.unwrap();
-    let stored = last(&log, &identity("writer")).await;
-    assert_eq!(stored, wrote);
-    for partition in content(&log, &topic, 2).await {
-        assert_eq!(partition, numbers(wrote));
+    for (delivery, topic, _, writing) in writers {
+        let wrote = within("a writer ends", writing).await.unwrap();
+        let stored = last(&log, &delivery.identity()).await;
+        assert_eq!(stored, wrote, "{delivery:?}");
+        for partition in content(&log, &topic, 2).await {
+            match delivery {
+                Delivery::ExactlyOnce => assert_eq!(partition, numbers(wrote)),
+                Delivery::AtLeastOnce => assert_eq!(first_times(partition), numbers(wrote)),
+            }
+        }
     }
+    drop(broker);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Delivery {
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+impl Delivery {
+    fn identity(self) -> Identity {
+        identity(&format!("{self:?}"))
+    }
+
+    async fn open(self, log: &Arc<dyn Log>) -> Box<dyn Writer> {
+        let identity = self.identity();
+        match self {
+            Delivery::ExactlyOnce => open(log, &identity).await,
+            Delivery::AtLeastOnce => {
+                let open = || log.writer_at_least_once(&identity);
+                again("a writer opens", open).await
+            }
+        }
+    }
+}
+
+/// Without what is there again.
+fn first_times(texts: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let texts = texts.into_iter();
+    texts.filter(|text| seen.insert(text.clone())).collect()
 }
 
 async fn more_than(count: &AtomicU64, n: u64) {
@@ -75,13 +117,14 @@ async fn more_than(count: &AtomicU64, n: u64) {
 /// last one.
 async fn write(
     log: Arc<dyn Log>,
+    delivery: Delivery,
     topic: String,
     acknowledged: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> u64 {
-    let identity = identity("writer");
+    let identity = delivery.identity();
     loop {
-        let mut writer = open(&log, &identity).await;
+        let mut writer = delivery.open(&log).await;
         let mut n = last(&log, &identity).await;
         assert!(n >= acknowledged.load(Ordering::Acquire), "lost");
         let mut in_flight = VecDeque::new();

@@ -2,20 +2,22 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
+#[path = "kafka/topics.rs"]
+mod topics;
 
 use common::{
     WAIT_MAX, append, at, content, identity, last, numbered, numbers, open, output, position, spec,
     texts, unique, within,
 };
 use jackfield_log::{Append, Log, LogError, ReaderEvent, Stored, TopicSpec, Writer};
-use jackfield_log_kafka::{KafkaConfig, KafkaLog};
+use jackfield_log_kafka::{KafkaConfig, KafkaLog, Membership};
 use jackfield_test_kafka::Broker;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -226,6 +228,44 @@ async fn what_is_not_released_in_time_is_lost() {
     assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");
     other.close().await.unwrap();
     slow.close().await.unwrap();
+}
+
+/// Members without names don't fence each other, though they are called alike: both stay, and share.
+#[tokio::test(flavor = "multi_thread")]
+async fn nameless_members_share_though_they_are_called_alike() {
+    let log = KafkaLog::open(KafkaConfig {
+        membership: Membership::Dynamic,
+        ..config().await
+    })
+    .unwrap();
+    let topic = topic(&log, 2).await;
+    let spec = spec(&unique("group"), &topic);
+    let mut one = log.reader(&spec).await.unwrap();
+    let mut two = log.reader(&spec).await.unwrap();
+    let mut held = [BTreeSet::new(), BTreeSet::new()];
+    while held.iter().any(|held| held.len() != 1) {
+        let (member, event) = tokio::select! {
+            event = within("an event of one", one.next()) => (0, event.unwrap()),
+            event = within("an event of the other", two.next()) => (1, event.unwrap()),
+        };
+        match event {
+            ReaderEvent::Assigned(all) => held[member].extend(all.into_iter().map(|it| it.at)),
+            ReaderEvent::Revoking(all) => {
+                let reader = if member == 0 { &mut one } else { &mut two };
+                reader.release(&all).await.unwrap();
+                held[member].retain(|at| !all.contains(at));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let [of_one, of_two] = held;
+    assert!(of_one.is_disjoint(&of_two));
+    for (reader, held) in [(&mut one, of_one), (&mut two, of_two)] {
+        let offsets: Vec<_> = held.into_iter().map(|at| (at, 0)).collect();
+        reader.commit(&offsets).await.unwrap();
+    }
+    one.close().await.unwrap();
+    two.close().await.unwrap();
 }
 
 /// Positions lie in their topic as Kafka Connect writes its own, and values with a schema as the

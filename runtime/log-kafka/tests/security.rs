@@ -7,150 +7,26 @@ mod common;
 use common::{append, content, identity, numbered, open, unique};
 use jackfield_log::{Log, LogError, TopicSpec};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
-use jackfield_test_kafka::Broker;
-use std::path::Path;
-use std::process::Command;
+use jackfield_test_kafka::SecureBroker;
 use std::sync::{Arc, LazyLock};
-use tempfile::TempDir;
 
 /// Ends with this process.
-static SECURE: LazyLock<Secure> = LazyLock::new(Secure::start);
+static SECURE: LazyLock<SecureBroker> = LazyLock::new(SecureBroker::start);
 
-struct Secure {
-    dir: TempDir,
-    broker: Broker,
-}
-
-impl Secure {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        certificates(dir.path());
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let (store, trust) = (at("server.pem"), at("ca.pem"));
-        let login = "org.apache.kafka.common.security";
-        let plain =
-            format!(r#"{login}.plain.PlainLoginModule required user_alice="alice-secret";"#);
-        let scram = format!("{login}.scram.ScramLoginModule required;");
-        let oauth = format!(
-            "{login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
-        );
-        let broker = Broker::with(&[
-            ("listeners", "{listeners},SECURE://127.0.0.1:{secure}"),
-            (
-                "advertised.listeners",
-                "PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{secure}",
-            ),
-            (
-                "listener.security.protocol.map",
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
-            ),
-            ("inter.broker.listener.name", "PLAINTEXT"),
-            ("ssl.keystore.type", "PEM"),
-            ("ssl.keystore.location", &store),
-            ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", &trust),
-            ("listener.name.secure.ssl.client.auth", "required"),
-            (
-                "listener.name.secure.sasl.enabled.mechanisms",
-                "PLAIN,SCRAM-SHA-512,OAUTHBEARER",
-            ),
-            ("listener.name.secure.plain.sasl.jaas.config", &plain),
-            (
-                "listener.name.secure.scram-sha-512.sasl.jaas.config",
-                &scram,
-            ),
-            ("listener.name.secure.oauthbearer.sasl.jaas.config", &oauth),
-        ]);
-        broker.tool(
-            "kafka.admin.ConfigCommand",
-            &[
-                "--bootstrap-server",
-                &broker.address(),
-                "--alter",
-                "--entity-type",
-                "users",
-                "--entity-name",
-                "bob",
-                "--add-config",
-                "SCRAM-SHA-512=[password=bob-secret]",
-            ],
-        );
-        Self { dir, broker }
-    }
-
-    fn config(&self, properties: &[(&str, &str)]) -> KafkaConfig {
-        let mut config = KafkaConfig::new(&self.broker.secure_address());
-        let at = |name: &str| self.dir.path().join(name).display().to_string();
-        let mut set = |name: &str, value: &str| {
-            config.properties.insert(name.into(), value.into());
-        };
-        set("security.protocol", "SASL_SSL");
-        set("ssl.ca.location", &at("ca.pem"));
-        set("ssl.certificate.location", &at("client.crt"));
-        set("ssl.key.location", &at("client.key"));
-        properties.iter().for_each(|(name, value)| set(name, value));
-        config
-    }
-}
-
-/// An authority, and a server's and a client's certificate by it.
-fn certificates(dir: &Path) {
-    let openssl = |args: &[&str]| {
-        let output = Command::new("openssl").current_dir(dir).args(args).output();
-        let output = output.expect("openssl is missing: scripts/deps installs it");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "openssl {args:?}: {errors}");
+fn config(secure: &SecureBroker, properties: &[(&str, &str)]) -> KafkaConfig {
+    let mut config = KafkaConfig::new(&secure.address());
+    let mut set = |name: &str, value: &str| {
+        config.properties.insert(name.into(), value.into());
     };
-    let key = ["-newkey", "rsa:2048", "-nodes"];
-    let mut ca = vec![
-        "req",
-        "-x509",
-        "-subj",
-        "/CN=authority",
-        "-keyout",
-        "ca.key",
-    ];
-    ca.extend(key);
-    ca.extend(["-out", "ca.pem"]);
-    openssl(&ca);
-    std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
-    for name in ["server", "client"] {
-        let (own_key, request, own) = (
-            format!("{name}.key"),
-            format!("{name}.csr"),
-            format!("{name}.crt"),
-        );
-        let subject = format!("/CN={name}");
-        let mut req = vec![
-            "req", "-subj", &*subject, "-keyout", &*own_key, "-out", &*request,
-        ];
-        req.extend(key);
-        openssl(&req);
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &*request,
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-extfile",
-            "san",
-            "-out",
-            &*own,
-        ]);
-    }
-    let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
-    std::fs::write(
-        dir.join("server.pem"),
-        read("server.key") + &read("server.crt"),
-    )
-    .unwrap();
+    set("security.protocol", "SASL_SSL");
+    set("ssl.ca.location", &secure.file("ca.pem"));
+    set("ssl.certificate.location", &secure.file("client.crt"));
+    set("ssl.key.location", &secure.file("client.key"));
+    properties.iter().for_each(|(name, value)| set(name, value));
+    config
 }
 
-async fn secure() -> &'static Secure {
+async fn secure() -> &'static SecureBroker {
     tokio::task::spawn_blocking(|| &*SECURE).await.unwrap()
 }
 
@@ -180,28 +56,31 @@ async fn plain_over_tls() {
         ("sasl.username", "alice"),
         ("sasl.password", "alice-secret"),
     ];
-    works(secure().await.config(&user)).await;
+    works(config(secure().await, &user)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scram_over_tls() {
-    let user = [
-        ("sasl.mechanism", "SCRAM-SHA-512"),
-        ("sasl.username", "bob"),
-        ("sasl.password", "bob-secret"),
-    ];
-    works(secure().await.config(&user)).await;
+    let (user, password) = SecureBroker::SCRAM_USER;
+    for kind in SecureBroker::SCRAM {
+        let user = [
+            ("sasl.mechanism", kind),
+            ("sasl.username", user),
+            ("sasl.password", password),
+        ];
+        works(config(secure().await, &user)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_from_a_file_over_tls() {
     let secure = secure().await;
-    let token = secure.dir.path().join("token");
+    let token = secure.folder().join("token");
     // {"alg":"none"} . {"sub":"carol","iat":1600000000,"exp":4000000000}
     let text =
         "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYXJvbCIsImlhdCI6MTYwMDAwMDAwMCwiZXhwIjo0MDAwMDAwMDAwfQ.";
     std::fs::write(&token, text).unwrap();
-    let config = secure.config(&[("sasl.mechanism", "OAUTHBEARER")]);
+    let config = config(secure, &[("sasl.mechanism", "OAUTHBEARER")]);
     works(KafkaConfig {
         oauth_token_file: Some(token),
         ..config
@@ -218,12 +97,14 @@ async fn strangers_get_nowhere() {
         ("sasl.username", "alice"),
         ("sasl.password", "guessed"),
     ];
-    let stranger = secure.config(&wrong);
-    let mut nameless = secure.config(&[
+    let stranger = config(secure, &wrong);
+    let (user, password) = SecureBroker::PLAIN_USER;
+    let known = [
         ("sasl.mechanism", "PLAIN"),
-        ("sasl.username", "alice"),
-        ("sasl.password", "alice-secret"),
-    ]);
+        ("sasl.username", user),
+        ("sasl.password", password),
+    ];
+    let mut nameless = config(secure, &known);
     nameless.properties.remove("ssl.certificate.location");
     nameless.properties.remove("ssl.key.location");
     for (config, why) in [(stranger, "authentication"), (nameless, "SSL")] {

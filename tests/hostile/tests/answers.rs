@@ -3,7 +3,7 @@
 
 mod common;
 
-use jackfield_hostile_tests::{Bench, POLL, patient, told, values};
+use jackfield_hostile_tests::{Bench, POLL, open, patient, told, values};
 use jackfield_plugin::{CallError, Death, Failure};
 
 async fn poll_told(deed: &str) -> (CallError, bool) {
@@ -99,6 +99,68 @@ async fn a_broken_instance_is_not_called_again_and_a_misconfigured_one_may_be() 
         panic!("{error:?}")
     };
     assert!(live && reason.len() <= 8 * 1024, "reasons are cut");
+}
+
+/// Slots that are asked for at most.
+const SLOTS_MAX: u32 = 4;
+
+/// How `plan` or `open` ended, and whether the instance can be called again.
+async fn begin_told(call: &str, deed: &str) -> (CallError, bool) {
+    let bench = Bench::new(&common::engine()).await;
+    let mut instance = bench.instance(&patient()).await.unwrap();
+    let settings = told(call, deed);
+    let ended = match call {
+        "plan" => instance.plan(settings, SLOTS_MAX).await.map(drop),
+        _ => open(&mut instance, &settings).await.map(drop),
+    };
+    let error = ended.expect_err(deed);
+    bench.works().await;
+    (error, instance.is_live())
+}
+
+/// Of both: texts that claim gigabytes, and names that are none.
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_and_feeds_that_claim_too_much_are_refused_before_they_are_copied() {
+    let before = resident_bytes();
+    for call in ["plan", "open"] {
+        let long = match call {
+            "plan" => "long-settings",
+            _ => "long-schema",
+        };
+        for deed in ["giant-list", "forged-list", "too-many", "long-name", long] {
+            let (error, live) = begin_told(call, deed).await;
+            let too_large = matches!(error, CallError::Dead(Death::TooLarge { .. }));
+            assert!(too_large && !live, "{call} {deed}: {error:?}");
+        }
+        let (error, live) = begin_told(call, "out-of-bounds").await;
+        assert!(matches!(error, CallError::Dead(_)) && !live, "{error:?}");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 400 << 20, "the host grew by {grown} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_and_feeds_that_can_not_be_are_refused() {
+    for (call, deed, why) in [
+        ("plan", "nameless", "a slot's id"),
+        ("plan", "two-lines", "a slot's id"),
+        ("plan", "twins", "two slots have the id"),
+        ("plan", "rejects-records", "rejected records"),
+        ("open", "nameless", "a feed's name"),
+        ("open", "two-lines", "a feed's name"),
+        ("open", "rejects-records", "rejected records"),
+    ] {
+        let (error, live) = begin_told(call, deed).await;
+        let CallError::Dead(Death::Malformed(reason)) = &error else {
+            panic!("{call} {deed}: {error:?}");
+        };
+        assert!(reason.contains(why) && !live, "{call} {deed}: {reason}");
+    }
+    for call in ["plan", "open"] {
+        let (error, live) = begin_told(call, "broken").await;
+        let broken = CallError::Failure(Failure::Broken("as told".to_owned()));
+        assert_eq!((error, live), (broken, false), "{call}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

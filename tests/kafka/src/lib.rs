@@ -8,6 +8,8 @@
 mod answers;
 mod broker;
 mod proxy;
+mod secure;
 
 pub use broker::Broker;
 pub use proxy::Proxy;
+pub use secure::SecureBroker;

@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Largest body that is passed on.
@@ -39,6 +40,8 @@ pub enum Fault {
     Unheard,
     /// The connection breaks before it is passed on.
     Lost,
+    /// Passed on and done, which is told here; no answer ever comes.
+    Withheld(Arc<Notify>),
 }
 
 type Decide = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
@@ -162,7 +165,7 @@ impl Shared {
             }
             Some(Fault::Late(wait)) => tokio::time::sleep(*wait).await,
             Some(Fault::Lost) => return broken(),
-            Some(Fault::Unheard) | None => {}
+            Some(Fault::Unheard | Fault::Withheld(_)) | None => {}
         }
         // The host stays the one that the client signed.
         let passed = self
@@ -179,8 +182,13 @@ impl Shared {
         let Ok(bytes) = answer.bytes().await else {
             return broken();
         };
-        if matches!(fault, Some(Fault::Unheard)) {
-            return broken();
+        match &fault {
+            Some(Fault::Unheard) => return broken(),
+            Some(Fault::Withheld(done)) => {
+                done.notify_one();
+                return std::future::pending().await;
+            }
+            Some(Fault::Status(..) | Fault::Late(_) | Fault::Lost) | None => {}
         }
         let mut response = Response::new(Body::from(bytes));
         *response.status_mut() = status;

@@ -1,12 +1,14 @@
-//! What a swap stops, beside what a stop and a start stop, in one run under load: the real binary
-//! with the real components, `scripts/bench` runs it.
+//! What a swap stops, beside what a stop and a start stop, in one run under load, on the embedded log
+//! and on Kafka: the real binary with the real components, `scripts/bench` runs it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jackfield_exchange::{Exchange, Options, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, Site, changed_copy, http};
+use jackfield_system_tests::{
+    Artifacts, Cluster, Jackfield, Site, changed_copy, http, shared_cluster,
+};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -23,12 +25,21 @@ const LAPS: u32 = 400;
 
 #[tokio::main]
 async fn main() {
+    measured("the embedded log", None).await;
+    measured("Kafka", Some(&shared_cluster().await)).await;
+}
+
+/// Both connectors of a pipeline on this log, each swapped, and then stopped and started.
+async fn measured(log: &str, cluster: Option<&Cluster>) {
     let mut options = Options::spot().unwrap();
     (options.speed, options.laps) = (Speed::PerSecond(f64::from(RATE)), LAPS);
     // Two hundred swaps a minute are not what an exchange is asked for: its limits are not measured.
     options.limits.weight_per_minute = u32::MAX;
     let exchange = Exchange::start(options).await.unwrap();
-    let site = Site::new(&exchange).await;
+    let mut site = Site::new(&exchange).await;
+    if let Some(cluster) = cluster {
+        site.on_kafka(cluster);
+    }
     let mut jackfield = Jackfield::run(&site, &["--log-format", "text"]);
     let asked = Asked {
         url: jackfield.admin().await,
@@ -47,7 +58,7 @@ async fn main() {
         let swaps = asked.swaps(connector, &files).await;
         let restarts = asked.restarts(connector).await;
         println!(
-            "{connector} at {RATE} trades/s: a swap's pause {}; a stop and a start {}",
+            "{connector} on {log} at {RATE} trades/s: a swap's pause {}; a stop and a start {}",
             told(swaps),
             told(restarts)
         );

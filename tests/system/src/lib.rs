@@ -9,6 +9,7 @@
 mod artifacts;
 mod changed;
 mod compare;
+mod java;
 mod kafka;
 mod kept;
 mod metrics;
@@ -21,17 +22,21 @@ mod topics;
 pub use artifacts::{Artifacts, repository, target};
 pub use changed::changed_copy;
 pub use compare::{Difference, Key, Row, compare, rows};
+pub use java::{iceberg_java, read_java_at, read_java_below};
 pub use kafka::{Cluster, shared_cluster};
 pub use kept::{Kept, KeptRecord, kept_below};
 pub use metrics::metric;
 pub use process::{Jackfield, output};
 pub use prometheus::{Prometheus, faster_expr, rules};
 pub use readers::{
-    About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table, read_duckdb,
-    read_duckdb_by_id, read_java, read_java_below, read_pyiceberg, read_pyiceberg_at, spoil_table,
+    About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table,
+    describe_pyiceberg, read_duckdb, read_duckdb_at, read_duckdb_by_id, read_pyiceberg,
+    read_pyiceberg_at, spoil_table,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
-pub use topics::{TopicRecord, python, read_topic, read_topic_by_java, values, write_topic};
+pub use topics::{
+    TopicRecord, python, read_topic, read_topic_by_java, values, write_topic, write_topic_by_java,
+};
 
 use std::time::Duration;
 

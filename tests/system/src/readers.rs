@@ -1,4 +1,5 @@
-//! The table as others read it: PyIceberg and DuckDB, by the scripts in tests/python.
+//! The table as others read it: PyIceberg and DuckDB, by the scripts in tests/python; `java.rs` has
+//! the third.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,9 +109,9 @@ pub struct CountedFile {
 /// Where a lake is, for its readers.
 #[derive(Debug, Clone)]
 pub struct Place {
-    catalog: String,
-    warehouse: String,
-    properties: Vec<(String, String)>,
+    pub(crate) catalog: String,
+    pub(crate) warehouse: String,
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 impl Place {
@@ -168,6 +169,15 @@ impl Place {
         }
     }
 
+    /// The same warehouse, its catalog in a PostgreSQL server's database: `postgres://…`.
+    pub fn in_postgres(data: &Path, uri: &str) -> Self {
+        Self {
+            // PyIceberg knows the scheme by its long name only.
+            catalog: uri.replacen("postgres://", "postgresql+psycopg2://", 1),
+            ..Self::below(data)
+        }
+    }
+
     /// Behind a REST catalog.
     pub fn behind(url: &str) -> Self {
         Self {
@@ -198,28 +208,16 @@ pub async fn read_pyiceberg_at(place: &Place, table: &str) -> Table<About> {
     read("read_table.py", place, table).await
 }
 
-/// Reads a table behind a REST catalog with Iceberg's own library.
-pub async fn read_java(url: &str, table: &str) -> Table<Value> {
-    let mut command = Command::new(repository().join("scripts/iceberg-java"));
-    command
-        .args(["ReadTable", table])
-        .arg("type=rest")
-        .arg(format!("uri={url}"))
-        .arg("io-impl=org.apache.iceberg.hadoop.HadoopFileIO");
-    run("iceberg-java", command, table).await
+/// Reads a table of any lake with DuckDB.
+pub async fn read_duckdb_at(place: &Place, table: &str) -> Table<Files> {
+    read("read_duckdb.py", place, table).await
 }
 
-/// The same for the lake `local` under `data`.
-pub async fn read_java_below(data: &Path, table: &str) -> Table<Value> {
-    let (catalog, warehouse) = (data.join("catalog.db"), data.join("warehouse"));
-    let mut command = Command::new(repository().join("scripts/iceberg-java"));
-    command
-        .args(["ReadTable", table])
-        .arg("type=jdbc")
-        .arg("jdbc.schema-version=V1")
-        .arg(format!("uri=jdbc:sqlite:{}", catalog.display()))
-        .arg(format!("warehouse=file://{}", warehouse.display()));
-    run("iceberg-java", command, table).await
+/// What PyIceberg says of a table of the lake `local` under `data`, without its rows.
+pub async fn describe_pyiceberg(data: &Path, table: &str) -> About {
+    let mut command = script("read_table.py", &Place::below(data), table);
+    command.arg("--no-rows");
+    run("read_table.py", command, table).await.about
 }
 
 /// Makes the table one that nothing fits into, or takes it away.
@@ -240,21 +238,27 @@ pub async fn spoil_table(data: &Path, table: &str, mend: bool) {
     assert!(output.status.success(), "{errors}");
 }
 
-async fn read<A: for<'a> Deserialize<'a>>(script: &str, place: &Place, table: &str) -> Table<A> {
+async fn read<A: for<'a> Deserialize<'a>>(name: &str, place: &Place, table: &str) -> Table<A> {
+    run(name, script(name, place, table), table).await
+}
+
+/// A script of tests/python on a table.
+fn script(name: &str, place: &Place, table: &str) -> Command {
     let root = repository();
     let mut command = Command::new(root.join("scripts/python"));
     command
-        .arg(root.join("tests/python").join(script))
+        .arg(root.join("tests/python").join(name))
         .args(["--catalog", &place.catalog])
         .args(["--warehouse", &place.warehouse])
         .args(["--name", "local", "--table", table]);
     for (key, value) in &place.properties {
         command.arg("--property").arg(format!("{key}={value}"));
     }
-    run(script, command, table).await
+    command
 }
 
-async fn run<A: for<'a> Deserialize<'a>>(
+/// Runs a reader, and takes what it writes.
+pub(crate) async fn run<A: for<'a> Deserialize<'a>>(
     script: &str,
     mut command: Command,
     table: &str,

@@ -107,3 +107,37 @@ pub fn values(records: &[TopicRecord]) -> Vec<Map<String, Value>> {
     let values = records.iter().map(|record| record.value.as_object());
     values.map(|value| value.unwrap().clone()).collect()
 }
+
+/// Writes records to a topic by Kafka's Java producer and a Java Avro serializer. Each is in Avro's
+/// own JSON of the schema.
+pub async fn write_topic_by_java(cluster: &Cluster, topic: &str, schema: &str, records: &[Value]) {
+    let root = repository();
+    let fetched = Command::new(root.join("scripts/serde-fetch"));
+    let libs = output(fetched, "scripts/serde-fetch").await;
+    // Its client asks the registry's own API.
+    let registry = cluster.registry.replace("/ccompat/v7", "/registry/v2");
+    let mut child = Command::new("java")
+        .args([
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            &format!("{}/*", libs.trim()),
+        ])
+        .arg(root.join("tests/java/WriteTopic.java"))
+        .args([&cluster.servers, &registry, topic, schema])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("java is there, as it runs the brokers");
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(lines.join("\n").as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "tests/java/WriteTopic.java: {errors}"
+    );
+}

@@ -12,4 +12,4 @@ mod skip;
 pub(crate) use columns::Columns;
 pub(crate) use cursor::Cursor;
 pub(crate) use decode::{Plan, Read};
-pub(crate) use schema::{AvroField, AvroType, parse};
+pub(crate) use schema::{AvroField, AvroType, UUID_WIDTH, parse};

@@ -47,6 +47,8 @@ pub(crate) enum AvroType {
     LocalTimestampNanos,
     /// As text.
     Uuid,
+    /// As its 16 bytes.
+    UuidBytes,
     Record(Vec<AvroField>),
     Array(Box<AvroField>),
     Map(Box<AvroField>),
@@ -61,7 +63,7 @@ const DEPTH_MAX: usize = 16;
 pub(crate) fn parse(text: &str) -> Result<Vec<AvroField>, String> {
     let unparsed = |e: &dyn std::fmt::Display| format!("the schema can't be parsed: {e}");
     let mut json: Value = serde_json::from_str(text).map_err(|e| unparsed(&e))?;
-    plain_uuids(&mut json);
+    mark_uuids(&mut json);
     let schema = Schema::parse(&json).map_err(|e| unparsed(&e))?;
     let Schema::Record(record) = &schema else {
         return Err("the schema is not a record".to_owned());
@@ -73,18 +75,25 @@ pub(crate) fn parse(text: &str) -> Result<Vec<AvroField>, String> {
     .record(record)
 }
 
-/// The parser takes a UUID of 16 bytes for one of text, so the mark comes off: the bytes stay.
-fn plain_uuids(json: &mut Value) {
+/// What stands for `logicalType: uuid` at 16 bytes: the parser knows UUIDs of text only, and keeps
+/// what it does not know.
+const UUID_BYTES: &str = "jackfield-uuid";
+/// Bytes of a UUID.
+pub(crate) const UUID_WIDTH: usize = 16;
+
+/// The parser takes a UUID of bytes for one of text, so another mark takes the place of its own.
+fn mark_uuids(json: &mut Value) {
     match json {
         Value::Object(object) => {
             if object.get("type").is_some_and(|it| it == "fixed")
                 && object.get("logicalType").is_some_and(|it| it == "uuid")
             {
                 object.remove("logicalType");
+                object.insert(UUID_BYTES.to_owned(), Value::Bool(true));
             }
-            object.values_mut().for_each(plain_uuids);
+            object.values_mut().for_each(mark_uuids);
         }
-        Value::Array(items) => items.iter_mut().for_each(plain_uuids),
+        Value::Array(items) => items.iter_mut().for_each(mark_uuids),
         _ => {}
     }
 }
@@ -163,7 +172,12 @@ impl<'a> Reader<'a> {
             }
             Schema::Fixed(fixed) => {
                 self.named.insert(fixed.name.clone(), schema);
-                AvroType::Fixed(fixed.size)
+                let uuid = fixed.attributes.contains_key(UUID_BYTES);
+                if uuid && fixed.size == UUID_WIDTH {
+                    AvroType::UuidBytes
+                } else {
+                    AvroType::Fixed(fixed.size)
+                }
             }
             Schema::Enum(it) => {
                 self.named.insert(it.name.clone(), schema);

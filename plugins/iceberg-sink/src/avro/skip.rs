@@ -1,7 +1,7 @@
 //! Passing over a field, and reading one as text: what routing needs of a datum.
 
 use super::cursor::{Cursor, Malformed};
-use super::schema::{AvroField, AvroType};
+use super::schema::{AvroField, AvroType, UUID_WIDTH};
 
 impl AvroField {
     pub(crate) fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
@@ -69,6 +69,7 @@ impl AvroType {
             | Self::Decimal {
                 fixed: Some(width), ..
             } => cursor.take(*width).map(drop),
+            Self::UuidBytes => cursor.take(UUID_WIDTH).map(drop),
             Self::Record(fields) => fields.iter().try_for_each(|it| it.skip(cursor)),
             Self::Array(item) => loop {
                 let count = cursor.block()?;

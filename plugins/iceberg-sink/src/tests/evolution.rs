@@ -194,6 +194,36 @@ fn full_widens_and_loosens_and_renames() {
 }
 
 #[test]
+fn a_field_inside_of_a_record_or_a_list_is_renamed_by_alias() {
+    let world = world("full");
+    land(&world, 0, &schema_text(FIRST), first(0)).unwrap();
+    let before = [column(&world, "s.x").0, column(&world, "l.element.y").0];
+    let next = FIRST
+        .replace(r#"{"name":"x""#, r#"{"name":"z","aliases":["x"]"#)
+        .replace(r#"{"name":"y""#, r#"{"name":"w","aliases":["y"]"#);
+    let Value::Record(mut fields) = first(1) else {
+        panic!("a record")
+    };
+    fields[3].1 = record([("z", Value::Int(7))]);
+    fields[4].1 = Value::Array(vec![record([("w", Value::Int(8))])]);
+    let renamed = Value::Record(fields);
+    land(&world, 1, &schema_text(&next), renamed.clone()).unwrap();
+    let after = [column(&world, "s.z").0, column(&world, "l.element.w").0];
+    assert_eq!(before, after);
+    let metadata = world.metadata();
+    let schema = metadata.current_schema();
+    assert!(schema.field_by_name("s.x").is_none());
+    assert!(schema.field_by_name("l.element.y").is_none());
+    assert_eq!(rows(&world), 2);
+    // Without `full` such records are read all the same, and the columns keep their names.
+    let kept = self::world("add");
+    land(&kept, 0, &schema_text(FIRST), first(0)).unwrap();
+    land(&kept, 1, &schema_text(&next), renamed).unwrap();
+    assert_eq!(column(&kept, "s.x").0, before[0]);
+    assert_eq!(rows(&kept), 2);
+}
+
+#[test]
 fn what_can_not_be_done_stops_with_both_schemas_beside_each_other() {
     for (evolve, fields, said) in [
         (

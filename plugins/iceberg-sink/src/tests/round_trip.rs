@@ -148,7 +148,7 @@ fn a_commit_needs_no_more_than_its_pieces() {
     let world = World::new(by_day_and_symbol());
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     assert_eq!(pieces.len(), 1);
-    assert_eq!(pieces[0].version, 3);
+    assert_eq!(pieces[0].version, 4);
     assert!(pieces[0].bytes.len() < 4096, "{}", pieces[0].bytes.len());
     let sent: serde_json::Value = serde_json::from_slice(&pieces[0].bytes).unwrap();
     assert_eq!(sent["rows"], 1);

@@ -1,6 +1,9 @@
 //! Many tables of one connector.
 
+use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable, StoreError};
+
 use super::*;
+use crate::failing::CALLS_MAX;
 
 fn world(table: &str, more: &str) -> World {
     World::new(settings(&format!(r#"{{"table":"{table}"{more}}}"#)))
@@ -167,6 +170,179 @@ fn a_table_that_can_not_be_written_for_fails_alone() {
     assert!(pieces.iter().all(|it| it.target == "market.A"));
 }
 
+/// A catalog that has trouble with one table.
+struct Picky {
+    inner: Arc<dyn Catalog>,
+    table: &'static str,
+    error: CatalogError,
+}
+
+impl Catalog for Picky {
+    fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
+        if ident == self.table {
+            return Err(self.error.clone());
+        }
+        self.inner.load(ident, known)
+    }
+
+    fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError> {
+        self.inner.create(ident, creation)
+    }
+
+    fn commit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<CatalogTable, CatalogError> {
+        unreachable!("tasks commit nothing")
+    }
+}
+
+fn by_target(pieces: Vec<Piece>, target: &str) -> (Vec<Piece>, Vec<Piece>) {
+    pieces.into_iter().partition(|it| it.target == target)
+}
+
+#[test]
+fn a_table_whose_catalog_fails_fails_alone() {
+    for (error, calls) in [
+        (CatalogError::Other("unreadable".to_owned()), 1),
+        (CatalogError::Transient("503".to_owned()), CALLS_MAX),
+    ] {
+        let world = world("market.{symbol}", "");
+        let mut ports = world.lake.ports();
+        ports.catalog = Arc::new(Picky {
+            inner: ports.catalog,
+            table: "market.B",
+            error: error.clone(),
+        });
+        let mut task = world.open_with(ports, Role::Task(0)).unwrap();
+        let batch = trades(world.schema, &mixed(0, 10, &["A", "B"]));
+        for _ in 1..calls {
+            let told = put(&mut task, &span(0, 0, 10), &batch);
+            assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
+            // As when partitions come or go meanwhile.
+            task.discard();
+        }
+        let taken = put(&mut task, &span(0, 0, 10), &batch).unwrap();
+        assert_eq!(taken.counts.records, 5);
+        let (a, b) = by_target(task.stage().unwrap(), "market.A");
+        let rows = commit(&world, a, &[span(0, 0, 10)], "c1");
+        assert_eq!(rows, BTreeMap::from([("market.A".to_owned(), 5)]));
+        let told = world
+            .committer()
+            .commit("market.B", &b, &[span(0, 0, 10)], "c1");
+        match (&error, &told) {
+            (CatalogError::Other(_), Err(Failure::Misconfigured(why)))
+            | (CatalogError::Transient(_), Err(Failure::Retry { reason: why, .. })) => {
+                assert!(why.contains("loading market.B"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // A sink of one table has nobody to go on without it.
+    let only = world("market.B", "");
+    let mut ports = only.lake.ports();
+    ports.catalog = Arc::new(Picky {
+        inner: ports.catalog,
+        table: "market.B",
+        error: CatalogError::Transient("503".to_owned()),
+    });
+    let mut task = only.open_with(ports, Role::Task(0)).unwrap();
+    let batch = trades(only.schema, &mixed(0, 1, &["A"]));
+    for _ in 0..2 * CALLS_MAX {
+        let told = put(&mut task, &span(0, 0, 1), &batch);
+        assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
+    }
+}
+
+/// The other tables' commits come first; this one's waits until its store takes files again, and
+/// then its rows are put again.
+#[test]
+fn a_table_whose_files_can_not_be_written_fails_alone() {
+    let world = world("market.{symbol}", "");
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 10, &["A", "B"]));
+    put(&mut task, &span(0, 0, 10), &batch).unwrap();
+    for _ in 0..3 {
+        let error = StoreError::Transient("slow down".to_owned());
+        world.lake.faults.store("market/B/", error);
+    }
+    let (a, b) = by_target(task.stage().unwrap(), "market.A");
+    let rows = commit(&world, a, &[span(0, 0, 10)], "c1");
+    assert_eq!(rows, BTreeMap::from([("market.A".to_owned(), 5)]));
+    // What comes before all begins again is lost to it as well.
+    let next = trades(world.schema, &mixed(10, 12, &["A", "B"]));
+    let taken = put(&mut task, &span(0, 10, 12), &next).unwrap();
+    assert_eq!(taken.counts.records, 1);
+    let before = world.lake.store.names();
+    let mut committer = world.committer();
+    let mut told = || committer.commit("market.B", &b, &[span(0, 0, 10)], "c1");
+    for call in 0..3 {
+        let told = told();
+        assert!(
+            matches!(told, Err(Failure::Retry { .. })),
+            "{call}: {told:?}"
+        );
+    }
+    match told() {
+        Err(Failure::Rewind(why)) => assert!(why.contains("slow down"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        world.lake.store.names(),
+        before,
+        "trying leaves nothing behind"
+    );
+
+    let known = ["market.A".to_owned(), "market.B".to_owned()];
+    let held = world.committer().stored(&known).unwrap();
+    let mut task = world.task();
+    task.assigned(held).unwrap();
+    let taken = put(&mut task, &span(0, 0, 10), &batch).unwrap();
+    assert_eq!((taken.counts.records, taken.counts.duplicates), (5, 5));
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 10)], "c2");
+    assert_eq!(rows, BTreeMap::from([("market.B".to_owned(), 5)]));
+}
+
+#[test]
+fn each_topic_has_a_table_of_its_own_schema() {
+    let world = world("lake.{topic}", "");
+    let orders = r#"{"type":"record","name":"Order","fields":[{"name":"number","type":"long"}]}"#;
+    let schema = world.lake.schemas.avro(orders);
+    let there = |first_offset, next_offset| Span {
+        topic: "orders".to_owned(),
+        topic_id: "22222222-2222-4222-8222-222222222222".to_owned(),
+        ..span(0, first_offset, next_offset)
+    };
+    let order = |at: i64| {
+        (
+            at,
+            Some(datum(
+                orders,
+                Value::Record(vec![("number".to_owned(), Value::Long(at))]),
+            )),
+        )
+    };
+    let mut task = world.task();
+    // In turn, at the same offsets.
+    for at in 0..4 {
+        let trade = trades(world.schema, &[Trade::new("A", at)]);
+        put(&mut task, &span(0, at, at + 1), &trade).unwrap();
+        put(
+            &mut task,
+            &there(at, at + 1),
+            &batch_of(schema, &[order(at)]),
+        )
+        .unwrap();
+    }
+    let spans = [span(0, 0, 4), there(0, 4)];
+    let rows = commit(&world, task.stage().unwrap(), &spans, "c1");
+    let trades_table = format!("lake.{TOPIC}");
+    let expected = [(trades_table.clone(), 4), ("lake.orders".to_owned(), 4)];
+    assert_eq!(rows, BTreeMap::from(expected));
+    for (table, columns) in [(trades_table.as_str(), 8), ("lake.orders", 1)] {
+        let rows = world.rows_of(table);
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
+        assert!(rows.iter().all(|it| it.num_columns() == columns), "{table}");
+    }
+}
+
 #[test]
 fn many_tables_share_what_one_may_hold() {
     let symbols: Vec<_> = (0..40).map(|n| format!("S{n}")).collect();
@@ -180,7 +356,7 @@ fn many_tables_share_what_one_may_hold() {
     let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 600)], "c1");
     let most = world.lake.store.uploads_max();
     assert!(
-        most <= crate::files::OPEN_FILES_MAX,
+        most <= crate::settings::OPEN_FILES_DEFAULT as usize,
         "{most} files were open"
     );
     assert_eq!(rows.len(), 40);

@@ -2,7 +2,11 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable, StoreError};
+use parquet::basic::Compression;
+use parquet::column::page::Page;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
 
@@ -299,6 +303,143 @@ fn a_new_table_has_the_order_and_the_properties_that_were_asked_for() {
         .collect();
     let wanted: Vec<_> = expected.iter().map(|it| it.trade_id).collect();
     assert_eq!(ids, wanted, "in the file's own order");
+}
+
+/// The only data file of trades `0..rows`, in a table with these properties.
+fn encoded(rows: i64, properties: &str) -> SerializedFileReader<Bytes> {
+    let world = World::new(settings(&format!(
+        r#"{{"table":"market.trades","sort-by":["trade_id"],"properties":{{{properties}}}}}"#
+    )));
+    let mut task = world.task();
+    for first in (0..rows).step_by(1000) {
+        let next = rows.min(first + 1000);
+        let those: Vec<_> = (first..next).map(|id| Trade::new("BTCUSDT", id)).collect();
+        let batch = trades(world.schema, &those);
+        put(&mut task, &span(0, first, next), &batch).unwrap();
+    }
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, rows)], "c1")
+        .unwrap();
+    let files = world.files();
+    let [file] = files.as_slice() else {
+        panic!("{files:?}")
+    };
+    let object = world.lake.store.object(file.file_path()).unwrap();
+    let reader = SerializedFileReader::new(Bytes::from(object)).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), rows);
+    reader
+}
+
+#[test]
+fn files_have_the_codec_the_filters_and_the_row_groups_that_a_table_asks_for() {
+    for (asked, kind) in [("gzip", "GZIP"), ("snappy", "SNAPPY"), ("zstd", "ZSTD")] {
+        let reader = encoded(
+            40,
+            &format!(
+                r#""write.parquet.compression-codec":"{asked}",
+                   "write.parquet.bloom-filter-enabled.column.symbol":"true",
+                   "write.parquet.row-group-size-bytes":"100""#
+            ),
+        );
+        let groups = reader.metadata().row_groups();
+        assert!(groups.len() > 1, "{asked}");
+        for column in groups.iter().flat_map(|it| it.columns()) {
+            let name = column.column_path().string();
+            let filter = column.bloom_filter_offset().is_some();
+            assert_eq!(filter, name == "symbol", "{name}");
+            let codec = format!("{:?}", column.compression());
+            assert!(codec.starts_with(kind), "{name}: {codec}");
+        }
+    }
+    let plain = encoded(40, r#""write.parquet.compression-codec":"uncompressed""#);
+    let groups = plain.metadata().row_groups();
+    assert_eq!(groups.len(), 1);
+    let mut columns = groups[0].columns().iter();
+    assert!(columns.all(|it| {
+        it.compression() == Compression::UNCOMPRESSED && it.bloom_filter_offset().is_none()
+    }));
+}
+
+#[test]
+fn files_have_the_pages_that_a_table_asks_for() {
+    let pages = |properties: &str| {
+        let reader = encoded(5000, properties);
+        let group = reader.get_row_group(0).unwrap();
+        let id = 1;
+        assert_eq!(
+            group.metadata().column(id).column_path().string(),
+            "trade_id"
+        );
+        let pages = group.get_column_page_reader(id).unwrap();
+        let pages = pages.map(Result::unwrap);
+        let dictionary = |it: &Page| matches!(it, Page::DictionaryPage { .. });
+        pages.filter(|it| !dictionary(it)).count()
+    };
+    let one = pages(r#""owner":"me""#);
+    let by_rows = pages(r#""write.parquet.page-row-limit":"1000""#);
+    let by_bytes = pages(r#""write.parquet.page-size-bytes":"512""#);
+    assert_eq!(one, 1);
+    assert!(by_rows > 2, "{by_rows}");
+    assert!(by_bytes > 2, "{by_bytes}");
+}
+
+#[test]
+fn a_table_of_another_format_is_refused_before_a_row_is_taken() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 1, "c1").unwrap();
+    for (key, value) in [
+        ("write.format.default", "orc"),
+        ("write.parquet.compression-codec", "brotli"),
+        ("write.target-file-size-bytes", "large"),
+        ("write.metadata.metrics.default", "some"),
+    ] {
+        world.foreign(&format!(
+            r#"[{{"action":"set-properties","updates":{{"{key}":"{value}"}}}}]"#
+        ));
+        let mut task = world.task();
+        let why = misconfigured(put(&mut task, &span(0, 1, 2), &one(&world)));
+        assert!(why.contains(key) && why.contains(value), "{why}");
+        assert_eq!(task.stage().unwrap(), vec![]);
+        world.foreign(&format!(
+            r#"[{{"action":"remove-properties","removals":["{key}"]}}]"#
+        ));
+        // Nor is one made.
+        let made = World::new(settings(&format!(
+            r#"{{"table":"market.trades","properties":{{"{key}":"{value}"}}}}"#
+        )));
+        misconfigured(put(&mut made.task(), &span(0, 0, 1), &one(&made)));
+        assert!(made.lake.catalog.table(TABLE).is_none(), "{key}");
+    }
+}
+
+#[test]
+fn the_tables_size_of_files_is_taken_where_the_settings_have_none() {
+    let land = |more: &str| {
+        let world = World::new(settings(&format!(
+            r#"{{"table":"market.trades",
+                "properties":{{"write.target-file-size-bytes":"1048576",
+                    "write.parquet.compression-codec":"uncompressed",
+                    "write.parquet.row-group-size-bytes":"65536"}}{more}}}"#
+        )));
+        let mut task = world.task();
+        for first in (0..120_000).step_by(1000) {
+            let those: Vec<_> = (first..first + 1000)
+                .map(|id| Trade::new("BTCUSDT", id))
+                .collect();
+            let at = span(0, first, first + 1000);
+            put(&mut task, &at, &trades(world.schema, &those)).unwrap();
+        }
+        let pieces = task.stage().unwrap();
+        world
+            .committer()
+            .commit(TABLE, &pieces, &[span(0, 0, 120_000)], "c1")
+            .unwrap();
+        world.files().len()
+    };
+    assert!(land("") > 1);
+    assert_eq!(land(r#","target-file-size":"128MiB""#), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use jackfield_sdk::sink::StoreError;
 
 use super::*;
+use crate::commit::Schedule;
 use crate::maintain::{self, MERGED_MIN};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -19,8 +20,12 @@ fn manifests(world: &World) -> usize {
 
 /// Commits of one trade each, by one committer.
 fn many(world: &World, commits: i64) {
-    let (mut task, mut committer) = (world.task(), world.committer());
-    for at in 0..commits {
+    many_by(world, &mut world.committer(), 0, commits);
+}
+
+fn many_by(world: &World, committer: &mut IcebergSink, first: i64, next: i64) {
+    let mut task = world.task();
+    for at in first..next {
         let batch = trades(world.schema, &[Trade::new("BTCUSDT", at)]);
         put(&mut task, &span(0, at, at + 1), &batch).unwrap();
         let pieces = task.stage().unwrap();
@@ -113,6 +118,15 @@ fn old_snapshots_go_and_positions_stay() {
     assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR).is_none());
 }
 
+/// All of them, in one look.
+fn old_files(world: &World, now: SystemTime) -> Vec<String> {
+    let store = world.lake.ports().store;
+    let listed = maintain::old_files(store.as_ref(), &world.metadata(), now, HOUR, None, 10_000);
+    let listed = listed.unwrap();
+    assert_eq!(listed.to, None);
+    listed.old
+}
+
 #[test]
 fn only_old_files_that_nothing_refers_to_are_found() {
     let world = World::new(by_day_and_symbol());
@@ -128,7 +142,7 @@ fn only_old_files_that_nothing_refers_to_are_found() {
     // The fake store has a clock of its own, which begins there.
     let now = SystemTime::UNIX_EPOCH;
     let find = |now: SystemTime| {
-        let old = maintain::old_files(store.as_ref(), &world.metadata(), now, HOUR).unwrap();
+        let old = old_files(&world, now);
         world.read(async |table| maintain::unreferenced(table, old.clone()).await.unwrap())
     };
     assert_eq!(
@@ -140,11 +154,144 @@ fn only_old_files_that_nothing_refers_to_are_found() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("/data/") && found[0].ends_with(".parquet"));
     // What a commit takes after the listing is found in the table, which is loaded later.
-    let old = maintain::old_files(store.as_ref(), &world.metadata(), now + 2 * HOUR, HOUR).unwrap();
+    let old = old_files(&world, now + 2 * HOUR);
     world
         .committer()
         .commit(TABLE, &lost, &[span(0, 10, 100)], "c3")
         .unwrap();
     let found = world.read(async |table| maintain::unreferenced(table, old.clone()).await.unwrap());
     assert_eq!(found, Vec::<String>::new());
+}
+
+fn in_two_hours() -> SystemTime {
+    SystemTime::now() + 2 * HOUR
+}
+
+fn kept_up() -> World {
+    World::new(settings(
+        r#"{"table":"market.trades","maintain":{"expire":"1h","orphans":"1d"}}"#,
+    ))
+}
+
+fn named(world: &World, part: &str) -> Vec<String> {
+    let names = world.lake.store.names().into_iter();
+    names.filter(|it| it.contains(part)).collect()
+}
+
+/// The objects of the fake store are as old as time.
+#[test]
+fn snapshots_and_orphans_go_after_commits_and_nothing_that_is_referenced() {
+    let world = kept_up();
+    // Written, and never committed.
+    let _ = world.staged(0, &[Trade::new("BTCUSDT", 99)]);
+    let abandoned = named(&world, ".parquet");
+    assert_eq!(abandoned.len(), 1);
+    let mut committer = world.committer();
+    committer.set_schedule(Schedule {
+        tidy_each: 4,
+        sweep_first: 3,
+        sweep_each: 4,
+        listed_max: 1000,
+        clock: in_two_hours,
+    });
+    many_by(&world, &mut committer, 0, 40);
+    assert_eq!(world.snapshots(), 1);
+    assert_eq!(world.trade_ids(), (0..40).collect::<Vec<_>>());
+    assert_eq!(world.positions(), BTreeMap::from([(0, 40)]));
+    let files = named(&world, ".parquet");
+    assert_eq!(files.len(), 40);
+    assert!(!files.contains(&abandoned[0]));
+    // Those of snapshots since the last clean-up but one are left.
+    let lists = named(&world, "/snap-").len();
+    assert!(lists <= 8, "{lists}");
+    // The next life goes on from there.
+    many_by(&world, &mut world.committer(), 40, 42);
+    assert_eq!(world.trade_ids(), (0..42).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clean_up_gets_to_the_last_object_however_many_live_ones_are_before_it() {
+    let world = kept_up();
+    many(&world, 20);
+    let store = world.lake.ports().store;
+    let location = world.metadata().location().to_owned();
+    let orphans = ["data/zzz.parquet", "metadata/zzz.avro"].map(|it| format!("{location}/{it}"));
+    for orphan in &orphans {
+        store.put(orphan, b"x").unwrap();
+    }
+    // One after the other.
+    let (mut to, mut found, mut looks) = (None, Vec::new(), 0);
+    let now = SystemTime::UNIX_EPOCH + 2 * HOUR;
+    loop {
+        let metadata = world.metadata();
+        let listed = maintain::old_files(store.as_ref(), &metadata, now, HOUR, to.as_ref(), 3);
+        let listed = listed.unwrap();
+        assert!(listed.old.len() <= 3);
+        let old = listed.old.clone();
+        found.extend(world.read(async |it| maintain::unreferenced(it, old).await.unwrap()));
+        looks += 1;
+        to = listed.to;
+        if to.is_none() || looks == 1000 {
+            break;
+        }
+    }
+    assert_eq!(found, orphans);
+    assert!(looks > 10, "{looks}");
+    // And after commits, each of which adds to what there is to look at.
+    let mut committer = world.committer();
+    committer.set_schedule(Schedule {
+        tidy_each: 1,
+        sweep_first: 1,
+        sweep_each: 1000,
+        listed_max: 6,
+        clock: SystemTime::now,
+    });
+    let mut next = 20;
+    while orphans
+        .iter()
+        .any(|it| world.lake.store.object(it).is_some())
+    {
+        assert!(next < 200, "it does not get there");
+        many_by(&world, &mut committer, next, next + 1);
+        next += 1;
+    }
+    assert_eq!(world.trade_ids(), (0..next).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sink_that_is_started_again_and_again_cleans_up() {
+    let world = kept_up();
+    let _ = world.staged(0, &[Trade::new("BTCUSDT", 99)]);
+    let abandoned = named(&world, ".parquet");
+    many_by(&world, &mut world.committer(), 0, 9);
+    assert!(named(&world, ".parquet").contains(&abandoned[0]));
+    many_by(&world, &mut world.committer(), 9, 20);
+    assert!(!named(&world, ".parquet").contains(&abandoned[0]));
+}
+
+#[test]
+fn data_elsewhere_is_looked_at_if_it_is_within_the_tables_own_folder() {
+    for (path, found) in [
+        ("memory://warehouse/market/trades/rows", true),
+        ("memory://warehouse/market/trades/data/more/", true),
+        ("memory://warehouse/shared", false),
+        ("memory://warehouse/market/trades-and-others", false),
+    ] {
+        let world = World::new(settings(&format!(
+            r#"{{"table":"market.trades","properties":{{"write.data.path":"{path}"}}}}"#
+        )));
+        world.land(0, 0, 5, "c1").unwrap();
+        let folder = path.trim_end_matches('/');
+        assert!(
+            world.files()[0]
+                .file_path()
+                .starts_with(&format!("{folder}/0"))
+        );
+        let orphan = format!("{folder}/zzz.parquet");
+        world.lake.ports().store.put(&orphan, b"x").unwrap();
+        let old = old_files(&world, SystemTime::UNIX_EPOCH + 2 * HOUR);
+        let orphans = world.read(async |it| maintain::unreferenced(it, old).await.unwrap());
+        let expected: Vec<String> = found.then_some(orphan).into_iter().collect();
+        assert_eq!(orphans, expected, "{path}");
+    }
 }

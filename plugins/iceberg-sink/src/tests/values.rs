@@ -2,7 +2,10 @@
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -145,8 +148,26 @@ fn compare(rows: &RecordBatch, at: usize, all: &All) {
         all.small
     );
     assert_eq!(
+        column("large").as_primitive::<Int64Type>().value(at),
+        all.large
+    );
+    assert_eq!(
+        column("single").as_primitive::<Float32Type>().value(at),
+        all.double as f32
+    );
+    assert_eq!(
         column("double").as_primitive::<Float64Type>().value(at),
         all.double
+    );
+    assert_eq!(
+        column("day").as_primitive::<Date32Type>().value(at),
+        all.small % 100_000
+    );
+    assert_eq!(
+        column("fine")
+            .as_primitive::<Time64MicrosecondType>()
+            .value(at),
+        all.large.rem_euclid(DAY)
     );
     assert_eq!(column("text").as_string::<i32>().value(at), all.text);
     assert_eq!(column("raw").as_binary::<i64>().value(at), all.raw);
@@ -164,7 +185,7 @@ fn compare(rows: &RecordBatch, at: usize, all: &All) {
     };
     assert_eq!(shown("at"), i64::from(all.small) * 1000);
     assert_eq!(shown("local"), all.large);
-    let clock = column("clock").as_primitive::<arrow_array::types::Time64MicrosecondType>();
+    let clock = column("clock").as_primitive::<Time64MicrosecondType>();
     assert_eq!(
         clock.value(at),
         i64::from(all.small.rem_euclid(86_400_000)) * 1000
@@ -306,4 +327,120 @@ fn a_time_of_another_day_is_a_bad_record() {
         let indices: Vec<_> = those.iter().map(|it| it.index).collect();
         assert_eq!(indices, [1, 2], "{logical}");
     }
+}
+
+/// The largest number of 38 digits.
+const NINES: i128 = 10_i128.pow(38) - 1;
+
+#[test]
+fn local_times_decimals_and_uuids_of_bytes_land_whole_up_to_their_bounds() {
+    const TEXT: &str = r#"{"type":"record","name":"R","fields":[
+        {"name":"millis","type":{"type":"long","logicalType":"local-timestamp-millis"}},
+        {"name":"nanos","type":{"type":"long","logicalType":"local-timestamp-nanos"}},
+        {"name":"wide","type":{"type":"fixed","name":"Wide","size":16,
+            "logicalType":"decimal","precision":38,"scale":0}},
+        {"name":"any","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":38}},
+        {"name":"uid","type":{"type":"fixed","name":"Uid","size":16,"logicalType":"uuid"}},
+        {"name":"again","type":["null","Uid"]}]}"#;
+    let uid = apache_avro_uuid(9);
+    let datum = |millis: i64, nanos: i64, number: i128| {
+        let mut to = Vec::new();
+        long(millis, &mut to);
+        long(nanos, &mut to);
+        to.extend_from_slice(&number.to_be_bytes());
+        decimal(number, &mut to);
+        to.extend_from_slice(uid.as_bytes());
+        long(1, &mut to);
+        to.extend_from_slice(uid.as_bytes());
+        Some(to)
+    };
+    let good = [
+        (1500, -2000, NINES),
+        (i64::MAX / 1000, i64::MAX / 1000 * 1000, -NINES),
+    ];
+    let bad = [
+        (i64::MAX / 1000 + 1, 0, 0),
+        (i64::MIN / 1000 - 1, 0, 0),
+        (0, 1, 0),
+        (0, 0, NINES + 1),
+        (0, 0, -NINES - 1),
+    ];
+    let world = World::new(settings(r#"{"table":"market.trades"}"#));
+    let schema = world.lake.schemas.avro(TEXT);
+    let records = |those: &[(i64, i64, i128)]| {
+        let those = (0..).zip(those);
+        let those: Vec<_> = those
+            .map(|(at, it)| (at, datum(it.0, it.1, it.2)))
+            .collect();
+        batch_of(schema, &those)
+    };
+    let mut task = world.task();
+    match put(&mut task, &span(0, 0, 5), &records(&bad)) {
+        Err(Failure::Rejected(those)) => assert_eq!(those.len(), bad.len(), "{those:?}"),
+        other => panic!("{other:?}"),
+    }
+    put(&mut task, &span(0, 0, 2), &records(&good)).unwrap();
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 2)], "c")
+        .unwrap();
+    let metadata = world.metadata();
+    let ty = |name: &str| {
+        let field = metadata.current_schema().field_by_name(name).unwrap();
+        field.field_type.to_string()
+    };
+    assert_eq!(
+        (ty("millis"), ty("nanos")),
+        (ty("nanos"), "timestamp".to_owned())
+    );
+    assert_eq!(
+        (ty("uid"), ty("again")),
+        ("uuid".to_owned(), "uuid".to_owned())
+    );
+    let rows = world.rows();
+    let [rows] = rows.as_slice() else {
+        panic!("{rows:?}")
+    };
+    let micros = |name: &str| {
+        rows[name]
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .to_vec()
+    };
+    let expected = |of: fn(&(i64, i64, i128)) -> i64| good.iter().map(of).collect::<Vec<_>>();
+    assert_eq!(micros("millis"), expected(|it| it.0 * 1000));
+    assert_eq!(micros("nanos"), expected(|it| it.1 / 1000));
+    for name in ["wide", "any"] {
+        let numbers = rows[name].as_primitive::<Decimal128Type>();
+        assert_eq!(numbers.values().to_vec(), [NINES, -NINES], "{name}");
+    }
+    for name in ["uid", "again"] {
+        let ids = rows[name].as_fixed_size_binary();
+        assert!(ids.iter().all(|it| it == Some(uid.as_bytes().as_slice())));
+    }
+}
+
+#[test]
+fn uuids_of_bytes_go_on_into_a_column_of_16_bytes() {
+    let text = |logical: &str| {
+        format!(
+            r#"{{"type":"record","name":"R","fields":[
+                {{"name":"uid","type":{{"type":"fixed","name":"Uid","size":16{logical}}}}}]}}"#
+        )
+    };
+    let world = World::new(settings(r#"{"table":"market.trades"}"#));
+    let (plain, marked) = (text(""), text(r#","logicalType":"uuid""#));
+    let mut task = world.task();
+    for (at, text) in [(0, plain), (1, marked)] {
+        let schema = world.lake.schemas.avro(&text);
+        let batch = batch_of(schema, &[(at, Some(vec![7; 16]))]);
+        put(&mut task, &span(0, at, at + 1), &batch).unwrap();
+    }
+    let pieces = task.stage().unwrap();
+    let done = world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 2)], "c")
+        .unwrap();
+    assert_eq!(done.rows, 2);
 }

@@ -94,10 +94,11 @@ pub trait Sink: Sized + 'static {
         id: &str,
     ) -> Result<Committed, Failure>;
 
-    /// A cache for the next version.
+    /// A cache for the next version, asked for after the last `stage` or `commit`. No bytes: nothing
+    /// is handed over.
     ///
     /// # Errors
-    /// What the host must do next.
+    /// The next version opens without it.
     fn save(&mut self) -> Result<Saved, Failure> {
         Ok(Saved {
             version: Self::describe().saved_version,

@@ -1,11 +1,16 @@
 //! Connectors that live in a map, as a herder would run them.
-#![allow(dead_code, reason = "each test uses its part of it")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part of it")]
+
+mod lines;
+mod nobody;
+mod site;
+
+pub(crate) use lines::Lines;
+pub(crate) use nobody::{NoLog, nobody};
+pub(crate) use site::Site;
 
 use async_trait::async_trait;
-use jackfield_admin::{
-    Answer, Connect, Herder, LinesAnswer, Objection, Operator, Put, RecordCall, Recorded,
-    RecordsCall, Restart, Snapshot, SwapCall, Topics,
-};
+use jackfield_admin::{Connect, Herder, Objection, Put, Restart};
 use jackfield_connect::entities::{
     ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, ConnectorInfo, ConnectorOffset,
     ConnectorOffsets, ConnectorState, ConnectorStateInfo, ConnectorType, Message, PluginInfo,
@@ -13,7 +18,7 @@ use jackfield_connect::entities::{
 };
 use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_telemetry::logging::{self, Format};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -373,71 +378,6 @@ fn key() -> ConfigKeyInfo {
         display_name: "Topics".to_owned(),
         dependents: Vec::new(),
     }
-}
-
-/// Swaps nothing.
-struct NoSwaps;
-
-impl Operator for NoSwaps {
-    fn status(&self, _: Option<&str>) -> Result<Value, Objection> {
-        Ok(json!([]))
-    }
-
-    fn swaps(&self, _: &str) -> Result<Value, Objection> {
-        Ok(json!([]))
-    }
-
-    fn shadows(&self, _: &str) -> Result<Value, Objection> {
-        Ok(json!([]))
-    }
-
-    fn record(&self, _: RecordCall) -> Recorded {
-        Box::pin(async {
-            Err(Objection {
-                status: 409,
-                code: "not-running",
-                message: "not in this test".to_owned(),
-            })
-        })
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::default()
-    }
-
-    fn details(&self, _: &str) -> Result<Value, Objection> {
-        Ok(json!({}))
-    }
-
-    fn topics(&self) -> Arc<dyn Topics> {
-        Arc::new(NoLog)
-    }
-
-    fn swap(&self, _: SwapCall) -> Answer {
-        Box::pin(async { Err(objection(409, "not in this test")) })
-    }
-}
-
-/// Holds nothing.
-pub(crate) struct NoLog;
-
-impl Topics for NoLog {
-    fn list(&self) -> Answer {
-        Box::pin(async { Ok(json!([])) })
-    }
-
-    fn describe(&self, _: String) -> Answer {
-        Box::pin(async { Err(objection(404, "not in this test")) })
-    }
-
-    fn records(&self, _: RecordsCall) -> LinesAnswer {
-        Box::pin(async { Err(objection(404, "not in this test")) })
-    }
-}
-
-/// For tests that are about something else.
-pub(crate) fn nobody() -> Arc<dyn Operator> {
-    Arc::new(NoSwaps)
 }
 
 /// What answers with this herder. Log lines go nowhere; the dispatch has to be kept for their

@@ -196,7 +196,7 @@ pub(crate) static TOPIC: Section = Section {
         },
         Field {
             key: "format",
-            shape: super::process::FORMAT,
+            shape: super::log::FORMAT,
             need: Need::Optional("as the log has it"),
             doc: "How records lie in Kafka; the embedded log has one form only.",
         },

@@ -1,9 +1,12 @@
 //! Every key of the file, declared once: validation, the JSON Schema and docs/SETTINGS.md all
 //! follow from here.
 
+mod admin;
 mod connectors;
 mod lakes;
+mod log;
 mod process;
+mod telemetry;
 
 pub(crate) use connectors::{
     DEAD_LETTER, GRANT, HTTP_GRANT, PIPELINE, SINK, SOURCE, TOPIC, WEBSOCKET_GRANT,

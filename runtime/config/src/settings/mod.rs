@@ -24,6 +24,8 @@ struct Located {
     file: String,
     path: Path,
     node: Node,
+    /// Where the plugin is named that they are for.
+    plugin: (Path, Pos),
 }
 
 impl Settings {
@@ -49,10 +51,13 @@ impl Settings {
             }
             return None;
         }
+        let plugin = fields.given("plugin");
+        let plugin_at = plugin.map_or(fields.at, |place| place.node.at);
         let located = Located {
             file: file.to_owned(),
             path: place.path,
             node: node.clone(),
+            plugin: (fields.path.key("plugin"), plugin_at),
         };
         Some(Settings {
             value,
@@ -73,14 +78,16 @@ impl Settings {
     }
 
     fn in_json(file: &str, path: Path, value: Value) -> Self {
+        let begin = Pos { line: 1, column: 1 };
         let nothing = Node {
-            at: Pos { line: 1, column: 1 },
+            at: begin,
             content: Content::Map(Vec::new()),
         };
         // JSON is YAML; what is too deep or too large for a file is only not pointed at.
         let node = yaml::parse(&value.to_string(), &mut Findings::new(file));
         let located = Located {
             file: file.to_owned(),
+            plugin: (path.clone(), begin),
             path,
             node: node.unwrap_or(nothing),
         };
@@ -123,6 +130,19 @@ impl Settings {
             mend
         };
         leaf::with_value(finding, &place).mend(mend)
+    }
+
+    /// An error at the deepest value that there is on the way through these keys and indexes. The
+    /// value is not shown: it may hold what is secret, such as a URL's password.
+    pub fn error_at(&self, steps: &[&str], message: &str, mend: &str) -> Finding {
+        let place = self.place(steps);
+        place.error(Kind::PluginRule, message).mend(mend)
+    }
+
+    /// An error of the plugin that they are for, where it is named.
+    pub fn plugin_error(&self, message: &str, mend: &str) -> Finding {
+        let (path, at) = &self.located.plugin;
+        Finding::error(Kind::PluginRule, path, *at, message).mend(mend)
     }
 
     /// The deepest value on the way.

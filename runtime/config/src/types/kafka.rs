@@ -22,6 +22,8 @@ pub struct KafkaLogConfig {
     pub cluster: String,
     /// Names this process. `None`: by the machine and the state folder.
     pub worker: Option<String>,
+    /// How it is known in consumer groups.
+    pub membership: GroupMembership,
     /// Copies of topics that are created. `None`: as the cluster has it.
     pub replication: Option<i16>,
     /// Where positions are kept. `None`: `<cluster>-offsets`.
@@ -56,6 +58,15 @@ pub enum Subjects {
     Record,
     /// By both.
     TopicRecord,
+}
+
+/// How a process is known in consumer groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupMembership {
+    /// By its name: who comes back under it goes on at once.
+    Static,
+    /// Not at all: who comes is a new one.
+    Dynamic,
 }
 
 /// A registry with Confluent's REST API.

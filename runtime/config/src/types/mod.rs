@@ -7,7 +7,7 @@ mod kafka;
 mod lake;
 mod pipeline;
 
-pub use kafka::{KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
+pub use kafka::{GroupMembership, KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
 pub use lake::{CatalogConfig, LakeConfig, OAuthConfig, RestConfig, StoreOption};
 pub use pipeline::{
     BadRecord, CommitConfig, Delivery, FeedTopic, Grants, HttpGrant, PipelineConfig, RetryConfig,

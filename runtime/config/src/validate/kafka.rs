@@ -6,7 +6,7 @@ use crate::finding::{Finding, Findings, Kind};
 use crate::names::NameRule;
 use crate::placed::Placed;
 use crate::secret::Secret;
-use crate::types::{KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
+use crate::types::{GroupMembership, KafkaLogConfig, RecordFormat, RegistryConfig, Subjects};
 use crate::{leaf, places};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,6 +35,12 @@ pub(super) fn read(
     check_format(&kafka, format, subjects, findings);
     let cluster = kafka.read("cluster", findings, name);
     let worker = kafka.read("worker", findings, name);
+    let membership = kafka
+        .read("membership", findings, leaf::choice)
+        .map(|word| match word {
+            "dynamic" => GroupMembership::Dynamic,
+            _ => GroupMembership::Static,
+        });
     let replication = kafka.read("replication", findings, leaf::whole);
     let positions_topic = kafka.read("positions-topic", findings, |shape, place, findings| {
         leaf::name(NameRule::Topic, shape, place, findings)
@@ -52,6 +58,7 @@ pub(super) fn read(
         subjects: subjects?,
         cluster: cluster?,
         worker,
+        membership: membership?,
         replication: replication.and_then(|copies| i16::try_from(copies).ok()),
         positions_topic,
         delivery_timeout: delivery_timeout?,

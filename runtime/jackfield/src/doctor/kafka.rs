@@ -93,13 +93,37 @@ async fn cluster(config: &Config, kafka: &KafkaLogConfig, patience: Duration) ->
             lines.extend(topics(config, kafka, &survey));
             lines
         }
-        Err(error) => vec![Line::fail(
-            AREA,
-            name,
-            format!("the cluster does not let us in: {error}"),
-            "check `log.kafka.properties`: security.protocol, sasl.*, ssl.*; and what the brokers advertise (docs/KAFKA.md)",
-        )],
+        Err(error) => vec![refused(name, &error.to_string())],
     }
+}
+
+/// A cluster whose servers take connections and then no more: librdkafka only has words for why.
+fn refused(name: &str, why: &str) -> Line {
+    let lower = why.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    // Its hints for TLS and for a wrong protocol speak of authentication too.
+    let (what, remedy) = if says(&["ssl handshake", "ssl routines", "ssl authentication"]) {
+        (
+            "the brokers and we don't agree on TLS",
+            "check `security.protocol` and `ssl.*` in `log.kafka.properties`, and the brokers' certificate",
+        )
+    } else if says(&["security.protocol"]) {
+        (
+            "the cluster does not let us in",
+            "check `security.protocol` in `log.kafka.properties`: this listener wants another one",
+        )
+    } else if says(&["authentication", "sasl mechanism", "mechanism handshake"]) {
+        (
+            "the cluster refuses our credentials",
+            "check `sasl.mechanism`, `sasl.username` and `sasl.password` in `log.kafka.properties`, or the token's file",
+        )
+    } else {
+        (
+            "the cluster does not let us in",
+            "check `log.kafka.properties`: security.protocol, sasl.*, ssl.*; and what the brokers advertise (docs/KAFKA.md)",
+        )
+    };
+    Line::fail(AREA, name, format!("{what}: {why}"), remedy)
 }
 
 fn brokers(name: &str, kafka: &KafkaLogConfig, survey: &Survey) -> Line {
@@ -239,5 +263,36 @@ mod tests {
             ..found
         };
         assert_eq!(judged(Some(4), None, Some(headless)), Level::Fail);
+    }
+
+    /// The words are librdkafka's.
+    #[test]
+    fn credentials_tls_and_protocol_are_told_apart() {
+        for (why, remedy) in [
+            (
+                "sasl_plaintext://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username or password",
+                "`sasl.password`",
+            ),
+            (
+                "sasl_ssl://h:1/bootstrap: SSL handshake failed: certificate verify failed",
+                "`ssl.*`",
+            ),
+            (
+                "ssl://h:1/1: Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required: client SSL authentication might be required",
+                "`ssl.*`",
+            ),
+            (
+                "h:1/bootstrap: Disconnected: verify that security.protocol is correctly configured, broker might require SASL authentication",
+                "this listener wants another one",
+            ),
+            (
+                "h:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed",
+                "advertise",
+            ),
+        ] {
+            let line = refused("h:1", why);
+            assert!(line.remedy.unwrap().contains(remedy), "{why}");
+            assert_eq!(line.not_running, None);
+        }
     }
 }

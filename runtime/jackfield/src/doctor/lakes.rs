@@ -2,15 +2,31 @@
 
 use super::folder::Folder;
 use super::reach::{self, Service};
+use super::stores;
 use super::verdict::{Area, Line};
 use crate::lakes::lake_config;
 use jackfield_config::{CatalogConfig, LakeConfig};
-use jackfield_plugin::lake::{CatalogError, CatalogFound, Checkup, StoreError, StoreFound};
+use jackfield_plugin::lake::{CatalogError, CatalogFound, Checkup};
 use std::path::Path;
 use url::Url;
 
 /// PostgreSQL's own.
 const POSTGRES_PORT: u16 = 5432;
+/// What the libraries of the stores call the server's own URL.
+const ENDPOINTS: [&str; 2] = ["endpoint", "base_url"];
+/// What catalogs say where they know us not, or do not let us.
+const REFUSALS: [&str; 8] = [
+    "password",
+    "authentication",
+    "unauthorized",
+    "denied",
+    "credential",
+    "invalid_client",
+    "answers 401",
+    "answers 403",
+];
+/// What they say where they answer, and nothing has that name.
+const NO_SUCH_NAMES: [&str; 2] = ["does not exist", "answers 404"];
 
 /// Who answers for a lake, and whether it may be written.
 pub(super) struct Lake {
@@ -127,7 +143,7 @@ impl Lake {
             if !self.write || line.level == super::verdict::Level::Fail {
                 return vec![line];
             }
-        } else if let Some(down) = self.endpoint(&name).await {
+        } else if let Some(down) = self.endpoint(&name, warehouse.scheme()).await {
             return vec![down];
         }
         let checkup = self.checkup();
@@ -135,12 +151,13 @@ impl Lake {
             true => checkup.write().await,
             false => checkup.list().await,
         };
-        vec![stored(name, self.write, &key, found)]
+        vec![stores::judge(&self.name, warehouse, self.write, found)]
     }
 
     /// A store of one's own, such as MinIO, is a service that may not run.
-    async fn endpoint(&self, name: &str) -> Option<Line> {
-        let option = self.config.store.iter().find(|it| it.key == "endpoint")?;
+    async fn endpoint(&self, name: &str, scheme: &str) -> Option<Line> {
+        let mut options = self.config.store.iter();
+        let option = options.find(|it| ENDPOINTS.contains(&it.key))?;
         let url = Url::parse(option.value.expose()).ok()?;
         let (host, port) = host_and_port(&url)?;
         let why = reach::tcp(&host, port).await.err()?;
@@ -148,7 +165,7 @@ impl Lake {
             area: Area::Stores,
             what: "the object store",
             name: &reach::shown(&url),
-            key: &self.key("store"),
+            key: &self.key(stores::section(scheme)),
         };
         let mut line = service.unreached(&why);
         line.name = name.to_owned();
@@ -179,9 +196,13 @@ fn postgres(uri: &str) -> (&'static str, String, Option<(String, u16)>) {
 fn unusable(name: String, what: &str, key: &str, error: &CatalogError) -> Line {
     let text = error.to_string();
     let lower = text.to_lowercase();
-    let refused = ["password", "auth", "denied", "401", "403", "credential"];
-    if refused.iter().any(|word| lower.contains(word)) {
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if says(&REFUSALS) {
         let remedy = format!("check the user and its password or token in `{key}`");
+        return Line::fail(Area::Catalogs, name, text, remedy);
+    }
+    if says(&NO_SUCH_NAMES) {
+        let remedy = format!("{what} answers: is what `{key}` names there its right name?");
         return Line::fail(Area::Catalogs, name, text, remedy);
     }
     let line = Line::fail(
@@ -202,41 +223,6 @@ fn unusable(name: String, what: &str, key: &str, error: &CatalogError) -> Line {
     }
 }
 
-fn stored(name: String, wrote: bool, key: &str, found: Result<StoreFound, StoreError>) -> Line {
-    match found {
-        Ok(StoreFound::Unknown) => {
-            Line::ok(Area::Stores, name, "the catalog says where tables are")
-        }
-        Ok(_) if wrote => Line::ok(
-            Area::Stores,
-            name,
-            "an object was written, read back and removed",
-        ),
-        Ok(StoreFound::Listed { empty }) => {
-            let holds = if empty { ": nothing is in it yet" } else { "" };
-            let message = format!(
-                "can be listed{holds}; whether it can be written, `jackfield doctor --write` tells"
-            );
-            Line::ok(Area::Stores, name, message)
-        }
-        Err(error) => {
-            let remedy = match &error {
-                StoreError::Transient(_) => {
-                    "is it up? a store of one's own is named by `endpoint`".to_owned()
-                }
-                StoreError::Denied(_)
-                | StoreError::Missing
-                | StoreError::TooLarge(_)
-                | StoreError::Interrupted
-                | StoreError::Other(_) => format!(
-                    "check the bucket in `{key}`, the keys and the region, and what they may do there"
-                ),
-            };
-            Line::fail(Area::Stores, name, error.to_string(), remedy)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,5 +237,38 @@ mod tests {
             (name.as_str(), server),
             ("PostgreSQL on this machine", None)
         );
+    }
+
+    /// A port may have the digits of a status in it.
+    #[test]
+    fn what_a_catalog_says_decides_what_to_do() {
+        let remedy = |text: &str| {
+            let error = CatalogError::Other(text.to_owned());
+            let line = unusable("n".to_owned(), "the catalog", "lakes.a.catalog", &error);
+            line.remedy.unwrap()
+        };
+        for (says, word) in [
+            (
+                "http://h:24013, asked for it, answers 401 Unauthorized: ",
+                "token",
+            ),
+            ("password authentication failed for user \"me\"", "password"),
+            ("database \"lakes\" does not exist", "right name"),
+            (
+                "http://h/x, asked for it, answers 404 Not Found: ",
+                "right name",
+            ),
+            (
+                "http://h:24013, asked for it, answers 501: ",
+                "look at the log",
+            ),
+            (
+                "http://h:40401, asked for it, answers 501: ",
+                "look at the log",
+            ),
+        ] {
+            let remedy = remedy(says);
+            assert!(remedy.contains(word), "{says}: {remedy}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! | `reach`, `folder`, `holder` | what several looks need: is anyone there, can it be written, who has it |
 //! | `process` | whether jackfield runs |
 //! | `plugins` | components, settings, grants |
-//! | `embedded`, `kafka`, `registry`, `endpoints`, `lakes` | the services |
+//! | `embedded`, `kafka`, `registry`, `endpoints`, `lakes`, `stores` | the services |
 //! | `clock` | this machine's clock beside theirs |
 
 mod bounded;
@@ -23,6 +23,7 @@ mod plugins;
 mod process;
 mod reach;
 mod registry;
+mod stores;
 mod verdict;
 
 use crate::cli::DoctorArgs;

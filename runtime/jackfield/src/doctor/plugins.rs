@@ -1,17 +1,15 @@
 //! Components: loaded, described, their settings checked, and whether these lead anywhere that
 //! is not granted.
 
-use super::reach;
 use super::verdict::{Area, Line};
-use crate::check;
-use crate::declared::{self, Declared, End};
+use crate::check::{self, granted::ungranted};
+use crate::declared::{self, Declared};
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
 use crate::wiring;
 use jackfield_config::{Config, Finding, Findings, Grants, Severity};
-use jackfield_plugin::{Engine, LoadError, Network, UrlPrefix};
+use jackfield_plugin::{Engine, LoadError, Network};
 use serde_json::Value;
-use url::Url;
 
 const AREA: Area = Area::Plugins;
 
@@ -72,18 +70,10 @@ async fn one(name: &str, connector: &Declared, loaded: &Loaded, network: &Networ
     let mut findings = Findings::new(settings.file());
     let whole = match check::connector(connector, loaded, &mut findings).await {
         Ok(whole) => whole,
-        Err(error @ StartError::WrongEnd { .. }) => {
-            let remedy = "name a plugin that fits, or move it to the other end";
-            return vec![Line::fail(AREA, name, error.to_string(), remedy)];
-        }
         Err(error) => {
             let remedy = "it can't check its own settings: take another build of it";
             return vec![Line::fail(AREA, name, error.to_string(), remedy)];
         }
-    };
-    let allow = match &connector.end {
-        End::Source { config, .. } => &config.allow,
-        End::Sink { config, .. } => &config.allow,
     };
     let mut lines: Vec<Line> = findings
         .findings
@@ -94,7 +84,12 @@ async fn one(name: &str, connector: &Declared, loaded: &Loaded, network: &Networ
         lines.push(Line::ok(AREA, name, "its settings are right"));
     }
     let settings = whole.as_ref().unwrap_or_else(|| settings.value());
-    lines.extend(granted(name, allow, settings, network));
+    lines.extend(granted(
+        name,
+        check::granted::grants(connector),
+        settings,
+        network,
+    ));
     lines
 }
 
@@ -119,16 +114,7 @@ fn granted(name: &str, allow: &Grants, settings: &Value, network: &Network) -> V
         let remedy = "mend the grant below `allow`";
         return vec![Line::fail(Area::Grants, name, error.to_string(), remedy)];
     }
-    let mut named = Vec::new();
-    urls(settings, &mut named);
-    let prefixes: Vec<UrlPrefix> = allow
-        .http
-        .iter()
-        .map(|it| &it.url)
-        .chain(allow.websocket.iter().map(|it| &it.url))
-        .filter_map(|url| UrlPrefix::parse(url.as_str(), &SCHEMES).ok())
-        .collect();
-    named.retain(|url| !prefixes.iter().any(|prefix| prefix.covers(url)));
+    let named = ungranted(allow, settings);
     if named.is_empty() {
         let given = allow.http.len() + allow.websocket.len();
         let message = match given {
@@ -138,30 +124,11 @@ fn granted(name: &str, allow: &Grants, settings: &Value, network: &Network) -> V
         return vec![Line::ok(Area::Grants, name, message)];
     }
     let each = named.iter().map(|url| {
-        let kind = match url.scheme() {
-            "ws" | "wss" => "websocket",
-            _ => "http",
-        };
-        let url = reach::shown(url);
-        let why = format!("its settings name {url}, which nothing grants: it would be denied");
-        Line::warn(Area::Grants, name, why, format!("add it to `allow.{kind}`"))
+        let (shown, key) = (url.shown(), url.key());
+        let why = format!("its settings name {shown}, which nothing grants: it would be denied");
+        Line::warn(Area::Grants, name, why, format!("add it to `allow.{key}`"))
     });
     each.collect()
-}
-
-const SCHEMES: [&str; 4] = ["ws", "wss", "http", "https"];
-
-fn urls(value: &Value, found: &mut Vec<Url>) {
-    match value {
-        Value::String(text) => {
-            let url = Url::parse(text).ok();
-            let url = url.filter(|it| SCHEMES.contains(&it.scheme()) && it.has_host());
-            found.extend(url);
-        }
-        Value::Array(all) => all.iter().for_each(|it| urls(it, found)),
-        Value::Object(all) => all.values().for_each(|it| urls(it, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]
@@ -170,6 +137,7 @@ mod tests {
     use super::*;
     use jackfield_config::WebSocketGrant;
     use serde_json::json;
+    use url::Url;
 
     #[test]
     fn a_url_that_nothing_grants_is_told() {

@@ -11,6 +11,8 @@ const AREA: Area = Area::Registry;
 const KEY: &str = "log.kafka.schema.registry.url";
 /// A subject that nobody has: asking for it tells whether the registry answers and lets us in.
 const SUBJECT: &str = "jackfield-doctor";
+/// What the registry's client says of a server that is something else.
+const NONE: &str = "no schema registry is there";
 
 /// Each URL, then one question to the registry.
 pub(super) async fn look(registry: RegistryConfig) -> Vec<Line> {
@@ -64,6 +66,11 @@ async fn asked(registry: &RegistryConfig, name: &str) -> Line {
             | SchemaError::Incompatible { .. }
             | SchemaError::Invalid(_)),
         ) => {
+            let remedy = format!("is it a schema registry's API that `{KEY}` names?");
+            Line::fail(AREA, name, error.to_string(), remedy)
+        }
+        // It answers, so it is not one that is down.
+        Err(error @ SchemaError::Transient(_)) if error.to_string().contains(NONE) => {
             let remedy = format!("is it a schema registry's API that `{KEY}` names?");
             Line::fail(AREA, name, error.to_string(), remedy)
         }

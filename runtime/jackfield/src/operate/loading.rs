@@ -1,5 +1,7 @@
 //! Components for what runs, loaded as it is declared.
 
+use super::not_taken::NotTaken;
+use crate::check::granted::{self, Named};
 use crate::declared::{self, Declared};
 use crate::plugins;
 use crate::workshop::Workshop;
@@ -96,16 +98,53 @@ impl Loader {
         connector: &str,
         wanted: Wanted<'_>,
         options: SwapOptions,
-    ) -> Result<SwapReport, Refused> {
+    ) -> Result<SwapReport, NotTaken> {
         let declared = self.declared(connector);
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
-        let made = self.version(&declared, wanted).await;
+        let made = self.granted(&declared, wanted, &options).await;
         let to = made.inspect_err(|_| {
             if !options.dry_run {
                 self.controls.refused(connector);
             }
         })?;
-        self.controls.swap(connector, to, options).await
+        Ok(self.controls.swap(connector, to, options).await?)
+    }
+
+    /// A version that does not reach where no grant goes.
+    async fn granted(
+        &self,
+        declared: &Declared,
+        wanted: Wanted<'_>,
+        options: &SwapOptions,
+    ) -> Result<Version, NotTaken> {
+        let version = self.version(declared, wanted).await?;
+        let reaches = self.reaches(declared, &version);
+        if reaches.is_empty() {
+            return Ok(version);
+        }
+        // What no grant would mend is said first.
+        let rehearsal = SwapOptions {
+            dry_run: true,
+            ..options.clone()
+        };
+        let connector = declared.connector();
+        self.controls.swap(connector, version, rehearsal).await?;
+        Err(NotTaken::Reaches(reaches))
+    }
+
+    /// The URLs that a version's settings name, nothing grants, and the running version's do not
+    /// name: it goes on with what it has, so they are nothing to hold against the next one.
+    pub(super) fn reaches(&self, declared: &Declared, version: &Version) -> Vec<Named> {
+        let settings = |version: &Version| -> Value {
+            let read = serde_json::from_str(&version.plugged.settings);
+            read.expect("settings are JSON that was written here")
+        };
+        let reaches = granted::ungranted(granted::grants(declared), &settings(version));
+        match self.controls.version(declared.connector()) {
+            Ok(Some(running)) => granted::beyond(reaches, &settings(&running)),
+            // What does not run has no version to compare with.
+            Ok(None) | Err(_) => reaches,
+        }
     }
 
     /// Runs a version beside a connector; see [`Controls::shadow`].
@@ -114,11 +153,15 @@ impl Loader {
         connector: &str,
         wanted: Wanted<'_>,
         options: ShadowOptions,
-    ) -> Result<ShadowReport, Refused> {
+    ) -> Result<ShadowReport, NotTaken> {
         let declared = self.declared(connector);
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
         let to = self.version(&declared, wanted).await?;
-        self.controls.shadow(connector, to, options).await
+        let reaches = self.reaches(&declared, &to);
+        if !reaches.is_empty() {
+            return Err(NotTaken::Reaches(reaches));
+        }
+        Ok(self.controls.shadow(connector, to, options).await?)
     }
 
     pub(super) async fn version(

@@ -6,6 +6,7 @@ mod loading;
 mod made;
 mod masked;
 mod named;
+mod not_taken;
 mod operator;
 mod records;
 mod reload;

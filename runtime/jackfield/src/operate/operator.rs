@@ -1,5 +1,6 @@
 //! The admin server's view of this process.
 
+use super::not_taken::NotTaken;
 use super::{Kept, Loader, Wanted, named, view};
 use crate::progress;
 use crate::state::{SHADOWS, UPLOADED};
@@ -214,7 +215,7 @@ async fn swap(
             scratch: shadows,
         };
         let report = loader.shadow(&call.connector, wanted, options).await;
-        return Ok(json!(report.map_err(|refused| objection(&refused))?));
+        return Ok(json!(report.map_err(|refused| not_taken(&refused))?));
     }
     let options = SwapOptions {
         probation: call.probation.unwrap_or(PROBATION),
@@ -222,7 +223,7 @@ async fn swap(
         by,
     };
     let report = loader.swap(&call.connector, wanted, options).await;
-    Ok(json!(report.map_err(|refused| objection(&refused))?))
+    Ok(json!(report.map_err(|refused| not_taken(&refused))?))
 }
 
 fn store(dir: &std::path::Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
@@ -232,6 +233,17 @@ fn store(dir: &std::path::Path, bytes: &[u8]) -> std::io::Result<tempfile::Named
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
     Ok(file)
+}
+
+fn not_taken(why: &NotTaken) -> Objection {
+    match why {
+        NotTaken::Refused(refused) => objection(refused),
+        NotTaken::Reaches(_) => Objection {
+            status: 422,
+            code: why.code(),
+            message: why.to_string(),
+        },
+    }
 }
 
 fn objection(refused: &Refused) -> Objection {

@@ -1,5 +1,6 @@
 //! The file, read again while it runs: only what has changed in it changes.
 
+use super::not_taken::{self, NotTaken};
 use super::operator::PROBATION;
 use super::{Loader, Wanted};
 use crate::check;
@@ -8,11 +9,14 @@ use crate::kafka;
 use crate::start_error::StartError;
 use crate::wiring::Spec;
 use futures::future::join_all;
-use jackfield_config::Config;
+use jackfield_config::{Config, Findings};
 use jackfield_pipeline::{Refused, SwapOptions, Target, Unchanged, Version};
 use jackfield_plugin::World;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// For a version that would not take over: what runs goes on.
+const MEND: &str = "mend what the message says of it, or go back to what runs";
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +25,6 @@ pub(crate) enum NotReloaded {
     Invalid(#[from] StartError),
     #[error("a change of `{}` needs a restart of the process", .0.join("` and `"))]
     NeedsRestart(Vec<&'static str>),
-    #[error("{connector}: {refused}")]
-    Swap { connector: String, refused: Refused },
     /// To be tried again.
     #[error("{connector}: {refused}")]
     NotNow { connector: String, refused: Refused },
@@ -118,18 +120,25 @@ impl Loader {
         let file = &config.warnings.file;
         let built = self.workshop.build(file, &declared).await?;
         let specs = to_build.into_iter().cloned().zip(built).collect();
+        let mut findings = Findings::new(file);
+        let mut not_now = None;
         for name in swaps {
-            match self.rehearse(&name, &new[&name]).await {
+            let declared = &new[&name];
+            match self.rehearse(&name, declared).await {
                 Ok(version) => plan.swaps.push((name, version)),
-                Err(Refused::Same) => plan.same.push(name),
-                Err(Refused::NotRunning(_) | Refused::Unknown(_)) => plan.replace.push(name),
-                Err(refused @ (Refused::Busy(_) | Refused::NotAtRest { .. })) => {
-                    return Err(NotReloaded::NotNow {
+                Err(NotTaken::Refused(Refused::Same)) => plan.same.push(name),
+                Err(NotTaken::Refused(Refused::NotRunning(_) | Refused::Unknown(_))) => {
+                    plan.replace.push(name);
+                }
+                Err(NotTaken::Refused(
+                    refused @ (Refused::Busy(_) | Refused::NotAtRest { .. }),
+                )) => {
+                    not_now.get_or_insert(NotReloaded::NotNow {
                         connector: name,
                         refused,
                     });
                 }
-                Err(
+                Err(NotTaken::Refused(
                     refused @ (Refused::KnownBad(_)
                     | Refused::NotLoadable(_)
                     | Refused::WrongDigest(_)
@@ -139,23 +148,39 @@ impl Loader {
                     | Refused::Grant(_)
                     | Refused::Settings(_)
                     | Refused::Fails(_)),
-                ) => {
-                    return Err(NotReloaded::Swap {
-                        connector: name,
-                        refused,
-                    });
+                )) => {
+                    let why = format!("{name}: {refused}");
+                    findings.push(declared.settings().plugin_error(&why, MEND));
+                }
+                Err(NotTaken::Reaches(all)) => {
+                    for named in all {
+                        let why = format!("{name}: {}", not_taken::reaches(&named));
+                        let settings = declared.settings();
+                        findings.push(settings.error_at(&named.steps(), &why, MEND));
+                    }
                 }
             }
         }
-        Ok((plan, specs))
+        // Waiting would not mend these.
+        if findings.has_errors() {
+            return Err(StartError::Findings(findings).into());
+        }
+        match not_now {
+            Some(not_now) => Err(not_now),
+            None => Ok((plan, specs)),
+        }
     }
 
     /// What a swap would say.
-    async fn rehearse(&self, name: &str, declared: &Declared) -> Result<Version, Refused> {
+    async fn rehearse(&self, name: &str, declared: &Declared) -> Result<Version, NotTaken> {
         let version = self.version(declared, Wanted::default()).await?;
         let options = options(true);
         self.controls().swap(name, version.clone(), options).await?;
-        Ok(version)
+        let reaches = self.reaches(declared, &version);
+        if reaches.is_empty() {
+            return Ok(version);
+        }
+        Err(NotTaken::Reaches(reaches))
     }
 
     async fn apply(

@@ -1,5 +1,6 @@
 //! The configuration and the components' files, which change while they run.
 
+use super::not_taken::NotTaken;
 use super::operator::PROBATION;
 use super::reload::NotReloaded;
 use super::{Loader, Wanted};
@@ -121,11 +122,7 @@ async fn reload(loader: &Loader, file: &Path, telemetry: &Telemetry, again: bool
             }
             false
         }
-        Err(
-            refused @ (NotReloaded::Invalid(_)
-            | NotReloaded::NeedsRestart(_)
-            | NotReloaded::Swap { .. }),
-        ) => {
+        Err(refused @ (NotReloaded::Invalid(_) | NotReloaded::NeedsRestart(_))) => {
             tracing::error!(file = %file.display(), %refused, "the file is not applied: all goes on as it was");
             telemetry.config_reloaded(ReloadOutcome::Refused);
             true
@@ -144,20 +141,25 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
             by: format!("the file {}", file.display()),
         };
         match loader.swap(connector, Wanted::default(), options).await {
-            Ok(_) | Err(Refused::Same) => {}
-            Err(Refused::Busy(_) | Refused::NotAtRest { .. }) => settled = false,
+            Ok(_) | Err(NotTaken::Refused(Refused::Same)) => {}
+            Err(NotTaken::Refused(Refused::Busy(_) | Refused::NotAtRest { .. })) => {
+                settled = false;
+            }
             Err(
-                refused @ (Refused::Unknown(_)
-                | Refused::NotRunning(_)
-                | Refused::KnownBad(_)
-                | Refused::NotLoadable(_)
-                | Refused::WrongDigest(_)
-                | Refused::WrongWorld { .. }
-                | Refused::WeakerDelivery
-                | Refused::StateVersion { .. }
-                | Refused::Grant(_)
-                | Refused::Settings(_)
-                | Refused::Fails(_)),
+                refused @ (NotTaken::Reaches(_)
+                | NotTaken::Refused(
+                    Refused::Unknown(_)
+                    | Refused::NotRunning(_)
+                    | Refused::KnownBad(_)
+                    | Refused::NotLoadable(_)
+                    | Refused::WrongDigest(_)
+                    | Refused::WrongWorld { .. }
+                    | Refused::WeakerDelivery
+                    | Refused::StateVersion { .. }
+                    | Refused::Grant(_)
+                    | Refused::Settings(_)
+                    | Refused::Fails(_),
+                )),
             ) => {
                 tracing::warn!(%connector, file = %file.display(), %refused, "the file has changed and is not taken");
             }

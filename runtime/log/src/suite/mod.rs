@@ -38,6 +38,7 @@ mod follower;
 mod members;
 mod numbered;
 mod records;
+mod seeds;
 
 pub mod appends;
 pub mod browsing;

@@ -5,6 +5,7 @@ use super::bounds::within;
 use super::corner::{Corner, at, is_sentinel};
 use super::follower::Follower;
 use super::records::{Seen, of, output, unpack};
+use super::seeds::seed;
 use crate::{Append, Appended, Fetched, ReaderEvent, TopicInfo, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -19,19 +20,13 @@ const IN_FLIGHT_MAX: usize = 16;
 /// Seeks back and restarts of the reader: bounded, so that it comes to the end.
 const SEEKS: usize = 40;
 const RESTARTS: usize = 6;
-/// Takes the place of a random seed, to see a failure again.
-const SEED: &str = "JACKFIELD_SEED";
 
 /// Several writers append batches of any size to several partitions, and open anew now and then,
 /// while a reader goes back, stops and joins again. Each partition holds each writer's records
 /// once and in order, each batch where the log said; and whatever the reader was given is what
 /// lies between where it stood before and after.
 pub async fn what_is_read_is_what_was_written(fixture: &dyn Fixture) {
-    let seed = std::env::var(SEED).map_or_else(
-        |_| rand::random::<u64>(),
-        |seed| seed.parse().expect("a seed is a number"),
-    );
-    println!("{SEED}={seed}");
+    let seed = seed();
     let corner = Corner::of(fixture).await;
     let topic = corner.topic("topic", PARTITIONS).await;
     let writing = tokio::spawn(write_all(corner.clone(), topic.clone(), seed));

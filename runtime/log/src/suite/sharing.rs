@@ -4,7 +4,9 @@ use super::Fixture;
 use super::corner::{Corner, all, append_ok, at, is_sentinel};
 use super::members::{Leave, Members};
 use super::records::{of, output, texts};
+use super::seeds::seeded;
 use crate::{Append, TopicInfo};
+use rand::Rng;
 
 /// All partitions of a group's topics are assigned, and each member has its share.
 pub async fn members_share_partitions(fixture: &dyn Fixture) {
@@ -185,9 +187,12 @@ pub async fn revocations_reach_a_paused_reader(fixture: &dyn Fixture) {
 }
 
 /// When each member commits what it read before it lets go of a partition, all of them together
-/// have read each record once, in order, however they came and went meanwhile.
+/// have read each record once, in order, however they come and go meanwhile.
 pub async fn a_handover_loses_and_doubles_nothing(fixture: &dyn Fixture) {
     const PARTITIONS: i32 = 4;
+    const MEMBERS: [&str; 3] = ["a", "b", "c"];
+    const CHANGES: usize = 10;
+    let mut random = seeded();
     let corner = Corner::of(fixture).await;
     let topic = corner.topic("topic", PARTITIONS).await;
     let mut writer = corner.writer("0").await;
@@ -200,27 +205,36 @@ pub async fn a_handover_loses_and_doubles_nothing(fixture: &dyn Fixture) {
         }
     };
     let mut members = Members::of(&corner, "group", &[&topic]);
-    // Each change meets records that are still to be read.
+    let mut here = vec![MEMBERS[0]];
     burst(0).await;
-    members.join("a").await;
-    burst(1).await;
-    members.join("b").await;
-    burst(2).await;
-    members
-        .until("two share", |it| it.shared_by(&["a", "b"], 4))
-        .await;
-    burst(3).await;
-    members.join("c").await;
-    members.leave("a", Leave::Close).await;
-    burst(4).await;
-    members
-        .until("two others share", |it| it.shared_by(&["b", "c"], 4))
-        .await;
-    burst(5).await;
-    members.leave("b", Leave::Drop).await;
-    burst(6).await;
-    members.join("a").await;
-    burst(7).await;
+    members.join(here[0]).await;
+    for change in 1..=CHANGES {
+        // Each change meets records that are still to be read, some meet one that is not over.
+        burst(change).await;
+        let away: Vec<&str> = MEMBERS
+            .into_iter()
+            .filter(|member| !here.contains(member))
+            .collect();
+        let joins = here.len() == 1 || (!away.is_empty() && random.random());
+        if joins {
+            let member = away[random.random_range(0..away.len())];
+            members.join(member).await;
+            here.push(member);
+        } else {
+            let member = here.swap_remove(random.random_range(0..here.len()));
+            let how = match random.random() {
+                true => Leave::Close,
+                false => Leave::Drop,
+            };
+            members.leave(member, how).await;
+        }
+        if random.random() {
+            members
+                .until("those that are here share", |it| it.shared_by(&here, 4))
+                .await;
+        }
+    }
+    burst(CHANGES + 1).await;
     corner.append_sentinels(&topic).await;
     members
         .until("all is read", |it| {
@@ -229,7 +243,9 @@ pub async fn a_handover_loses_and_doubles_nothing(fixture: &dyn Fixture) {
         })
         .await;
     members
-        .until("two share again", |it| it.shared_by(&["a", "c"], 4))
+        .until("those that are here share again", |it| {
+            it.shared_by(&here, 4)
+        })
         .await;
     for partition in 0..PARTITIONS {
         let books = members.books();

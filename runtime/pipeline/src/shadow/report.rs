@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 pub enum ShadowEnd {
     /// Its time was over.
     Over,
-    /// It did not keep up with the running version.
+    /// It did not keep up with the running version, was overtaken before it had begun, or
+    /// there was no commit to begin with.
     TooSlow {
         /// Where.
         reason: String,

@@ -13,6 +13,15 @@ use uuid::Uuid;
 /// any retention that makes sense, and rare enough to cost nothing.
 const IDLE_TARGET_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Where a partition is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) offset: i64,
+    /// Nothing durable says so, and what follows makes it another: whoever dies before the first
+    /// commit would begin behind the records that came meanwhile.
+    pub(crate) to_be_kept: bool,
+}
+
 /// The ledger of one connector. The lock is held for a few map look-ups, never over a wait.
 #[derive(Debug)]
 pub(crate) struct Books {
@@ -68,7 +77,7 @@ impl Books {
     /// # Errors
     /// The topic is not the one that the targets' positions are of, or a stored position lies
     /// outside the log: going on would lose, double, or filter records in silence.
-    pub(crate) fn own(&self, assigned: &Assignment, start: Start) -> Result<i64, Failed> {
+    pub(crate) fn own(&self, assigned: &Assignment, start: Start) -> Result<Begin, Failed> {
         let mut inner = self.lock();
         let at = &assigned.at;
         let id = assigned.topic_id.to_string();
@@ -88,9 +97,11 @@ impl Books {
         inner.ids.insert(at.clone(), assigned.topic_id);
         let ends = assigned.ends;
         // What is staged in this process and not committed yet is still on its way to the targets.
-        let stored = inner.ledger.staged(at).or_else(|| inner.ledger.wanted(at));
-        let offset = match stored {
-            Some(offset) if offset > ends.end || offset < ends.start => {
+        let on_its_way = inner.ledger.staged(at).or_else(|| inner.ledger.wanted(at));
+        // A sink that keeps no positions has those of the group.
+        let stored = on_its_way.or(assigned.committed);
+        let begin = match (stored, start) {
+            (Some(offset), _) if offset > ends.end || offset < ends.start => {
                 return Err(Failed::for_good(
                     "assign",
                     format!(
@@ -99,16 +110,22 @@ impl Books {
                     ),
                 ));
             }
-            Some(offset) => offset,
-            None => match (assigned.committed, start) {
-                (Some(offset), _) => offset.clamp(ends.start, ends.end),
-                (None, Start::Earliest) => ends.start,
-                (None, Start::Latest) => ends.end,
+            (Some(offset), _) => Begin {
+                offset,
+                to_be_kept: false,
+            },
+            (None, Start::Earliest) => Begin {
+                offset: ends.start,
+                to_be_kept: false,
+            },
+            (None, Start::Latest) => Begin {
+                offset: ends.end,
+                to_be_kept: true,
             },
         };
-        inner.ledger.own(at.clone(), offset);
-        inner.read.insert(at.clone(), offset);
-        Ok(offset)
+        inner.ledger.own(at.clone(), begin.offset);
+        inner.read.insert(at.clone(), begin.offset);
+        Ok(begin)
     }
 
     /// Gives up a partition.
@@ -302,16 +319,20 @@ mod tests {
         }
     }
 
+    fn stays_at(offset: i64) -> Begin {
+        Begin {
+            offset,
+            to_be_kept: false,
+        }
+    }
+
     #[test]
     fn a_stored_position_outside_the_log_stops_the_sink() {
         let id = Uuid::new_v4();
         for inside in [5, 8, 10] {
             let from = books(id, inside).own(&assigned(id), Start::Earliest);
-            assert_eq!(
-                from.unwrap(),
-                inside,
-                "the group's offset counts for nothing"
-            );
+            let why = "the group's offset counts for nothing";
+            assert_eq!(from.unwrap(), stays_at(inside), "{why}");
         }
         for outside in [4, 11] {
             let failed = books(id, outside).own(&assigned(id), Start::Earliest);
@@ -319,6 +340,42 @@ mod tests {
             assert_eq!(failed.consequence, jackfield_core::Consequence::Fail);
             assert!(failed.reason.contains("outside the log"), "{failed}");
         }
+    }
+
+    #[test]
+    fn a_groups_position_outside_the_log_stops_a_sink_that_stores_none() {
+        let id = Uuid::new_v4();
+        let own = |committed| {
+            let assigned = Assignment {
+                committed: Some(committed),
+                ..assigned(id)
+            };
+            Books::new(Vec::new()).own(&assigned, Start::Latest)
+        };
+        for inside in [5, 8, 10] {
+            assert_eq!(own(inside).unwrap(), stays_at(inside));
+        }
+        for outside in [4, 11] {
+            let failed = own(outside).unwrap_err();
+            assert_eq!(failed.consequence, jackfield_core::Consequence::Fail);
+            assert!(failed.reason.contains("outside the log"), "{failed}");
+        }
+    }
+
+    #[test]
+    fn only_a_beginning_at_the_end_is_to_be_kept() {
+        let fresh = Assignment {
+            committed: None,
+            ..assigned(Uuid::new_v4())
+        };
+        let latest = Books::new(Vec::new()).own(&fresh, Start::Latest);
+        let begin = Begin {
+            offset: 10,
+            to_be_kept: true,
+        };
+        assert_eq!(latest.unwrap(), begin);
+        let earliest = Books::new(Vec::new()).own(&fresh, Start::Earliest);
+        assert_eq!(earliest.unwrap(), stays_at(5));
     }
 
     #[test]

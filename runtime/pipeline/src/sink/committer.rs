@@ -6,10 +6,11 @@ use crate::meter;
 use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::Status;
+use crate::swap::Version;
 use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
-    CallError, Committed, Context, Holding, Interrupt, Piece, Role, SinkHost, SinkInstance, Span,
-    Usage,
+    CallError, Committed, Context, Holding, Interrupt, Piece, Role, Saved, SinkHost, SinkInstance,
+    Span, Usage,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +25,21 @@ pub(crate) struct Committer {
     host: Host,
     status: Arc<Status>,
     instance: Option<SinkInstance>,
+    /// What the version before saved, for the first instance of this one.
+    saved: Option<Saved>,
     usage: Arc<Usage>,
     /// Until when the version is on probation: where it is to blame, the one before does better.
     on_probation: Option<Duration>,
 }
 
-/// Instantiates a sink and opens it in `role`.
+/// Instantiates a sink and opens it in `role`, with what the version before saved, if any.
 pub(crate) async fn open(
     spec: &SinkSpec,
     host: &Host,
     role: Role,
     usage: Arc<Usage>,
     interrupt: Interrupt,
+    saved: Option<Saved>,
 ) -> Result<SinkInstance, Failed> {
     let sink_host = SinkHost {
         connector: spec.connector.clone(),
@@ -55,10 +59,23 @@ pub(crate) async fn open(
         tasks: spec.tasks,
     };
     instance
-        .open(context, spec.plugged.settings.clone(), None)
+        .open(context, spec.plugged.settings.clone(), saved)
         .await
         .map_err(|e| Failed::call("open", e))?;
     Ok(instance)
+}
+
+/// What an instance hands to the next version; none where it has nothing, or dies of being asked:
+/// all the more it is to be replaced.
+pub(crate) async fn saved_by(instance: &mut SinkInstance, spec: &SinkSpec) -> Option<Saved> {
+    match instance.save().await {
+        Ok(saved) => Some(saved).filter(|it| !it.bytes.is_empty()),
+        Err(error) => {
+            let failed = Failed::call("save", error);
+            tracing::warn!(connector = %spec.connector, %failed, "goes on without saved state");
+            None
+        }
+    }
 }
 
 impl Committer {
@@ -68,13 +85,19 @@ impl Committer {
             host: host.clone(),
             status: Arc::clone(status),
             instance: None,
+            saved: None,
             usage: meter::usage(status.metrics()),
             on_probation: None,
         }
     }
 
-    /// Another version commits from now on.
-    pub(crate) fn change(&mut self, spec: &Arc<SinkSpec>) {
+    /// Another version commits from now on, and begins with what this one saves, if it reads it.
+    pub(crate) async fn change(&mut self, spec: &Arc<SinkSpec>, to: &Version) {
+        let saved = match &mut self.instance {
+            Some(instance) => saved_by(instance, &self.spec).await,
+            None => None,
+        };
+        self.saved = saved.and_then(|it| to.reads(it));
         self.spec = Arc::clone(spec);
         self.instance = None;
     }
@@ -171,15 +194,17 @@ impl Committer {
 
     async fn instance(&mut self) -> Result<&mut SinkInstance, Failed> {
         if self.instance.is_none() {
-            let usage = Arc::clone(&self.usage);
-            let opened = open(
-                &self.spec,
-                &self.host,
-                Role::Committer,
-                usage,
-                Interrupt::default(),
-            )
-            .await?;
+            let opened = match self.saved.take() {
+                Some(saved) => match self.open(Some(saved)).await {
+                    Ok(opened) => opened,
+                    // The state is a cache: opening without it must be right too.
+                    Err(failed) => {
+                        tracing::warn!(connector = %self.spec.connector, %failed, "the committer opens without saved state");
+                        self.open(None).await?
+                    }
+                },
+                None => self.open(None).await?,
+            };
             self.instance = Some(opened);
         }
         self.instance.as_mut().ok_or_else(|| {
@@ -188,6 +213,20 @@ impl Committer {
                 "the committer's instance is missing right after it was made",
             )
         })
+    }
+
+    async fn open(&mut self, saved: Option<Saved>) -> Result<SinkInstance, Failed> {
+        let usage = Arc::clone(&self.usage);
+        let (spec, host) = (&self.spec, &self.host);
+        open(
+            spec,
+            host,
+            Role::Committer,
+            usage,
+            Interrupt::default(),
+            saved,
+        )
+        .await
     }
 
     fn failed(&mut self, what: &'static str, error: CallError) -> Failed {

@@ -26,7 +26,7 @@ use crate::spec::{OnBadRecord, ReadTopic, SinkSpec};
 use crate::status::{Exit, State, Status};
 use crate::swap::Desk;
 use jackfield_core::{Next, after};
-use jackfield_log::{Cleanup, TopicSpec};
+use jackfield_log::{Cleanup, LogError, TopicSpec};
 use jackfield_plugin::Delivery;
 use standing::Standing;
 use std::collections::BTreeMap;
@@ -133,13 +133,7 @@ async fn live(
 
 /// The sink may be up before any source wrote: a topic that is there already stays as it is.
 async fn create_topic(host: &Host, topic: &ReadTopic) -> Result<(), Failed> {
-    if host
-        .log
-        .describe_topic(&topic.name)
-        .await
-        .map_err(|e| Failed::log("describe topic", e))?
-        .is_some()
-    {
+    if exists(host, &topic.name).await? {
         return Ok(());
     }
     let spec = TopicSpec {
@@ -149,11 +143,19 @@ async fn create_topic(host: &Host, topic: &ReadTopic) -> Result<(), Failed> {
         cleanup: Cleanup::Delete,
         configs: topic.configs.clone(),
     };
-    host.log
-        .create_topic(&spec)
-        .await
-        .map(|_| ())
-        .map_err(|e| Failed::log("create topic", e))
+    match host.log.create_topic(&spec).await {
+        Ok(_) => Ok(()),
+        // Others made it in between, and otherwise than this sink would have.
+        Err(LogError::Rejected(_)) if exists(host, &topic.name).await? => Ok(()),
+        Err(error) => Err(Failed::log("create topic", error)),
+    }
+}
+
+async fn exists(host: &Host, topic: &str) -> Result<bool, Failed> {
+    let described = host.log.describe_topic(topic).await;
+    Ok(described
+        .map_err(|e| Failed::log("describe topic", e))?
+        .is_some())
 }
 
 async fn check_delivery(spec: &SinkSpec) -> Result<(), Failed> {

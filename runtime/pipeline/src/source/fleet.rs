@@ -1,23 +1,21 @@
 //! All slots of a source at work, and how they change to another version together.
 
+mod change;
+
 use super::slot::{self, Serving, Shared, SlotEnd};
-use super::turn::{Command, Fallback, Go, Rested, Successor};
-use super::{plan, stand};
+use super::stand;
+use super::turn::{Command, Fallback};
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::shadow::{SlotWatch, SourceWatch, WatchOrder, Watched};
 use crate::spec::SourceSpec;
 use crate::status::Status;
-use crate::swap::{
-    Claim, Desk, Given, Order, Outcome, Pace, Probation, Refused, SwapOrder, SwapReport, Version,
-    prepare,
-};
+use crate::swap::{Desk, Given, Order, Pace, Probation, Refused, SwapOrder, Version};
 use jackfield_plugin::{Slot, World};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -57,6 +55,12 @@ pub(super) struct Standing<'a> {
 }
 
 impl Standing<'_> {
+    /// Until when the version that runs can be taken back, by the pipelines' clock; `None`: not any
+    /// more.
+    pub(super) fn until(&self) -> Option<Duration> {
+        self.trial.as_ref().map(|it| it.probation.until())
+    }
+
     /// Writes down that the new version is no good; false when none is on probation.
     pub(super) fn take_back(&mut self, reason: &str) -> bool {
         let Some(trial) = self.trial.take() else {
@@ -98,6 +102,10 @@ pub(super) async fn serve(
 ) -> Result<Served, Failed> {
     let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
     status.set_tasks(count);
+    if let Some(trial) = &mut standing.trial {
+        // The version before has not run these slots: none can go back by itself.
+        trial.replanned = true;
+    }
     let (went_back, gone_back) = mpsc::channel(slots.len().max(1));
     let mut fleet = Fleet {
         spec,
@@ -301,142 +309,6 @@ impl Fleet<'_, '_> {
             Ok(Err(_)) => Err(unheard("a slot failed meanwhile, or others listen already")),
             Err(_) => Err(unheard("a slot does not come back from a call")),
         }
-    }
-
-    async fn swap(
-        &mut self,
-        to: Arc<Version>,
-        options: crate::swap::SwapOptions,
-        claim: &Claim,
-    ) -> Result<SwapReport, Refused> {
-        if self.standing.trial.is_some() {
-            return Err(Refused::Busy("on probation"));
-        }
-        if self.replanning || self.stop_slots.is_cancelled() {
-            return Err(Refused::NotRunning(self.spec.connector.clone()));
-        }
-        let from = Arc::clone(&self.standing.version);
-        prepare(given(self.spec), &from, &to).await?;
-        let fails = |failed: Failed| Refused::Fails(failed.to_string());
-        let slots = plan(self.spec, &to, self.status).await.map_err(fails)?;
-        let mut instances = Vec::with_capacity(self.crews.len());
-        let replanned = slots != self.slots;
-        if !replanned {
-            for crew in &self.crews {
-                let made = crew.shared.instance(&to).await;
-                instances.push(made.map_err(|e| fails(Failed::call("instantiate", e)))?);
-            }
-        }
-        let desk = self.standing.desk;
-        if options.dry_run {
-            return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
-        }
-        claim.begin()?;
-        let (rested, goes) = self.bring_to_rest().await?;
-        let began = Instant::now();
-        let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
-        report.in_flight = rested.iter().map(|it| it.in_flight).sum();
-        let pause = if replanned {
-            for go in goes {
-                // A slot that ended meanwhile is at its end already.
-                let _ended = go.send(Go::End);
-            }
-            self.replanning = true;
-            began.elapsed()
-        } else {
-            self.hand_over(&to, instances, goes).await?
-        };
-        report.pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-        let now = self.host.clock.now();
-        let work = self.status.work();
-        let probation = Probation::begin(now, options.probation, work, &self.standing.pace);
-        desk.cut_over(&report, &to);
-        self.standing.version = Arc::clone(&to);
-        self.standing.trial = Some(Trial {
-            number: report.number,
-            from,
-            to,
-            probation,
-            replanned,
-        });
-        Ok(report)
-    }
-
-    /// Brings all slots to rest; they go on as they were when this fails.
-    async fn bring_to_rest(&self) -> Result<(Vec<Rested>, Vec<oneshot::Sender<Go>>), Refused> {
-        let mut goes = Vec::with_capacity(self.crews.len());
-        let mut resting = Vec::with_capacity(self.crews.len());
-        for crew in &self.crews {
-            let (rested, at_rest) = oneshot::channel();
-            let (go, gone) = oneshot::channel();
-            let command = Command::Rest { rested, go: gone };
-            crew.commands
-                .try_send(command)
-                .map_err(|_| Refused::NotAtRest {
-                    within: Duration::ZERO,
-                    reason: "a slot has ended, or still has to obey earlier commands".to_owned(),
-                })?;
-            goes.push(go);
-            resting.push(at_rest);
-        }
-        let all = async {
-            let mut rested = Vec::with_capacity(resting.len());
-            for at_rest in resting {
-                rested.push(at_rest.await.ok()?);
-            }
-            Some(rested)
-        };
-        let not_at_rest = |reason: &str| Refused::NotAtRest {
-            within: REST_WITHIN,
-            reason: reason.to_owned(),
-        };
-        tokio::select! {
-            () = self.stop.cancelled() => Err(Refused::NotRunning(self.spec.connector.clone())),
-            all = tokio::time::timeout(REST_WITHIN, all) => match all {
-                Ok(Some(rested)) => Ok((rested, goes)),
-                Ok(None) => Err(not_at_rest("a slot failed meanwhile")),
-                Err(_) => Err(not_at_rest("what it took does not become durable: is the log up?")),
-            },
-        }
-    }
-
-    /// Lets the new instances go on. Gives the longest pause of a slot.
-    async fn hand_over(
-        &self,
-        to: &Arc<Version>,
-        instances: Vec<jackfield_plugin::SourceInstance>,
-        goes: Vec<oneshot::Sender<Go>>,
-    ) -> Result<Duration, Refused> {
-        let mut outcomes = Vec::with_capacity(goes.len());
-        for (go, instance) in goes.into_iter().zip(instances) {
-            let (done, outcome) = oneshot::channel();
-            let successor = Successor {
-                version: Arc::clone(to),
-                instance,
-                done,
-            };
-            // A slot that ended meanwhile drops it, which is told below.
-            let _ended = go.send(Go::Swap(Box::new(successor)));
-            outcomes.push(outcome);
-        }
-        let mut longest = Duration::ZERO;
-        let mut failure = None;
-        for outcome in outcomes {
-            match outcome.await {
-                Ok(Ok(pause)) => longest = longest.max(pause),
-                Ok(Err(failed)) => failure = Some(failed.to_string()),
-                Err(_) => failure = Some("a slot ended meanwhile".to_owned()),
-            }
-        }
-        let Some(failure) = failure else {
-            return Ok(longest);
-        };
-        for crew in &self.crews {
-            let back = Command::FallBack(failure.clone());
-            // A slot that ended has nothing to go back from.
-            let _ended = crew.commands.send(back).await;
-        }
-        Err(Refused::Fails(failure))
     }
 }
 

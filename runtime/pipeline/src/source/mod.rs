@@ -1,6 +1,7 @@
 //! A source connector: its slots, each served by an instance of its own.
 
 mod append;
+mod durable;
 mod feeds;
 mod fleet;
 mod life;
@@ -16,11 +17,12 @@ use crate::spec::SourceSpec;
 use crate::status::{Exit, State, Status};
 use crate::swap::{Desk, Pace, Version};
 use fleet::{Served, Standing};
-use jackfield_core::{Next, after};
+use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
     Connections, Delivery, Inbox, Interrupt, Requests, Slot, SourceHost, SourceInstance,
 };
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The inbox of a planning instance: enough for a list of all an exchange's symbols.
@@ -69,8 +71,8 @@ async fn supervise(
         pace: Pace::default(),
     };
     loop {
-        let (version, trial) = (&standing.version, standing.trial.is_some());
-        let slots = match plan_patiently(spec, version, trial, host, status, stop).await {
+        let (version, until) = (&standing.version, standing.until());
+        let slots = match plan_patiently(spec, version, until, host, status, stop).await {
             Ok(slots) => slots,
             Err(failed) if failed.component && standing.take_back(&failed.to_string()) => continue,
             Err(failed) => return Err(failed),
@@ -101,12 +103,12 @@ fn stand(spec: &SourceSpec, version: &Version) -> Result<(), Failed> {
     }
 }
 
-/// Plans until it succeeds, or patience ends. A version `on_trial` that is to blame is not asked
-/// again: the one before does better.
+/// Plans until it succeeds, or patience ends. A version on probation that is to blame, or that has
+/// no plan `until` its end, is not asked again: the one before does better.
 async fn plan_patiently(
     spec: &SourceSpec,
     version: &Version,
-    on_trial: bool,
+    until: Option<Duration>,
     host: &Host,
     status: &Status,
     stop: &CancellationToken,
@@ -118,10 +120,15 @@ async fn plan_patiently(
             Err(failed) => failed,
         };
         status.failed(&failed);
-        if after::source(failed.consequence) == Next::Fail || (on_trial && failed.component) {
+        let blamed = until.is_some() && failed.component;
+        if after::source(failed.consequence) == Next::Fail || blamed {
             return Err(failed);
         }
         let wait = retries.wait(&failed)?;
+        if until.is_some_and(|until| host.clock.now() + wait >= until) {
+            let why = format!("{} (and has no plan within its probation)", failed.reason);
+            return Err(Failed::new(failed.what, Consequence::Replace, why));
+        }
         tracing::warn!(connector = %spec.connector, %failed, "planning is tried again");
         status.metrics().retries(1);
         status.set_state(State::Restarting {

@@ -2,7 +2,7 @@
 
 use crate::failures::Failed;
 use crate::spec::Plugged;
-use jackfield_plugin::Description;
+use jackfield_plugin::{Description, Saved};
 use serde::Serialize;
 
 /// A component, its limits and settings, and what it says of itself.
@@ -56,6 +56,20 @@ impl Version {
             version: self.description.version.clone(),
             sha256: self.plugged.plugin.digest().to_owned(),
         }
+    }
+
+    /// What another version saved, unless this one does not read it: the two descriptions were
+    /// compared, and what was saved need not be what the other one's says.
+    pub(crate) fn reads(&self, saved: Saved) -> Option<Saved> {
+        let own = &self.description;
+        if (own.saved_version_min..=own.saved_version).contains(&saved.version) {
+            return Some(saved);
+        }
+        tracing::warn!(
+            version = %self.name(), saved = saved.version,
+            "goes on without saved state: it does not read this version of it"
+        );
+        None
     }
 
     /// Whether the other is made of the same bytes and has the same settings.

@@ -234,6 +234,10 @@ fn s3(bucket: &Bucket, options: &StoreOptions, connector: Connector) -> Made {
     }
     if let Some(endpoint) = options.get("endpoint") {
         builder = builder.with_allow_http(endpoint.starts_with("http://"));
+        if options.get("virtual_hosted_style_request") == Some("true") {
+            // The library takes such an endpoint for the bucket's own.
+            builder = builder.with_endpoint(hosted(endpoint, &bucket.authority));
+        }
     }
     let store = builder
         .with_bucket_name(&bucket.authority)
@@ -241,6 +245,16 @@ fn s3(bucket: &Bucket, options: &StoreOptions, connector: Connector) -> Made {
         .with_http_connector(connector)
         .build()?;
     Ok(Arc::new(store))
+}
+
+/// An endpoint with the bucket before its host.
+fn hosted(endpoint: &str, bucket: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, host)) if !host.starts_with(&format!("{bucket}.")) => {
+            format!("{scheme}://{bucket}.{host}")
+        }
+        Some(_) | None => endpoint.to_owned(),
+    }
 }
 
 fn gcs(bucket: &Bucket, options: &StoreOptions, connector: Connector) -> Made {

@@ -8,15 +8,17 @@ use std::time::Duration;
 use jackfield_exchange::{Exchange, Options, Running, Speed};
 use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, http, python, repository};
 use jackfield_test_kafka::Broker;
-use jackfield_test_lakes::{PostgresServer, S3Server};
+use jackfield_test_lakes::PostgresServer;
 use jackfield_test_registry::ApicurioRegistry;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::deploy;
+use crate::{deploy, free_address};
 
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// `stop_grace_period` of the compose file, and of a pod: who takes longer is killed.
+const STOP_GRACE: Duration = Duration::from_secs(45);
 /// All trades of the recording.
 const ALL: &str = "15863 15863\n";
 
@@ -36,6 +38,64 @@ fn environment(services: &Value, service: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The user, the password and the bucket of the service that makes the bucket, as its shell has them.
+fn bucket(services: &Value) -> [String; 3] {
+    let command = services["bucket"]["entrypoint"][2].as_str().unwrap();
+    let words: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(words[..4], ["mc", "alias", "set", "lake"], "{command}");
+    assert_eq!(words[4], "http://minio:9000");
+    assert_eq!(words[6], "\"$S3_SECRET_KEY\"", "{command}");
+    let secret = environment(services, "bucket")["S3_SECRET_KEY"].clone();
+    let made = words.last().unwrap().strip_prefix("lake/").unwrap();
+    [words[5].to_owned(), secret, made.to_owned()]
+}
+
+/// One variable sets a password wherever it is wanted: two of one value would part once one is set.
+#[test]
+fn each_password_has_one_variable() {
+    let text = std::fs::read_to_string(deploy("compose.yaml")).unwrap();
+    let mut defaults = BTreeMap::new();
+    for variable in text.split("${").skip(1) {
+        let variable = variable.split('}').next().unwrap();
+        let (name, default) = variable.split_once(":-").unwrap();
+        let other = defaults.insert(default, name);
+        assert!(other.is_none_or(|it| it == name), "{name} and {other:?}");
+    }
+    let head = text.split("\nname:").next().unwrap();
+    for name in ["CATALOG_PASSWORD", "S3_SECRET_KEY", "GRAFANA_PASSWORD"] {
+        let set = defaults.values().any(|it| *it == name);
+        assert!(set && head.contains(name), "{name}");
+    }
+}
+
+/// Grafana itself can't be had here: what it is to read is where it looks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn grafana_finds_its_data_source_and_its_dashboards() {
+    let services = services().await;
+    let read = |path: &str| std::fs::read_to_string(deploy(path)).unwrap();
+    let source = read("compose/grafana/datasource.yml");
+    assert!(source.contains("url: http://prometheus:9090\n"));
+    assert!(services["prometheus"].is_object());
+    let provider = read("grafana/provisioning/dashboards/jackfield.yml");
+    let path = provider.split("path: ").nth(1).unwrap().trim();
+    let mounts: Vec<&str> = services["grafana"]["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mount| mount.as_str().unwrap())
+        .collect();
+    for wanted in [
+        format!("./grafana/dashboards:{path}:ro"),
+        "./grafana/provisioning/dashboards:/etc/grafana/provisioning/dashboards:ro".to_owned(),
+        "./compose/grafana/datasource.yml:/etc/grafana/provisioning/datasources/prometheus.yml:ro"
+            .to_owned(),
+    ] {
+        assert!(mounts.contains(&wanted.as_str()), "{wanted}: {mounts:?}");
+    }
+    let environment = environment(&services, "grafana");
+    assert!(environment.contains_key("GF_SECURITY_ADMIN_PASSWORD"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_compose_file_is_valid_and_each_profile_runs_one_jackfield() {
     let services = services().await;
@@ -44,7 +104,8 @@ async fn the_compose_file_is_valid_and_each_profile_runs_one_jackfield() {
         assert_eq!(services[service]["read_only"], true);
         assert_eq!(services[service]["cap_drop"][0], "ALL");
         // Docker kills what takes longer; a worker takes 30 s at most.
-        assert_eq!(services[service]["stop_grace_period"], "45s");
+        let period = format!("{}s", STOP_GRACE.as_secs());
+        assert_eq!(services[service]["stop_grace_period"], period);
     }
     let ports = services.as_object().unwrap().values();
     for port in ports
@@ -87,18 +148,61 @@ struct Platform {
     broker: Broker,
     registry: ApicurioRegistry,
     postgres: PostgresServer,
-    s3: S3Server,
+    s3: S3WithKeys,
     exchange: Running,
+}
+
+/// An S3 server that lets in who has the keys of the compose file's MinIO, and nobody else.
+struct S3WithKeys {
+    url: String,
+    _process: tokio::process::Child,
+}
+
+impl S3WithKeys {
+    async fn start(services: &Value) -> Self {
+        let minio = environment(services, "minio");
+        let address = free_address();
+        let process = tokio::process::Command::new(repository().join("scripts/python"))
+            .arg(repository().join("tests/python/s3_with_keys.py"))
+            .args(["serve", &address.port().to_string()])
+            .args([&minio["MINIO_ROOT_USER"], &minio["MINIO_ROOT_PASSWORD"]])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("scripts/python is there");
+        let url = format!("http://{address}");
+        let begin = Instant::now();
+        // Who brings no keys is told to leave, as soon as somebody answers.
+        loop {
+            if let Ok(answer) = http().get(format!("{url}/lake")).send().await {
+                assert_eq!(answer.status(), 403);
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the S3 server does not start");
+            sleep(LOOK_EVERY).await;
+        }
+        let [user, secret, bucket] = bucket(services);
+        let arguments = ["make-bucket", &url, &user, &secret, &bucket];
+        python("s3_with_keys.py", &arguments, "").await;
+        Self {
+            url,
+            _process: process,
+        }
+    }
 }
 
 impl Platform {
     async fn start(services: &Value) -> Self {
         let described = services.clone();
         let started = tokio::task::spawn_blocking(move || {
-            let postgres = PostgresServer::start();
-            // What POSTGRES_USER and POSTGRES_DB do.
-            postgres.execute("CREATE ROLE iceberg LOGIN");
-            postgres.execute("CREATE DATABASE iceberg OWNER iceberg");
+            let postgres = PostgresServer::with_password("of-the-tests");
+            // What the image does with POSTGRES_USER and its kin.
+            let given = environment(&described, "postgres");
+            let (user, database) = (&given["POSTGRES_USER"], &given["POSTGRES_DB"]);
+            let password = &given["POSTGRES_PASSWORD"];
+            postgres.execute(&format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'"));
+            postgres.execute(&format!("CREATE DATABASE {database} OWNER {user}"));
             let broker = broker(&described);
             let settings: Vec<(String, String)> = environment(&described, "schema-registry")
                 .into_iter()
@@ -114,7 +218,7 @@ impl Platform {
             broker,
             registry,
             postgres,
-            s3: S3Server::start().await,
+            s3: S3WithKeys::start(services).await,
             exchange: Exchange::start(options).await.unwrap(),
         }
     }
@@ -130,25 +234,33 @@ impl Platform {
                 "postgres:5432",
                 &format!("127.0.0.1:{}", self.postgres.port()),
             )
-            .replace("http://minio:9000", &self.s3.url())
+            .replace("http://minio:9000", &self.s3.url)
             .replace("ws://exchange:9000", &self.exchange.ws_url())
             .replace("http://exchange:9001", &self.exchange.rest_url())
     }
 
-    async fn rows(&self) -> String {
+    /// As a reader counts them who has what the servers were given.
+    async fn rows(&self, services: &Value) -> String {
+        let postgres = environment(services, "postgres");
         let catalog = format!(
-            "postgresql+psycopg2://postgres@127.0.0.1:{}/iceberg",
-            self.postgres.port()
+            "postgresql+psycopg2://{}:{}@127.0.0.1:{}/{}",
+            postgres["POSTGRES_USER"],
+            postgres["POSTGRES_PASSWORD"],
+            self.postgres.port(),
+            postgres["POSTGRES_DB"]
         );
-        let endpoint = format!("s3.endpoint={}", self.s3.url());
+        let minio = environment(services, "minio");
+        let endpoint = format!("s3.endpoint={}", self.s3.url);
+        let key = format!("s3.access-key-id={}", minio["MINIO_ROOT_USER"]);
+        let secret = format!("s3.secret-access-key={}", minio["MINIO_ROOT_PASSWORD"]);
         let arguments = [
             ["--catalog", &catalog],
             ["--warehouse", "s3://lake/warehouse"],
             ["--name", "lake"],
             ["--table", "recorded.trades"],
             ["--property", &endpoint],
-            ["--property", "s3.access-key-id=key"],
-            ["--property", "s3.secret-access-key=secret"],
+            ["--property", &key],
+            ["--property", &secret],
             ["--property", "s3.region=us-east-1"],
         ];
         python("count_trades.py", &arguments.concat(), "").await
@@ -186,11 +298,14 @@ async fn the_platform_lands_every_trade_once_and_prometheus_sees_it() {
         .send()
         .await;
     assert_eq!(asked.unwrap().status(), 401);
+    let stopping = Instant::now();
     jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
+    println!("drained in {:?}", stopping.elapsed());
+    assert!(stopping.elapsed() < STOP_GRACE);
     assert_eq!(run(&["--until-idle", "5s"]).wait().await, 0);
     platform.exchange.finished().await;
-    assert_eq!(platform.rows().await, ALL);
+    assert_eq!(platform.rows(&services).await, ALL);
 }
 
 struct Prometheus {
@@ -252,9 +367,4 @@ impl Prometheus {
             Err(_not_yet) => Value::Null,
         }
     }
-}
-
-fn free_address() -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{deploy, run};
 
 /// The oldest and the newest version whose schemas are checked.
-const VERSIONS: [&str; 2] = ["1.28.0", "1.37.0"];
+pub(crate) const VERSIONS: [&str; 2] = ["1.28.0", "1.37.0"];
 /// `jackfield run --grace`, unless said otherwise, s.
 const GRACE_S: u64 = 30;
 
@@ -18,7 +18,7 @@ fn built(overlay: &str) -> String {
         .arg(deploy(&format!("kubernetes/overlays/{overlay}"))))
 }
 
-async fn kinds(overlay: &str, version: &str) -> Value {
+pub(crate) async fn kinds(overlay: &str, version: &str) -> Value {
     let built = built(overlay);
     let found = python("check_deploy.py", &["kubernetes", version], &built).await;
     serde_json::from_str(&found).unwrap()

@@ -4,6 +4,9 @@
 mod compose;
 mod files;
 mod kubernetes;
+mod operations;
+mod page;
+mod release;
 mod service;
 
 use std::path::PathBuf;
@@ -13,6 +16,11 @@ use jackfield_system_tests::repository;
 
 fn deploy(path: &str) -> PathBuf {
     repository().join("deploy").join(path)
+}
+
+fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
 }
 
 /// Runs a program to its end, which must be a good one.

@@ -13,12 +13,30 @@ pub struct Command {
     /// How.
     #[serde(rename = "do")]
     deed: String,
+    /// The slot, or the task such as `task-1` or `committer`, that misbehaves; empty: each.
+    who: String,
+    /// What this instance is called.
+    #[serde(skip)]
+    me: String,
     /// A source: where to reach, or with `take` what to listen to.
     pub url: String,
     /// A source: whether to make a record of each event, instead of one record a poll.
     pub take: bool,
     /// A source without `take`: how long a decent poll waits, ms.
     pub pause_ms: u32,
+    /// A source: into how many slots it splits its work, which are called `s0` and so on. 0: into
+    /// one, `only`.
+    pub slots: u32,
+    /// A source: how many lines it numbers by itself, from where their positions stand; slots share
+    /// them. 0: none.
+    pub lines: u32,
+    /// A source that misbehaves in `replan`: what it asks before each plan. It does where the
+    /// answer's status is 503.
+    pub ask: String,
+    /// A source: stands behind what it numbers, so that a test can tell versions apart.
+    pub mark: String,
+    /// A sink: whether it has something to hand to the next version.
+    pub saves: bool,
     /// A sink: the folder in the store below which it keeps what it was given.
     pub root: String,
     /// A sink: whether the first `put` of an instance asks for a rewind, so that `stored` is asked.
@@ -36,9 +54,20 @@ impl Command {
         serde_json::from_str(settings).unwrap_or_default()
     }
 
+    /// From here on this instance is called so.
+    pub fn is_called(&mut self, me: &str) {
+        me.clone_into(&mut self.me);
+    }
+
+    /// What this instance is called.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
     /// What to do wrong in this call now; empty: nothing.
     pub fn deed_in(&self, call: &str) -> &str {
-        if self.call == call && self.is_its_turn() {
+        let is_meant = self.who.is_empty() || self.who == self.me;
+        if self.call == call && is_meant && self.is_its_turn() {
             &self.deed
         } else {
             ""

@@ -4,11 +4,14 @@
 //! "panic"}`; a deed that begins with `late-` is done after the work. It is written on the bare
 //! bindings, so that it can forge what a decent SDK would never hand over. Without a command it is
 //! a decent sink that delivers exactly once: see `ledger`.
+//! With `"saves"` it hands something to the next version, see `handed`; what it does wrong in
+//! `handed` it does when it is handed something.
 #![cfg(target_arch = "wasm32")]
 
 mod describing;
 mod evil;
 mod forged;
+mod handed;
 mod ledger;
 
 // Generated code is documented by the contract.
@@ -66,8 +69,14 @@ impl Guest for Hostile {
         describing::findings(&tempted("check"))
     }
 
-    fn open(_context: Context, settings: String, _state: Option<Saved>) -> Result<(), Failure> {
-        COMMAND.set(Command::from_settings(&settings));
+    fn open(context: Context, settings: String, state: Option<Saved>) -> Result<(), Failure> {
+        let mut command = Command::from_settings(&settings);
+        command.is_called(&handed::name(context.role));
+        COMMAND.set(command.clone());
+        if let Some(state) = state {
+            forged::nothing(&tempted("handed"))?;
+            handed::take(command.me(), &state)?;
+        }
         forged::nothing(&tempted("open"))
     }
 
@@ -131,11 +140,17 @@ impl Guest for Hostile {
     }
 
     fn save() -> Result<Saved, Failure> {
-        let bytes = match tempted("save").as_str() {
-            "too-much" => vec![7; 17 << 20],
-            _ => Vec::new(),
-        };
-        Ok(Saved { version: 1, bytes })
+        let command = command();
+        let (mut version, mut bytes) = (1, Vec::new());
+        if command.saves {
+            bytes = handed::save(command.me());
+        }
+        match tempted("save").as_str() {
+            "too-much" => bytes = vec![7; 17 << 20],
+            "unknown-version" => version = 99,
+            _ => {}
+        }
+        Ok(Saved { version, bytes })
     }
 
     fn close() {

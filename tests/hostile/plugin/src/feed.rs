@@ -53,9 +53,12 @@ pub(crate) fn take(command: &Command, limits: &Limits) -> Polled {
             });
             continue;
         }
-        let number = event.number.to_string();
+        let value = match command.slots {
+            0 => event.number.to_string(),
+            _ => format!("{} {} {}", command.me(), event.number, command.mark),
+        };
         let record = Record {
-            value: Some(number.as_bytes()),
+            value: Some(value.as_bytes()),
             ..Record::default()
         };
         batch.push(&record).expect("few small records fit");

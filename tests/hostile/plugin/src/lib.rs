@@ -3,13 +3,16 @@
 //! Its settings say in which exported function it misbehaves and how: `{"in": "poll", "do":
 //! "panic"}`. It is written on the bare bindings, so that it can forge what a decent SDK would
 //! never hand over. Without a command it is a decent source: of one record a poll, or with
-//! `"take": true` of one record an event of the connection to `url`.
+//! `"take": true` of one record an event of the connection to `url`, or with `"lines"` of that many
+//! lines that it numbers.
 #![cfg(target_arch = "wasm32")]
 
 mod describing;
 mod evil;
 mod feed;
 mod forged;
+mod lines;
+mod opening;
 
 // Generated code is documented by the contract.
 #[allow(missing_docs, unreachable_pub)]
@@ -26,7 +29,7 @@ use bindings::exports::jackfield::connector::source::{
     Context, Description, Failure, Feed, Finding, Guest, Limits, Polled, Position, Saved, Slot,
 };
 use bindings::jackfield::connector::inbox;
-use bindings::jackfield::connector::types::{Counts, Schema, SchemaKind};
+use bindings::jackfield::connector::types::{Counts, Role};
 use hostile_deeds::Command;
 use std::cell::{Cell, RefCell};
 
@@ -61,34 +64,30 @@ impl Guest for Hostile {
         describing::findings(command.deed_in("check"))
     }
 
-    fn plan(settings: String, _slots_max: u32) -> Result<Vec<Slot>, Failure> {
+    fn plan(settings: String, slots_max: u32) -> Result<Vec<Slot>, Failure> {
         told("plan", &settings);
-        Ok(vec![Slot {
-            id: "only".into(),
-            settings: "{}".into(),
-        }])
+        let command = COMMAND.with_borrow(Clone::clone);
+        opening::slots(&command, slots_max)
     }
 
     fn open(
-        _context: Context,
+        context: Context,
         settings: String,
-        _slot: Slot,
-        _positions: Vec<Position>,
+        slot: Slot,
+        positions: Vec<Position>,
         _state: Option<Saved>,
     ) -> Result<Vec<Feed>, Failure> {
-        told("open", &settings);
-        let command = COMMAND.with_borrow(Clone::clone);
+        let mut command = Command::from_settings(&settings);
+        command.is_called(&slot.id);
+        COMMAND.set(command.clone());
+        tempted("open");
         if command.take {
             feed::listen(&command.url)?;
         }
-        Ok(vec![Feed {
-            name: "only".into(),
-            value: Schema {
-                kind: SchemaKind::None,
-                text: String::new(),
-            },
-            key: None,
-        }])
+        if let Role::Task(number) = context.role {
+            lines::open(command.lines, (number, context.tasks), &positions);
+        }
+        opening::feeds(command.deed_in("open"))
     }
 
     fn poll(limits: Limits) -> Result<Polled, Failure> {
@@ -97,8 +96,18 @@ impl Guest for Hostile {
         evil::act(deed);
         // What is worse than decent is not decent first.
         let decent = matches!(deed, "" | "reject");
-        if command.take && decent {
-            return Ok(feed::take(&command, &limits));
+        if (command.take || command.lines > 0) && decent {
+            let mut polled = if command.take {
+                feed::take(&command, &limits)
+            } else {
+                lines::poll(&command)
+            };
+            polled.replan = !command.deed_in("replan").is_empty();
+            return Ok(polled);
+        }
+        if command.lines > 0 && deed == "late-panic" {
+            lines::poll(&command);
+            panic!("as told, with records in hand");
         }
         if command.take && deed == "late-panic" {
             feed::take(&command, &limits);

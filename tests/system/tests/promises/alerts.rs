@@ -1,9 +1,9 @@
 //! Each alert of deploy/prometheus fires by the fault that it is for and not before, its runbook's
-//! commands work meanwhile, and it is over once the fault is. Prometheus is the real one, and a
+//! commands work, and it is over once the fault is. Prometheus is the real one, and a
 //! minute of the rules is a second of the test.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use axum::Router;
 use axum::routing::post;
 use jackfield_exchange::{Fault, Recording, Running, Speed};
 use jackfield_system_tests::{
-    Artifacts, Jackfield, Prometheus, Site, http, repository, spoil_table, trades_sink,
+    Artifacts, Jackfield, Prometheus, Site, changed_copy, repository, spoil_table, trades_sink,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -19,6 +19,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::alerts_runbooks::OnCall;
 use crate::disk::Small;
 use crate::exchange;
 
@@ -60,11 +61,13 @@ impl Watched {
         self.prometheus.until_some(&rate).await;
     }
 
-    /// It fires for the connector, and what its runbook says can be done.
-    async fn fires(&self, alert: &str, connector: Option<&str>) {
+    /// It fires for the connector, and its runbook tells where to look. Gives who is to act then.
+    async fn fires(&self, alert: &str, connector: Option<&str>) -> OnCall {
         let fires = self.prometheus.until_firing(alert, connector).await;
         println!("{alert}: {}", fires["annotations"]["summary"]);
-        look(&fires, &self.address).await;
+        let on_call = OnCall::told(&fires, &self.site, &self.address);
+        on_call.looks().await;
+        on_call
     }
 
     async fn quiet(&self, alert: &str, connector: Option<&str>) {
@@ -79,79 +82,6 @@ impl Watched {
 
 fn address(url: &str) -> String {
     url.trim_start_matches("http://").to_owned()
-}
-
-/// The commands below `## Look` of a runbook.
-fn commands(runbook: &str) -> String {
-    let (_, look) = runbook
-        .split_once("## Look")
-        .expect("a runbook says where to look");
-    let (_, block) = look.split_once("```sh\n").expect("and with which commands");
-    block.split("```").next().unwrap().to_owned()
-}
-
-/// Runs the commands of the alert's runbook as whoever was told would: each must work, and show
-/// something.
-async fn look(fires: &Value, address: &str) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let page = text(&fires["annotations"]["runbook_url"]);
-    let runbook = std::fs::read_to_string(repository().join(&page)).expect("the runbook exists");
-    let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
-    for command in commands(&runbook).lines() {
-        let output = Command::new("bash")
-            .args(["-euc", command])
-            .env("JACKFIELD", format!("http://{address}"))
-            .env("TOKEN", token.trim())
-            .env("CONNECTOR", text(&fires["labels"]["connector"]))
-            .env("PIPELINE", text(&fires["labels"]["pipeline"]))
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{page}: {command}\n{shown}{said}");
-        assert!(!shown.trim().is_empty(), "{page}: {command} shows nothing");
-        assert!(
-            !shown.contains("\"error_code\""),
-            "{page}: {command}: {shown}"
-        );
-    }
-}
-
-/// Every alert has a runbook with commands, every runbook has an alert, and the index names all.
-#[test]
-fn every_alert_has_a_runbook() {
-    let rules = jackfield_system_tests::rules("alerts.yml");
-    let folder = repository().join("docs/runbooks");
-    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    let mut pages = Vec::new();
-    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
-        let (alert, url) = (&rule["alert"], rule["annotations"]["runbook_url"].as_str());
-        let page = Path::new(url.unwrap());
-        let text = std::fs::read_to_string(repository().join(page)).unwrap();
-        assert!(
-            text.starts_with(&format!("# {}\n", alert.as_str().unwrap())),
-            "{url:?}"
-        );
-        for part in ["## What it means", "## Look", "## Do", "## Over when"] {
-            assert!(text.contains(part), "{url:?} has no {part}");
-        }
-        assert!(!commands(&text).trim().is_empty());
-        let name = page.file_name().unwrap().to_str().unwrap().to_owned();
-        assert!(
-            index.contains(&format!("({name})")),
-            "{name} is not in the index"
-        );
-        pages.push(name);
-    }
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(
-            name == "README.md" || pages.contains(&name),
-            "{name} is no alert's"
-        );
-    }
 }
 
 /// The rules do what they say, and load.
@@ -212,7 +142,8 @@ async fn down_fires_when_the_process_is_killed() {
     watched.until_at_work("trades-source").await;
     watched.quiet("JackfieldDown", None).await;
     watched.jackfield.kill().await;
-    watched.fires("JackfieldDown", None).await;
+    let on_call = watched.fires("JackfieldDown", None).await;
+    on_call.acts().await;
     watched.restart().await;
     watched.over("JackfieldDown", None).await;
 }
@@ -223,7 +154,7 @@ async fn connector_failed_fires_for_one_that_gave_up() {
     let mut site = Site::new(&exchange).await;
     hostile(&mut site, &json!({ "in": "poll", "do": "misconfigured" }));
     let mut watched = Watched::start(site).await;
-    watched
+    let on_call = watched
         .fires("JackfieldConnectorFailed", Some("evil-source"))
         .await;
     watched.until_at_work("trades-source").await;
@@ -231,7 +162,8 @@ async fn connector_failed_fires_for_one_that_gave_up() {
         .quiet("JackfieldConnectorFailed", Some("trades-source"))
         .await;
     hostile(&mut watched.site, &decent());
-    watched.restart().await;
+    watched.jackfield.line("the changed file is applied").await;
+    on_call.acts().await;
     watched
         .over("JackfieldConnectorFailed", Some("evil-source"))
         .await;
@@ -247,9 +179,10 @@ async fn connector_restarting_fires_for_one_that_traps_again_and_again() {
     watched.quiet("JackfieldConnectorRestarting", None).await;
     hostile(&mut watched.site, &json!({ "in": "poll", "do": "panic" }));
     watched.restart().await;
-    watched
+    let on_call = watched
         .fires("JackfieldConnectorRestarting", Some("evil-source"))
         .await;
+    on_call.acts().await;
     watched
         .quiet("JackfieldConnectorRestarting", Some("trades-source"))
         .await;
@@ -273,9 +206,10 @@ async fn source_silent_fires_when_the_origin_is_gone() {
         banned.now(),
         Fault::HalfOpen.now(),
     ]);
-    watched
+    let on_call = watched
         .fires("JackfieldSourceSilent", Some("trades-source"))
         .await;
+    on_call.acts().await;
     watched
         .over("JackfieldSourceSilent", Some("trades-source"))
         .await;
@@ -319,9 +253,10 @@ async fn lag_growing_fires_when_the_target_is_slow() {
     watched.until_at_work("trades-post").await;
     watched.quiet("JackfieldLagGrowing", None).await;
     well.send(false).unwrap();
-    watched
+    let on_call = watched
         .fires("JackfieldLagGrowing", Some("trades-post"))
         .await;
+    on_call.acts().await;
     well.send(true).unwrap();
     watched
         .over("JackfieldLagGrowing", Some("trades-post"))
@@ -354,9 +289,10 @@ async fn commit_stalled_fires_while_the_catalog_is_locked() {
         .next_line()
         .await;
     assert_eq!(held.unwrap().as_deref(), Some("held"));
-    watched
+    let on_call = watched
         .fires("JackfieldCommitStalled", Some("trades-lake"))
         .await;
+    on_call.acts().await;
     holder.stdin.take().unwrap().shutdown().await.unwrap();
     holder.wait().await.unwrap();
     watched
@@ -378,13 +314,9 @@ async fn target_failed_fires_while_one_of_several_tables_is_broken() {
     spoil_table(&data, table, false).await;
     let (alert, lake) = ("JackfieldTargetFailed", Some("trades-lake"));
     let watched = Watched::start(site).await;
-    watched.fires(alert, lake).await;
+    let on_call = watched.fires(alert, lake).await;
     spoil_table(&data, table, true).await;
-    let path = "connectors/trades-lake/restart?includeTasks=true";
-    let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
-    let restart = http().post(format!("http://{}/{path}", watched.address));
-    let restarted = restart.bearer_auth(token.trim()).send().await.unwrap();
-    assert!(restarted.status().is_success(), "{restarted:?}");
+    on_call.acts().await;
     watched.over(alert, lake).await;
 }
 
@@ -404,9 +336,10 @@ async fn dead_letters_fires_when_records_can_not_be_delivered() {
     });
     site.set("/pipelines/evil/sinks", json!({ "lake": sink }));
     let mut watched = Watched::start(site).await;
-    watched
+    let on_call = watched
         .fires("JackfieldDeadLetters", Some("evil-lake"))
         .await;
+    on_call.with("TOPIC", "evil.dead").acts().await;
     watched
         .quiet("JackfieldDeadLetters", Some("trades-lake"))
         .await;
@@ -442,7 +375,8 @@ async fn gaps_fires_when_the_origin_lost_records() {
     watched.prometheus.until_some(counted).await;
     watched.quiet("JackfieldGaps", None).await;
     exchange.start();
-    watched.fires("JackfieldGaps", Some("trades-source")).await;
+    let on_call = watched.fires("JackfieldGaps", Some("trades-source")).await;
+    on_call.acts().await;
     let lost = watched
         .prometheus
         .query("jackfield_missing_records_total{connector=\"trades-source\"}")
@@ -462,7 +396,8 @@ async fn log_disk_filling_fires_before_the_disk_is_full() {
     watched.until_at_work("trades-source").await;
     watched.quiet("JackfieldLogDiskFilling", None).await;
     let filler = small.fill_but(0.5);
-    watched.fires("JackfieldLogDiskFilling", None).await;
+    let on_call = watched.fires("JackfieldLogDiskFilling", None).await;
+    on_call.acts().await;
     // In time: the log still takes records.
     watched.until_at_work("trades-source").await;
     std::fs::remove_file(filler).unwrap();
@@ -486,11 +421,15 @@ async fn swap_rolled_back_fires_for_a_version_that_traps() {
     let args = ["evil-source", "--settings", settings, "--probation", "5s"];
     admin.expect(&site, &args, 4, "as told").await;
     let fires = prometheus.until_firing(alert, connector).await;
-    look(&fires, &address(&admin.url)).await;
+    let mended = changed_copy("hostile", site.path(), "mended").await;
+    let on_call = OnCall::told(&fires, &site, &address(&admin.url));
+    let on_call = on_call.with("FILE", mended.to_str().unwrap());
+    on_call.looks().await;
     let pauses = prometheus
         .until_some("jackfield_swap_pause_seconds_count == 1")
         .await;
     assert_eq!(pauses[0]["metric"]["connector"], "evil-source");
+    on_call.acts().await;
     prometheus.until_over(alert, connector).await;
     admin.jackfield.terminate().await;
     assert_eq!(

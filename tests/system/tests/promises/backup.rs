@@ -58,6 +58,30 @@ fn move_away(path: &Path) {
     std::fs::rename(path, path.with_extension("old")).unwrap();
 }
 
+/// The page's own program, but for which lake and which backup.
+fn take_back(site: &Site) -> String {
+    let page = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
+    let program = page.split("```python\n").nth(1).unwrap();
+    let mut program = program.split("```").next().unwrap().to_owned();
+    let catalog = format!("sqlite:///{}", site.catalog().display());
+    let manifest = site.path().join("backup/backup.json");
+    for (theirs, ours) in [
+        ("\"lake\"", "\"local\""),
+        (
+            "postgresql+psycopg2://iceberg:PASSWORD@localhost/iceberg",
+            &catalog,
+        ),
+        (
+            "/var/backups/jackfield/2026-11-27/backup.json",
+            manifest.to_str().unwrap(),
+        ),
+    ] {
+        assert!(program.contains(theirs), "{theirs}: {program}");
+        program = program.replace(theirs, ours);
+    }
+    program
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_put_back_goes_on_and_every_trade_is_there_once() {
     let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
@@ -102,20 +126,10 @@ async fn a_log_that_is_older_than_its_table_goes_on_once_the_table_is_taken_back
     keep_compiled(&site);
     let said = well(&site, "restore", &["--without-lakes"]).await;
     assert!(said.contains("take its tables back"), "{said}");
-    let manifest = std::fs::read_to_string(site.path().join("backup/backup.json")).unwrap();
-    let manifest: Value = serde_json::from_str(&manifest).unwrap();
-    let (catalog, warehouse) = (site.catalog(), site.warehouse());
-    let place = [
-        "--catalog",
-        catalog.to_str().unwrap(),
-        "--warehouse",
-        warehouse.to_str().unwrap(),
-        "--table",
-        "market.trades",
-        "--at-ms",
-        &manifest["made-at-ms"].to_string(),
-    ];
-    python("take_back.py", &place, "").await;
+    let script = site.path().join("take_back.py");
+    std::fs::write(&script, take_back(&site)).unwrap();
+    let said = python(script.to_str().unwrap(), &[], "").await;
+    assert!(said.contains("market.trades is at"), "{said}");
     run_until_idle(&site, "4s").await;
     exchange.finished().await;
     assert_landed(&data, &exchange.trades()).await;

@@ -12,19 +12,19 @@ use tokio::process::Command;
 use crate::exchange;
 
 /// A port of this machine that nobody listens at, for as long as nobody is given it.
-fn dead_port() -> u16 {
+pub(crate) fn dead_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// What `doctor --json` says of a site, and how it ends.
-struct Told {
-    code: Option<i32>,
-    report: Value,
+pub(crate) struct Told {
+    pub(crate) code: Option<i32>,
+    pub(crate) report: Value,
 }
 
 impl Told {
-    async fn of(site: &Site, args: &[&str]) -> Told {
+    pub(crate) async fn of(site: &Site, args: &[&str]) -> Told {
         let file = site.file();
         let own = ["doctor", file.to_str().unwrap(), "--json"];
         let Output {
@@ -47,7 +47,7 @@ impl Told {
     }
 
     /// The first line of an area with this level.
-    fn line(&self, area: &str, level: &str) -> &Value {
+    pub(crate) fn line(&self, area: &str, level: &str) -> &Value {
         let lines = self.report["checks"].as_array().unwrap();
         let found = lines
             .iter()
@@ -56,7 +56,7 @@ impl Told {
     }
 
     /// This area fails, says `word`, and names a remedy; it ends so that scripts notice.
-    fn fails(&self, area: &str, word: &str) -> &Value {
+    pub(crate) fn fails(&self, area: &str, word: &str) -> &Value {
         let line = self.line(area, "fail");
         let message = line["message"].as_str().unwrap();
         assert!(message.contains(word), "no `{word}`: {line}");
@@ -66,7 +66,7 @@ impl Told {
     }
 
     /// It is one of the services that are not running.
-    fn is_down(&self, word: &str) {
+    pub(crate) fn is_down(&self, word: &str) {
         let down = self.report["not-running"].as_array().unwrap();
         let named = down.iter().any(|it| it.as_str().unwrap().contains(word));
         assert!(named, "{word} is not among {down:?}");

@@ -1,6 +1,7 @@
 //! Kafka as the log: what holds on the embedded log holds there, and others read what we write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
@@ -42,11 +43,17 @@ async fn the_example_on_kafka_lands_every_trade_once_in_topic_and_table() {
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
     site.set("/pipelines/trades/topics/trade/retention", json!("48h"));
+    let begin = now_ms();
     run_until_idle(&site, "3s").await;
+    let run = begin..=now_ms();
     let sent = exchange.trades();
     assert_eq!(sent.len(), ALL);
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
+    for record in read_topic(&cluster, &site.topic("trade"), "avro").await {
+        // Trades of a recording are old: retention counts from when they were received.
+        assert!(run.contains(&record.timestamp), "{record:?} in {run:?}");
+    }
     topic_is_as_declared(&cluster, &site).await;
     states_are_published(&cluster, &site).await;
     let by_java = read_topic_by_java(&cluster, &site.topic("trade")).await;
@@ -54,6 +61,11 @@ async fn the_example_on_kafka_lands_every_trade_once_in_topic_and_table() {
     assert!(difference.is_none(), "{difference}");
     keys_stay_together_and_in_order(&by_java);
     positions_lie_as_connects(&cluster, &site, &sent).await;
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
 }
 
 /// In the form of Kafka Connect's status topic.
@@ -163,6 +175,8 @@ async fn a_second_worker_waits_and_takes_over() {
     second.line("waiting to take it over").await;
     exchange.reached(5000).await;
     assert!(!second.log().contains("this worker has it"));
+    let anew = "restarts from what is stored";
+    assert!(!first.log().contains(anew), "the second disturbed it");
     first.kill().await;
     assert_eq!(second.wait().await, 0);
     let sent = exchange.trades();

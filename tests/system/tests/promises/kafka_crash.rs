@@ -1,18 +1,22 @@
 //! `kill -9` of the worker and of the broker, again and again, while trades come in.
 
-use jackfield_exchange::Speed;
-use jackfield_system_tests::{Cluster, Jackfield, Site};
+use jackfield_exchange::{Running, Speed};
+use jackfield_system_tests::{Cluster, Jackfield, PATIENCE, Site};
 use jackfield_test_kafka::Broker;
 use jackfield_test_registry::ApicurioRegistry;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::spawn_blocking;
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::kafka::assert_topic;
-use crate::{assert_landed, exchange, run_until_idle};
+use crate::{COMMITTED, assert_landed, exchange, run_until_idle};
 
 const WORKER_KILLS: usize = 30;
 const BROKER_KILLS: usize = 5;
+
+/// Between two looks at the log.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Slow enough for lives to come up and commit between kills, and for the broker to come back.
 const TRADES_PER_SECOND: f64 = 130.0;
@@ -21,6 +25,29 @@ const TRADES_PER_SECOND: f64 = 130.0;
 enum Victim {
     Worker,
     Broker,
+}
+
+/// No connector gave up: brokers that come back are waited for.
+fn none_failed(jackfield: &Jackfield) {
+    let log = jackfield.log();
+    let failed = log.lines().find(|line| line.contains("FAILED"));
+    assert_eq!(failed, None);
+}
+
+/// Waits until the sink has committed once more, now that the broker is back.
+async fn commits_again(jackfield: &mut Jackfield, exchange: &Running) {
+    let commits = |jackfield: &Jackfield| jackfield.log().matches(COMMITTED).count();
+    let (before, begin) = (commits(jackfield), Instant::now());
+    let status = exchange.status();
+    if status.position >= status.total {
+        // Nothing has to come any more.
+        return;
+    }
+    while commits(jackfield) == before {
+        assert!(jackfield.is_running(), "it ended by itself");
+        assert!(begin.elapsed() < PATIENCE, "no commit on the new broker");
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +81,7 @@ async fn kills_of_worker_and_broker_lose_nothing_and_double_nothing() {
         assert!(jackfield.is_running(), "it ended by itself");
         match victim {
             Victim::Worker => {
+                none_failed(&jackfield);
                 jackfield.kill().await;
                 jackfield = Jackfield::run(&site, &[]);
             }
@@ -65,9 +93,11 @@ async fn kills_of_worker_and_broker_lose_nothing_and_double_nothing() {
                 })
                 .await
                 .unwrap();
+                commits_again(&mut jackfield, &exchange).await;
             }
         }
     }
+    none_failed(&jackfield);
     jackfield.kill().await;
     let position = exchange.status().position;
     println!("the last kill at trade {position} of {total}");

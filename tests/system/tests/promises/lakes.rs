@@ -1,22 +1,25 @@
-//! Lakes elsewhere: in S3, behind a REST catalog, shared with other writers.
+//! Lakes elsewhere: in S3, Google's and Azure's stores, in PostgreSQL, behind a REST catalog, shared
+//! with other writers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Jackfield, Place, Site, compare, read_duckdb, read_java, read_java_below, read_pyiceberg,
-    read_pyiceberg_at, repository, spoil_table, trades_sink,
+    About, Jackfield, Place, Site, Snapshot, Table, compare, iceberg_java, read_duckdb_at,
+    read_java_at, read_pyiceberg_at, repository, trades_sink,
 };
-use jackfield_test_lakes::{AzureServer, Fault, Front, GcsServer, RestServer, S3Server};
+use jackfield_test_lakes::{
+    AzureServer, Fault, Front, GcsServer, PostgresServer, RestServer, S3Server,
+};
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use crate::{COMMITTED, assert_landed, exchange, run_until_idle};
+use crate::{COMMITTED, exchange, run_until_idle};
 
-const TABLE: &str = "market.trades";
+pub(crate) const TABLE: &str = "market.trades";
 
 /// A store of which each fifth request goes wrong, in turn in every way there is.
 fn bad_days(front: &Front) -> Arc<AtomicU64> {
@@ -57,7 +60,7 @@ async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", in_s3(&front.url()));
-    // Every step of a commit is met by one kill or another.
+    // Whichever step of a commit each kill meets: lakes_kills.rs has them one by one.
     let total = exchange.status().total;
     for kill in 1..=4 {
         let mut jackfield = Jackfield::run(&site, &[]);
@@ -73,10 +76,20 @@ async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let difference = compare(&exchange.trades(), &table.rows);
     assert!(difference.is_none(), "{difference}");
     assert_eq!(table.about.location, "s3://lake/w/market/trades");
+    assert_all_read_the_same(&place, &table).await;
+}
+
+/// DuckDB and Iceberg's own library read what PyIceberg does, value by value.
+async fn assert_all_read_the_same(place: &Place, table: &Table<About>) {
+    let all = counted(&table.rows);
+    let duckdb = read_duckdb_at(place, TABLE).await;
+    assert_eq!(counted(&duckdb.rows), all, "DuckDB");
+    let java = read_java_at(place, TABLE).await;
+    assert_eq!(counted(&java.rows), all, "Java");
 }
 
 /// A kill in the middle, and then to the end: each trade is in the table once.
-async fn lands_with_a_kill(lake: Value, place: impl Fn(&Site) -> Place) {
+async fn lands_with_a_kill(lake: Value, place: impl Fn(&Site) -> Place) -> (Site, Table<About>) {
     let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", lake);
@@ -89,6 +102,7 @@ async fn lands_with_a_kill(lake: Value, place: impl Fn(&Site) -> Place) {
     let table = read_pyiceberg_at(&place(&site), TABLE).await;
     let difference = compare(&exchange.trades(), &table.rows);
     assert!(difference.is_none(), "{difference}");
+    (site, table)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,8 +138,18 @@ async fn a_lake_in_azures_store_lands_every_trade_once() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_in_postgres_is_read_by_all() {
+    let start = || PostgresServer::with_password("sesame");
+    let server = tokio::task::spawn_blocking(start).await.unwrap();
+    let lake = json!({ "catalog": { "sql": server.uri() }, "warehouse": "data/warehouse" });
+    let place = |site: &Site| Place::in_postgres(&site.path().join("data"), &server.uri());
+    let (site, table) = lands_with_a_kill(lake, place).await;
+    assert_all_read_the_same(&place(&site), &table).await;
+}
+
 /// Rows by all their values, with how often they are there.
-fn counted(rows: &[Map<String, Value>]) -> BTreeMap<String, u32> {
+pub(crate) fn counted(rows: &[Map<String, Value>]) -> BTreeMap<String, u32> {
     let mut counted = BTreeMap::new();
     for row in rows {
         let sorted: BTreeMap<_, _> = row.iter().collect();
@@ -135,8 +159,11 @@ fn counted(rows: &[Map<String, Value>]) -> BTreeMap<String, u32> {
     counted
 }
 
-/// Two connectors and a stranger commit to one table behind Iceberg's own REST server, and now
-/// and then an answer to a commit is lost.
+/// Rounds of the stranger that compacts.
+const COMPACTIONS: usize = 5;
+
+/// Two connectors and two strangers commit to one table behind Iceberg's own REST server, and now
+/// and then an answer to a commit is lost. One of the strangers makes small files large ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
     let server = RestServer::start();
@@ -167,7 +194,8 @@ async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
     second["tasks"] = json!(2);
     site.set("/pipelines/trades/sinks/again", second);
 
-    let mut jackfield = Jackfield::run(&site, &["--until-idle", "5s"]);
+    let place = Place::behind(&server.url());
+    let mut jackfield = Jackfield::run(&site, &[]);
     exchange.reached(2000).await;
     let stranger = Command::new(repository().join("scripts/python"))
         .arg(repository().join("tests/python/commit_beside.py"))
@@ -175,110 +203,46 @@ async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
         .args(["--table", TABLE, "--commits", "12"])
         .kill_on_drop(true)
         .output();
-    let (ended, stranger) = tokio::join!(jackfield.wait(), stranger);
-    assert_eq!(ended, 0);
-    let stranger = stranger.unwrap();
-    assert!(
-        stranger.status.success(),
-        "{}",
-        String::from_utf8_lossy(&stranger.stderr)
-    );
+    let rounds = COMPACTIONS.to_string();
+    let mut compacting = iceberg_java("Compact", &[TABLE, &rounds], &place);
+    let killed = async {
+        exchange.reached(10_000).await;
+        jackfield.kill().await;
+    };
+    let (stranger, compacted, ()) = tokio::join!(stranger, compacting.output(), killed);
+    for ended in [stranger.unwrap(), compacted.unwrap()] {
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{errors}");
+    }
+    // What comes now goes into a table that others have made anew.
+    run_until_idle(&site, "5s").await;
     exchange.finished().await;
     assert!(commits.load(Ordering::SeqCst) > 12);
 
-    let table = read_pyiceberg_at(&Place::behind(&server.url()), TABLE).await;
+    let table = read_pyiceberg_at(&place, TABLE).await;
     let sent = exchange.trades();
     assert_eq!(table.rows.len(), 2 * sent.len(), "once by each of the two");
-    let all = counted(&table.rows);
-    assert!(all.values().all(|times| *times == 2));
+    assert!(counted(&table.rows).values().all(|times| *times == 2));
     let mut once = table.rows.clone();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     once.retain(|row| seen.insert((row["symbol"].to_string(), row["trade_id"].to_string())));
     let difference = compare(&sent, &once);
     assert!(difference.is_none(), "{difference}");
+    let strange = table.about.properties.get("stranger.commits");
+    assert_eq!(strange.map(String::as_str), Some("12"));
+    let snapshots = &table.about.snapshots;
+    let compacts = |it: &Snapshot| it.summary.contains_key("stranger.rewrites");
+    let compactions = snapshots.iter().filter(|it| compacts(it));
+    let compactions = compactions.filter(|it| it.operation == "replace").count();
+    assert!(compactions >= COMPACTIONS, "{compactions}");
+    let last = snapshots.iter().rposition(compacts).unwrap();
     for connector in ["trades-lake", "trades-again"] {
         let key = format!("jackfield.offsets.{connector}");
         assert!(table.about.properties.contains_key(&key), "{key}");
+        let on = snapshots[last..]
+            .iter()
+            .any(|it| it.summary.contains_key(&key));
+        assert!(on, "{key} goes on after the last compaction");
     }
-    let strange = table.about.properties.get("stranger.commits");
-    assert_eq!(strange.map(String::as_str), Some("12"));
-
-    // Iceberg's own library reads the same, value by value.
-    let java = read_java(&server.url(), TABLE).await;
-    assert_eq!(counted(&java.rows), all);
-}
-
-/// Manifests that this sink merged by hand are manifests to everyone, also in a sorted table.
-#[tokio::test(flavor = "multi_thread")]
-async fn merged_manifests_and_sorted_files_are_read_by_all() {
-    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
-    let mut site = Site::new(&exchange).await;
-    let mut sink = trades_sink();
-    sink["commit"] = json!({ "every": "500ms", "rows": 80 });
-    sink["settings"]["sort-by"] = json!(["trade_id desc"]);
-    sink["settings"]["properties"] = json!({
-        "write.parquet.compression-codec": "gzip",
-        "write.parquet.bloom-filter-enabled.column.symbol": "true"
-    });
-    sink["settings"]["maintain"] = json!({ "merge-manifests": true, "expire": "1h" });
-    site.set("/pipelines/trades/sinks/lake", sink);
-    run_until_idle(&site, "4s").await;
-    exchange.finished().await;
-    let data = site.path().join("data");
-    let table = assert_landed(&data, &exchange.trades()).await;
-    let merges = table.about.snapshots.iter();
-    let merges = merges.filter(|it| it.operation == "replace").count();
-    println!("{} snapshots, {merges} merges", table.about.snapshots.len());
-    assert!(merges > 0, "{} commits", table.about.snapshots.len());
-    let java = read_java_below(&data, TABLE).await;
-    assert_eq!(counted(&java.rows), counted(&table.rows));
-    let duckdb = read_duckdb(&data, TABLE).await;
-    assert_eq!(counted(&duckdb.rows), counted(&table.rows));
-}
-
-/// Of two tables one can't be written for. It stays behind by itself, also over a kill, and has all
-/// its records once someone has mended it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_fails_stays_behind_alone_and_catches_up_when_mended() {
-    let exchange = exchange(Speed::PerSecond(2000.0), |_| {}).await;
-    let mut site = Site::new(&exchange).await;
-    let mut sink = trades_sink();
-    sink["settings"] = json!({ "table": "market.{symbol}" });
-    site.set("/pipelines/trades/sinks/lake", sink);
-    let data = site.path().join("data");
-    std::fs::create_dir_all(&data).unwrap();
-    let (good, bad) = ("market.BTCUSDT", "market.ETHUSDT");
-    spoil_table(&data, bad, false).await;
-
-    let mut jackfield = Jackfield::run(&site, &[]);
-    let said = jackfield.line("a target has failed").await;
-    assert!(said.contains(bad), "{said}");
-    exchange.reached(8000).await;
-    jackfield.kill().await;
-
-    let mut jackfield = Jackfield::run(&site, &["--until-idle", "3s"]);
-    assert_eq!(jackfield.wait().await, 1, "not all has landed");
-    let log = jackfield.log();
-    let failed = log.lines().find(|line| line.contains("FAILED")).unwrap();
-    assert!(
-        failed.contains(bad) && failed.contains("symbol"),
-        "{failed}"
-    );
-    exchange.finished().await;
-    let sent = exchange.trades();
-    let of = |symbol: &str| -> Vec<_> {
-        let those = sent.iter().filter(|it| *it.symbol == *symbol);
-        those.cloned().collect()
-    };
-    let landed = read_pyiceberg(&data, good).await;
-    let difference = compare(&of("BTCUSDT"), &landed.rows);
-    assert!(difference.is_none(), "{difference}");
-
-    spoil_table(&data, bad, true).await;
-    run_until_idle(&site, "3s").await;
-    for (table, symbol) in [(good, "BTCUSDT"), (bad, "ETHUSDT")] {
-        let landed = read_pyiceberg(&data, table).await;
-        let difference = compare(&of(symbol), &landed.rows);
-        assert!(difference.is_none(), "{table}: {difference}");
-    }
+    assert_all_read_the_same(&place, &table).await;
 }

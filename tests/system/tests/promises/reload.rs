@@ -1,5 +1,8 @@
 //! The file changes while it runs: what differs changes, the rest never notices.
 
+mod grants;
+mod refused;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -134,11 +137,14 @@ async fn an_edited_file_changes_what_differs_and_nothing_else() {
     site.set(plugin, json!("iceberg"));
     let line = admin.jackfield.line("is no source").await;
     assert!(line.contains(REFUSED) && line.contains("iceberg"), "{line}");
+    let at = "pipelines.steady.source.plugin";
+    assert!(line.contains(at), "{line}");
     site.set(plugin, json!("hostile"));
     let settings = "/pipelines/steady/source/settings";
     site.set(settings, json!({ "in": "plan", "do": "panic" }));
-    let line = admin.jackfield.line(r#""refused":"steady-source: "#).await;
+    let line = admin.jackfield.line("steady-source: it fails").await;
     assert!(line.contains(REFUSED) && line.contains("as told"), "{line}");
+    assert!(line.contains(at), "{line}");
     site.set(settings, json!({}));
     site.set("/log/embedded/retention", json!("1h"));
     admin

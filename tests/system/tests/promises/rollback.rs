@@ -13,6 +13,7 @@ use jackfield_exchange::{Running, Speed};
 use jackfield_system_tests::{
     Artifacts, Cluster, Kept, Site, kept_below, read_topic, shared_cluster,
 };
+use jackfield_test_lakes::{Fault, Front};
 use serde_json::{Value, json};
 
 use crate::admin::{Admin, changed_copy};
@@ -247,6 +248,81 @@ fn assert_each_event_once(kept: &Kept, deed: &Deed) {
         assert_eq!(number, due, "{name}: each event once, in order");
     }
     assert!(due >= 2 * RECORDS_MIN, "{name}: {due}");
+}
+
+/// Done in the plan that is made on probation, after the one that it was prepared with was good.
+const PLAN_DEEDS: [Deed; 6] = [
+    deed("replan", "panic", "as told"),
+    deed("replan", "broken", "as told"),
+    deed("replan", "misconfigured", "plan: xxx"),
+    deed("replan", "retry-for-ever", "within its probation"),
+    deed("replan", "too-many", "larger than"),
+    deed("replan", "none", "no slot"),
+];
+/// Lines that each source numbers.
+const LINES: usize = 3;
+
+/// The slots that it asks to be planned anew have ended by then: the old version plans and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_can_not_plan_on_probation_is_taken_back() {
+    let exchange = exchange(Speed::PerSecond(50.0), |_| {}).await;
+    let mut site = site(&exchange).await;
+    site.set("/pipelines/trades", Value::Null);
+    let front = Front::before(exchange.rest_url()).await;
+    let mut plans: BTreeMap<String, u32> = BTreeMap::new();
+    front.decide(move |seen| {
+        let plans = plans.entry(seen.path.clone()).or_default();
+        *plans += 1;
+        let status = if *plans == 1 { 200 } else { 503 };
+        Some(Fault::Status(status, String::new()))
+    });
+    let good = |deed: &Deed| {
+        let ask = format!("{}/{}", front.url(), deed.name());
+        json!({ "lines": LINES, "pause-ms": 5, "ask": ask })
+    };
+    for deed in &PLAN_DEEDS {
+        let name = deed.name();
+        let pipeline = json!({
+            "source": {
+                "plugin": "hostile",
+                "settings": good(deed),
+                "allow": { "http": [front.url()] }
+            },
+            "topics": { "only": { "name": site.topic(&name) } },
+            "sinks": { "kept": keeping("only", &root(&site, &name)) }
+        });
+        site.set(&format!("/pipelines/{name}"), pipeline);
+    }
+    let admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let other = changed_copy("hostile", site.path(), "other").await;
+    let swaps = stream::iter(&PLAN_DEEDS).for_each_concurrent(SWAPS_AT_ONCE, async |deed| {
+        let connector = format!("{}-source", deed.name());
+        try_one(&admin, &site, &connector, &good(deed), &other, deed).await;
+    });
+    swaps.await;
+    end(admin).await;
+    for deed in &PLAN_DEEDS {
+        let kept = kept_below(&root(&site, &deed.name()));
+        assert_eq!(kept.fault(|_| false), None, "{}", deed.name());
+        assert_eq!(numbered(&kept).len(), LINES, "{}", deed.name());
+    }
+}
+
+/// The marks of what was numbered, by name and in order; each number is there once and in order.
+/// Values are `NAME NUMBER MARK`, where a version without one has no mark.
+pub(crate) fn numbered(kept: &Kept) -> BTreeMap<String, Vec<String>> {
+    let mut marks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for value in kept.values() {
+        let words: Vec<&str> = std::str::from_utf8(value).unwrap().split(' ').collect();
+        let [name, number, mark] = words[..] else {
+            panic!("{words:?}");
+        };
+        let of_name = marks.entry(name.to_owned()).or_default();
+        of_name.push(mark.to_owned());
+        let due = of_name.len();
+        assert_eq!(number.parse(), Ok(due), "{name}: each once, in order");
+    }
+    marks
 }
 
 const SINK_DEEDS: [Deed; 24] = [

@@ -311,8 +311,11 @@ async fn a_shadow_ends_with_the_version_that_it_is_compared_with() {
                     assert!(swapped.status.success(), "{swapped:?}");
                 }
             };
-            let ((_, report), ()) = tokio::join!(running.shadow(&shadow), changed);
-            assert_eq!(report["end"], "running-ended", "{connector}: {report}");
+            let ((code, report), ()) = tokio::join!(running.shadow(&shadow), changed);
+            let end = (code, &report["end"]);
+            let cut = json!("running-ended");
+            assert_eq!(end, (9, &cut), "{connector}: {report}");
+            assert_eq!(report["differs"], false, "{connector}: {report}");
             let before = running.records(connector).await;
             running.until_records(connector, before).await;
         }

@@ -7,89 +7,149 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use jackfield_exchange::{Running, Speed};
+use jackfield_exchange::{Speed, Status};
 use jackfield_system_tests::{Jackfield, PATIENCE, Site};
 use jackfield_test_otlp::{Health, Receiver, Span};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{ALL, assert_landed, exchange};
+use crate::admin::Admin;
+use crate::{assert_landed, exchange};
 
+/// Trades a second: less than a busy machine can take, so that what is missing was held up.
+const PACE: f64 = 1000.0;
+/// How long the back end is ill in one way, and well before that.
+const TURN: Duration = Duration::from_millis(1500);
+/// What goes wrong with a receiver that is there.
+const ILLS: [Health; 6] = [
+    Health::Status(503),
+    Health::Stalls,
+    Health::Rubbish,
+    Health::Endless,
+    Health::Breaks,
+    Health::Status(401),
+];
+/// How often each of them is met: again where the first turns are uneven.
+const ROUNDS_MAX: usize = 2;
+/// Trades that another round needs, with time to spare.
+const ROUND_TRADES: u64 = 2 * 2 * ILLS.len() as u64 * 1500;
+/// The median rate of the ill turns against that of the others, in one run. Both kinds meet the
+/// same busy machine; whoever waits for the back end shows much less. docs/BENCHMARKS.md has the
+/// figure.
+const RATIO_MIN: f64 = 0.8;
 /// Scrapers at once.
 const SCRAPERS: usize = 200;
+/// Between two scrapes of one of them: Prometheus takes fifteen times as long.
+const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 /// Longest that one waits for a scrape, as Prometheus does.
 const SCRAPE_MAX: Duration = Duration::from_secs(10);
 /// Scrapers that ask and never read.
 const HANGING: usize = 20;
-/// How much longer the same may take while the back end is ill: generous, since everything here
-/// shares the machine. docs/BENCHMARKS.md has the figure.
-const RATIO_MAX: f64 = 3.0;
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How long the whole recording takes from the first trade until all is committed and stopped.
-async fn replay(exchange: &Running, site: &Site) -> Duration {
-    let mut jackfield = Jackfield::run(site, &["--until-idle", "3s"]);
-    let begun = Instant::now();
-    assert_eq!(jackfield.wait().await, 0);
-    let took = begun.elapsed();
-    assert_landed(&site.path().join("data"), &exchange.trades()).await;
-    took
+/// Records a second of the source and of the sink, turn by turn.
+#[derive(Default)]
+struct Rates([Vec<f64>; 2]);
+
+impl Rates {
+    async fn add_turn(&mut self, admin: &Admin) {
+        let (before, begun) = (taken(admin).await, Instant::now());
+        sleep(TURN).await;
+        let (after, took) = (taken(admin).await, begun.elapsed());
+        for (end, rates) in self.0.iter_mut().enumerate() {
+            rates.push((after[end] - before[end]) / took.as_secs_f64());
+        }
+    }
+
+    /// Of the source, and of the sink.
+    fn medians(&self) -> [f64; 2] {
+        self.0.each_ref().map(|rates| {
+            let mut rates = rates.clone();
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2]
+        })
+    }
+
+    /// The share of the rates of `well` that is kept.
+    fn kept(&self, well: &Rates) -> [f64; 2] {
+        let (ill, well) = (self.medians(), well.medians());
+        [ill[0] / well[0], ill[1] / well[1]]
+    }
 }
 
-/// The incident that Jackfield answers: the back end of metrics fails in every way that it can,
-/// while scrapers hang and storm, and every trade lands once, as fast as without any of it.
+/// Records that the source and the sink took by now.
+async fn taken(admin: &Admin) -> [f64; 2] {
+    let mut taken = [0.0; 2];
+    for (count, connector) in taken.iter_mut().zip(["trades-source", "trades-lake"]) {
+        let status = admin.get(&format!("/status/{connector}")).await;
+        *count = status["records"].as_f64().unwrap_or_default();
+    }
+    taken
+}
+
+/// The receiver does so, and was asked since.
+async fn is(receiver: &Receiver, health: Health) {
+    receiver.is(health);
+    let (before, begin) = (receiver.requests(), Instant::now());
+    while receiver.requests() == before {
+        assert!(begin.elapsed() < PATIENCE, "{health:?}: nothing is pushed");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The incident that Jackfield answers: the back end of metrics fails in every way that it can, and
+/// scrapers hang beside those that storm. Every trade lands once, at the rate of the turns in which
+/// all is well with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_incident_of_the_metrics_moves_nothing() {
-    let calm = exchange(Speed::PerSecond(4000.0), |_| {}).await;
-    let calm_site = Site::new(&calm).await;
-    let alone = replay(&calm, &calm_site).await;
-    drop(calm_site);
-
-    let stormy = exchange(Speed::PerSecond(4000.0), |_| {}).await;
+    let exchange = exchange(Speed::PerSecond(PACE), |o| o.laps = 4).await;
     let receiver = Receiver::http().await;
-    let mut site = Site::new(&stormy).await;
+    let mut site = Site::new(&exchange).await;
     let otlp = json!({ "endpoint": receiver.url(), "interval": "100ms", "sample": 10 });
     site.set("/telemetry", json!({ "otlp": otlp }));
-    let mut jackfield = Jackfield::run(&site, &["--until-idle", "3s"]);
-    let begun = Instant::now();
-    let url = jackfield.admin().await;
+    let mut admin = Admin::run(&site, &["--until-idle", "5s"]).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let address = url.trim_start_matches("http://").to_owned();
-    let hanging = hang(&address).await;
-    let scraping = tokio::spawn(storm(address, Arc::clone(&stop)));
-    let ills = [
-        Health::Status(503),
-        Health::Stalls,
-        Health::Rubbish,
-        Health::Endless,
-        Health::Breaks,
-        Health::Status(401),
-        Health::Well,
-    ];
-    for (part, health) in (1u64..).zip(ills) {
-        receiver.is(health);
-        stormy
-            .reached(part * ALL as u64 / (ills.len() as u64 + 1))
-            .await;
+    let address = admin.url.trim_start_matches("http://").to_owned();
+    let scraping = tokio::spawn(storm(address.clone(), Arc::clone(&stop)));
+    let begun = |now: &Value| now["records"].as_u64() > Some(0);
+    admin
+        .until("the sink takes", "/status/trades-lake", begun)
+        .await;
+    let (mut well, mut ill) = (Rates::default(), Rates::default());
+    for round in 0..ROUNDS_MAX {
+        let Status {
+            position, total, ..
+        } = exchange.status();
+        let even = |kept: f64| kept >= RATIO_MIN;
+        if round > 0 && (ill.kept(&well).into_iter().all(even) || total - position < ROUND_TRADES) {
+            break;
+        }
+        for health in ILLS {
+            is(&receiver, Health::Well).await;
+            well.add_turn(&admin).await;
+            let hanging = hang(&address).await;
+            is(&receiver, health).await;
+            ill.add_turn(&admin).await;
+            drop(hanging);
+        }
     }
-    receiver.is(Health::Stalls);
-    assert_eq!(jackfield.wait().await, 0);
-    let took = begun.elapsed();
+    // Also while it stops.
+    is(&receiver, Health::Stalls).await;
+    assert_eq!(admin.jackfield.wait().await, 0);
     stop.store(true, Ordering::Relaxed);
     let scrapes = scraping.await.unwrap();
-    drop(hanging);
-    assert_landed(&site.path().join("data"), &stormy.trades()).await;
-    let ratio = took.as_secs_f64() / alone.as_secs_f64();
-    println!(
-        "alone {alone:?}, with an ill back end {took:?} ({ratio:.2} times), {scrapes} scrapes"
-    );
-    assert!(
-        receiver.requests() > ills.len() as u64,
-        "nothing was pushed"
-    );
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    println!("{scrapes} scrapes, {} pushes", receiver.requests());
     assert!(scrapes > SCRAPERS as u64, "{scrapes} is no storm");
-    assert!(ratio < RATIO_MAX, "{ratio}");
+    let (medians, kept) = ([well.medians(), ill.medians()], ill.kept(&well));
+    for (end, name) in ["source", "sink"].into_iter().enumerate() {
+        let ([well, ill], kept) = ([medians[0][end], medians[1][end]], kept[end]);
+        println!("{name}: {well:.0} records/s, {ill:.0} with an ill back end: {kept:.2}");
+        assert!(kept >= RATIO_MIN, "{name}: {kept:.2}");
+    }
 }
 
 /// Scrapes again and again until it is told to stop.
@@ -103,8 +163,7 @@ async fn storm(address: String, stop: Arc<AtomicBool>) -> u64 {
                 if matches!(asked, Ok(Ok(page)) if page.contains("jackfield_records_total")) {
                     scrapes.fetch_add(1, Ordering::Relaxed);
                 }
-                // As Prometheus does, if a hundred times as often.
-                sleep(Duration::from_millis(100)).await;
+                sleep(SCRAPE_EVERY).await;
             }
         })
     });

@@ -9,9 +9,9 @@ use jackfield_plugin::World;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 /// A plugin, and the schema of its settings.
 pub(super) struct Known {
@@ -39,10 +39,14 @@ impl Known {
 /// What a plugin was loaded from: its declaration, and when its file was written.
 type From = (PluginConfig, Option<SystemTime>);
 
-/// Plugins that were asked for.
+/// Several who ask for one wait here while it is loaded once; a failure is tried again by the next.
+type Cell = Arc<OnceCell<Arc<Known>>>;
+
+/// Plugins that were asked for. Loading one may compile it and asks it for its description: whoever
+/// asks for another does not wait for that.
 #[derive(Default)]
 pub(super) struct Catalogue {
-    known: Mutex<BTreeMap<String, (From, Arc<Known>)>>,
+    cells: Mutex<BTreeMap<String, (From, Cell)>>,
 }
 
 impl Catalogue {
@@ -54,26 +58,38 @@ impl Catalogue {
         name: &str,
     ) -> Option<Result<Arc<Known>, StartError>> {
         let declared = config.plugins.get(name)?;
+        let cell = self.cell(name, declared);
+        let loaded = cell.get_or_try_init(|| load(loader, name, declared)).await;
+        Some(loaded.map(Arc::clone))
+    }
+
+    /// Where the plugin is, or is going to be, as it is declared now.
+    fn cell(&self, name: &str, declared: &PluginConfig) -> Cell {
         let written = fs::metadata(&declared.file).and_then(|it| it.modified());
         let from = (declared.clone(), written.ok());
-        // Held while it is loaded: several who ask for one compile it once.
-        let mut known = self.known.lock().await;
-        if let Some((as_loaded, known)) = known.get(name)
+        // Every change leaves the map consistent, also in a panic.
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((as_loaded, cell)) = cells.get(name)
             && *as_loaded == from
         {
-            return Some(Ok(Arc::clone(known)));
+            return Arc::clone(cell);
         }
-        let loaded = match plugins::load_one(name, declared, loader.engine()).await {
-            Ok(loaded) => loaded,
-            Err(error) => return Some(Err(error)),
-        };
-        // A schema that can't be read is found when settings are checked against it.
-        let schema = serde_json::from_str(&loaded.description.settings_schema);
-        let one = Arc::new(Known {
-            schema: schema.unwrap_or(Value::Null),
-            loaded,
-        });
-        known.insert(name.to_owned(), (from, Arc::clone(&one)));
-        Some(Ok(one))
+        let cell = Cell::default();
+        cells.insert(name.to_owned(), (from, Arc::clone(&cell)));
+        cell
     }
+}
+
+async fn load(
+    loader: &Loader,
+    name: &str,
+    declared: &PluginConfig,
+) -> Result<Arc<Known>, StartError> {
+    let loaded = plugins::load_one(name, declared, loader.engine()).await?;
+    // A schema that can't be read is found when settings are checked against it.
+    let schema = serde_json::from_str(&loaded.description.settings_schema);
+    Ok(Arc::new(Known {
+        schema: schema.unwrap_or(Value::Null),
+        loaded,
+    }))
 }

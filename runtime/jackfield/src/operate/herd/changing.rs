@@ -11,6 +11,7 @@ use jackfield_connect::{FlatConfig, TargetState, unmasked};
 use jackfield_pipeline::{State, Unchanged};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
 impl Herd {
     pub(super) async fn make(
@@ -19,7 +20,7 @@ impl Herd {
         given: FlatConfig,
         initial: TargetState,
     ) -> Result<(), Objection> {
-        let _one = self.changing.lock().await;
+        let _turn = self.turn(connector).await;
         self.make_alone(connector, given, initial).await
     }
 
@@ -53,7 +54,7 @@ impl Herd {
         connector: &str,
         given: FlatConfig,
     ) -> Result<Put, Objection> {
-        let _one = self.changing.lock().await;
+        let turn = self.turn(connector).await;
         self.changeable(connector)?;
         let stored = self.made().get(connector).map(|it| it.config.clone());
         let Some(stored) = stored else {
@@ -65,12 +66,13 @@ impl Herd {
                 created: true,
             });
         };
-        self.replace_alone(connector, given, &stored).await
+        self.replace_in(turn, connector, given, &stored).await
     }
 
-    /// While nobody else changes anything, so that what is `stored` still is.
-    async fn replace_alone(
+    /// In the turn in which it was looked up what is `stored`, so that it still is.
+    async fn replace_in(
         &self,
+        turn: MutexGuard<'_, ()>,
         connector: &str,
         given: FlatConfig,
         stored: &FlatConfig,
@@ -87,11 +89,9 @@ impl Herd {
         kept.map_err(|error| log("the config can't be kept", &error))?;
         self.is_made(connector, given, config, &checked);
         if let Some(spec) = spec {
-            let target = self.target_of(connector);
-            self.loader.remove_made(connector).await;
-            self.loader
-                .add_made(checked.declared, spec, target)
-                .map_err(|it| unchanged(&it))?;
+            let ending = self.endings.begin(connector);
+            drop(turn);
+            self.change_over(ending, checked.declared, spec).await?;
         }
         let info = self.info_of(connector).await?;
         Ok(Put {
@@ -107,7 +107,7 @@ impl Herd {
     ) -> Result<Put, Objection> {
         // Before the config is read: of two patches at once the later is made to what the earlier
         // left.
-        let _one = self.changing.lock().await;
+        let turn = self.turn(connector).await;
         self.changeable(connector)?;
         let stored = self.made().get(connector).map(|it| it.config.clone());
         let stored = stored.ok_or_else(|| unknown(connector))?;
@@ -121,11 +121,11 @@ impl Herd {
                 None => drop(config.remove(&key)),
             }
         }
-        self.replace_alone(connector, config, &stored).await
+        self.replace_in(turn, connector, config, &stored).await
     }
 
     pub(super) async fn end(&self, connector: &str) -> Result<(), Objection> {
-        let _one = self.changing.lock().await;
+        let turn = self.turn(connector).await;
         self.changeable(connector)?;
         if !self.made().contains_key(connector) {
             return Err(unknown(connector));
@@ -134,12 +134,15 @@ impl Herd {
         forgotten.map_err(|error| log("the connector can't be forgotten", &error))?;
         self.made().remove(connector);
         self.seen().targets.remove(connector);
+        let ending = self.endings.begin(connector);
+        drop(turn);
         self.loader.remove_made(connector).await;
+        drop(ending);
         Ok(())
     }
 
     pub(super) async fn aim(&self, connector: &str, state: TargetState) -> Result<(), Objection> {
-        let _one = self.changing.lock().await;
+        let _turn = self.changing.lock().await;
         self.known(connector)?;
         let kept = self.store.keep_target(connector, state).await;
         kept.map_err(|error| log("the state can't be kept", &error))?;

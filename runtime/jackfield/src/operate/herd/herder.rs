@@ -2,9 +2,12 @@
 //! anybody waits for it.
 
 use super::Herd;
+use super::catalogue::Known;
 use super::objections::{broken, log, not_built, unknown_plugin};
 use async_trait::async_trait;
+use futures::future::join_all;
 use jackfield_admin::{Herder, Objection, Put, Restart};
+use jackfield_config::Config;
 use jackfield_connect::entities::{
     ConfigInfos, ConfigKeyInfo, ConnectorInfo, ConnectorOffset, ConnectorOffsets,
     ConnectorStateInfo, Message, PluginInfo, TaskInfo, WorkerStatus,
@@ -189,26 +192,23 @@ impl Herd {
     /// Those that can be loaded; of others the log tells.
     async fn plugins(&self) -> Vec<PluginInfo> {
         let config = self.loader.config();
-        let mut all = Vec::with_capacity(config.plugins.len());
+        let mut asked = Vec::with_capacity(config.plugins.len());
         for name in config.plugins.keys() {
-            match self.catalogue.get(&self.loader, &config, name).await {
-                Some(Ok(known)) => all.push(PluginInfo {
-                    class: name.clone(),
-                    kind: match known.loaded.plugin.world() {
-                        World::Source => "source",
-                        World::Sink => "sink",
-                        World::Transform => "transformation",
-                    }
-                    .to_owned(),
-                    version: Some(known.loaded.description.version.clone()),
-                }),
-                Some(Err(error)) => {
-                    tracing::warn!(plugin = %name, %error, "a plugin can't be shown");
-                }
-                None => {}
+            asked.push(self.plugin(&config, name));
+        }
+        // Each is loaded beside the others: the answer waits for the slowest, and not for all.
+        let told = join_all(asked).await;
+        told.into_iter().flatten().collect()
+    }
+
+    async fn plugin(&self, config: &Config, name: &str) -> Option<PluginInfo> {
+        match self.catalogue.get(&self.loader, config, name).await? {
+            Ok(known) => Some(info(name, &known)),
+            Err(error) => {
+                tracing::warn!(plugin = %name, %error, "a plugin can't be shown");
+                None
             }
         }
-        all
     }
 
     async fn keys(&self, plugin: &str) -> Result<Vec<ConfigKeyInfo>, Objection> {
@@ -235,5 +235,18 @@ impl Herd {
             Err(errors) => errors,
         };
         Ok(config_infos(&described, &flat, &errors))
+    }
+}
+
+fn info(name: &str, known: &Known) -> PluginInfo {
+    let kind = match known.loaded.plugin.world() {
+        World::Source => "source",
+        World::Sink => "sink",
+        World::Transform => "transformation",
+    };
+    PluginInfo {
+        class: name.to_owned(),
+        kind: kind.to_owned(),
+        version: Some(known.loaded.description.version.clone()),
     }
 }

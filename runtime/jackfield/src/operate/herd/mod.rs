@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod changing;
+mod ending;
 mod herder;
 mod looks;
 mod making;
@@ -20,6 +21,7 @@ pub(crate) use herder::Shepherd;
 use super::Loader;
 use crate::published::Published;
 use catalogue::Catalogue;
+use ending::Endings;
 use jackfield_config::{Config, PipelineConfig};
 use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_log::Log;
@@ -65,8 +67,9 @@ pub(crate) struct Herd {
     looks: Mutex<Looks>,
     /// Records that a connector had taken when it was asked to forget its topics.
     forgotten: Mutex<BTreeMap<String, u64>>,
-    /// One change at a time.
+    /// One change at a time, but for what is being ended: that may take long.
     changing: tokio::sync::Mutex<()>,
+    endings: Endings,
 }
 
 /// What a herd is made of.
@@ -100,6 +103,7 @@ impl Herd {
             looks: Mutex::default(),
             forgotten: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
+            endings: Endings::default(),
         })
     }
 

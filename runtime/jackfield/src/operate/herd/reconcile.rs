@@ -2,9 +2,10 @@
 //! worker was asked for a change.
 
 use super::store::Kept;
-use super::{Herd, Made, target};
+use super::{Herd, Made, objections, target};
 use crate::declared::Way;
 use crate::failing::Failing;
+use jackfield_admin::Objection;
 use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_log::LogError;
 use jackfield_pipeline::Target;
@@ -48,7 +49,7 @@ impl Herd {
     }
 
     /// Starts the connectors that are kept, as far as the log tells them now.
-    pub(crate) async fn begin(&self) {
+    pub(crate) async fn begin(self: &Arc<Self>) {
         let _one = self.changing.lock().await;
         match tokio::time::timeout(FIRST_LOOK_MAX, self.read_kept()).await {
             Ok(Ok(kept)) => self.apply(kept).await,
@@ -82,7 +83,7 @@ impl Herd {
         }
     }
 
-    async fn look(&self) -> Result<(), LogError> {
+    async fn look(self: &Arc<Self>) -> Result<(), LogError> {
         let _one = self.changing.lock().await;
         let kept = self.read_kept().await?;
         self.apply(kept).await;
@@ -96,8 +97,8 @@ impl Herd {
         read
     }
 
-    async fn apply(&self, kept: Kept) {
-        self.end_what_is_gone(&kept).await;
+    async fn apply(self: &Arc<Self>, kept: Kept) {
+        self.end_what_is_gone(&kept);
         for (name, config) in &kept.connectors {
             self.make_so(name, config, &kept).await;
         }
@@ -106,20 +107,30 @@ impl Herd {
         *self.seen() = kept;
     }
 
-    async fn end_what_is_gone(&self, kept: &Kept) {
+    /// What is being ended already is looked at again when that is over.
+    fn end_what_is_gone(self: &Arc<Self>, kept: &Kept) {
         let gone: Vec<String> = {
             let made = self.made();
             let names = made.keys().filter(|it| !kept.connectors.contains_key(*it));
+            let names = names.filter(|it| !self.endings.has(it));
             names.cloned().collect()
         };
         for name in gone {
             self.made().remove(&name);
-            self.loader.remove_made(&name).await;
+            let (herd, ending) = (Arc::clone(self), self.endings.begin(&name));
+            // It ends with the connector, which the end of the process ends.
+            self.runtime.spawn(async move {
+                herd.loader.remove_made(&name).await;
+                drop(ending);
+            });
         }
     }
 
     /// Makes one connector what its config says, by the file as it is now.
-    async fn make_so(&self, name: &str, config: &FlatConfig, kept: &Kept) {
+    async fn make_so(self: &Arc<Self>, name: &str, config: &FlatConfig, kept: &Kept) {
+        if self.endings.has(name) {
+            return;
+        }
         let file = self.loader.config();
         if self.loader.is_declared(name) {
             if self.made().remove(name).is_some() {
@@ -153,11 +164,18 @@ impl Herd {
             return;
         };
         let state = kept.targets.get(name).copied().unwrap_or_default();
-        self.loader.remove_made(name).await;
-        match self.loader.add_made(checked.declared, spec, target(state)) {
-            Ok(()) => tracing::info!(connector = %name, "made as it was asked for over REST"),
-            Err(unchanged) => tracing::error!(connector = %name, %unchanged, "is not started"),
+        self.seen().targets.insert(name.to_owned(), state);
+        if self.loader.declared(name).is_none() {
+            let added = self.loader.add_made(checked.declared, spec, target(state));
+            return made_so(name, added.map_err(|it| objections::unchanged(&it)));
         }
+        let (herd, ending) = (Arc::clone(self), self.endings.begin(name));
+        let name = name.to_owned();
+        // It ends with the connector that it takes away.
+        self.runtime.spawn(async move {
+            let changed = herd.change_over(ending, checked.declared, spec).await;
+            made_so(&name, changed);
+        });
     }
 
     /// It goes on as it was, if it runs.
@@ -203,6 +221,15 @@ impl Herd {
             if let Err(error) = self.levels.set(logger, level) {
                 tracing::warn!(logger, level, %error, "a level for the whole cluster is not set");
             }
+        }
+    }
+}
+
+fn made_so(name: &str, outcome: Result<(), Objection>) {
+    match outcome {
+        Ok(()) => tracing::info!(connector = %name, "made as it was asked for over REST"),
+        Err(objection) => {
+            tracing::error!(connector = %name, why = objection.message, "is not started");
         }
     }
 }

@@ -9,15 +9,36 @@ use jackfield_config::{Config, FeedTopic};
 use jackfield_connect::entities::{
     ConnectorInfo, ConnectorState, ConnectorStateInfo, ConnectorType, TaskId, TaskInfo, TaskState,
 };
-use jackfield_connect::{FlatConfig, config_of, masked};
+use jackfield_connect::{FlatConfig, config_of, is_of_runtime, masked};
 use jackfield_pipeline::State;
 use serde_json::Value;
+use std::time::Duration;
+
+/// How long a look at what other workers say may take: whoever asks for a state waits no longer for
+/// a log that is away.
+const OTHERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A state, and who says so.
 struct Said {
     state: String,
     trace: Option<String>,
     worker: String,
+}
+
+/// Keys whose values the plugin's author calls secret.
+enum Secrets {
+    Keys(Vec<String>),
+    /// The plugin can't be asked now: any that is not the runtime's own may be one.
+    Unknown,
+}
+
+impl Secrets {
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Self::Keys(keys) => keys.iter().any(|it| it == key),
+            Self::Unknown => !is_of_runtime(key),
+        }
+    }
 }
 
 impl Herd {
@@ -61,8 +82,8 @@ impl Herd {
         let file = self.loader.config();
         if let Some(made) = made {
             let class = made.config.get("connector.class").cloned();
-            let secret = self.secret_keys(&file, class.as_deref()).await;
-            let shown = masked(&made.config, &|key| secret.iter().any(|it| it == key));
+            let secrets = self.secrets(&file, class.as_deref()).await;
+            let shown = masked(&made.config, &|key| secrets.has(key));
             return Ok((shown, declared));
         }
         let declared = declared.ok_or_else(|| unknown(connector))?;
@@ -71,28 +92,25 @@ impl Herd {
         let schema = known.and_then(Result::ok).map(|it| it.schema.clone());
         let pipeline = file.pipelines.get(&declared.pipeline);
         let flat = pipeline.and_then(|it| config_of(connector, it, schema.as_ref()));
-        let secret = self.secret_keys(&file, Some(&class)).await;
+        let secrets = self.secrets(&file, Some(&class)).await;
         let flat = flat.ok_or_else(|| unknown(connector))?;
-        let shown = masked(&flat, &|key| secret.iter().any(|it| it == key));
+        let shown = masked(&flat, &|key| secrets.has(key));
         Ok((shown, Some(declared)))
     }
 
-    /// Keys that the plugin's author calls secret.
-    async fn secret_keys(&self, file: &Config, class: Option<&str>) -> Vec<String> {
+    async fn secrets(&self, file: &Config, class: Option<&str>) -> Secrets {
         let Some(class) = class else {
-            return Vec::new();
+            return Secrets::Unknown;
         };
         let Some(Ok(known)) = self.catalogue.get(&self.loader, file, class).await else {
-            return Vec::new();
+            return Secrets::Unknown;
         };
-        let infos = known
-            .described(class)
-            .map(|plugin| jackfield_connect::key_infos(&plugin));
-        let secret = infos
-            .into_iter()
-            .flatten()
-            .filter(|it| it.kind == "PASSWORD");
-        secret.map(|it| it.name).collect()
+        let Some(plugin) = known.described(class) else {
+            return Secrets::Unknown;
+        };
+        let infos = jackfield_connect::key_infos(&plugin).into_iter();
+        let secret = infos.filter(|it| it.kind == "PASSWORD");
+        Secrets::Keys(secret.map(|it| it.name).collect())
     }
 
     pub(super) async fn state_of(&self, connector: &str) -> Result<ConnectorStateInfo, Objection> {
@@ -155,7 +173,10 @@ impl Herd {
         };
         match (&report.state, &self.statuses) {
             (State::Unassigned, Some(topic)) => {
-                let other = self.published(topic, connector).await?;
+                let other = self.published(topic, connector);
+                let other = tokio::time::timeout(OTHERS_WITHIN, other).await;
+                // What can't be looked up now is not known here.
+                let other = other.ok().and_then(Result::ok).flatten();
                 Ok(other.filter(|it| it.worker != self.worker).unwrap_or(own))
             }
             _ => Ok(own),

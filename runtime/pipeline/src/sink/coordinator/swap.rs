@@ -88,7 +88,7 @@ async fn instances(
     let mut instances = Vec::with_capacity(usages.len());
     for (number, usage) in (0u32..).zip(usages) {
         let role = Role::Task(number);
-        let opened = committer::open(&spec, &host, role, usage, Interrupt::default()).await;
+        let opened = committer::open(&spec, &host, role, usage, Interrupt::default(), None).await;
         let mut instance = opened.map_err(fails)?;
         assigned(&mut instance, held.clone()).await?;
         instances.push(instance);
@@ -166,7 +166,7 @@ impl Coordinator<'_> {
             Ok(instances) => match claim.begin() {
                 Ok(()) => {
                     let report = report(Outcome::OnProbation);
-                    self.cut_over(&spec, instances, &held, report).await
+                    self.cut_over(&spec, &to, instances, &held, report).await
                 }
                 Err(given_up) => Err(given_up.into()),
             },
@@ -175,7 +175,7 @@ impl Coordinator<'_> {
         match swapped {
             Ok(report) => {
                 if report.outcome == Outcome::OnProbation {
-                    self.committer.change(&spec);
+                    self.committer.change(&spec, &to).await;
                     self.spec = spec;
                     let work = self.status.work();
                     standing.begin(&report, from, to, options.probation, work);
@@ -213,6 +213,7 @@ impl Coordinator<'_> {
     async fn cut_over(
         &mut self,
         spec: &Arc<SinkSpec>,
+        to: &Arc<Version>,
         mut instances: Vec<SinkInstance>,
         held_before: &[Holding],
         mut report: SwapReport,
@@ -234,6 +235,7 @@ impl Coordinator<'_> {
             let (paused, pause) = oneshot::channel();
             let hand_over = HandOver {
                 spec: Arc::clone(spec),
+                version: Arc::clone(to),
                 instance,
                 staged,
                 paused,

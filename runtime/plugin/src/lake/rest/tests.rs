@@ -133,6 +133,35 @@ async fn a_token_is_got_kept_and_renewed_once_when_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_renewed_before_it_is_refused_and_kept_while_it_lasts() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let mut tokens = 0;
+    front.decide(move |seen| {
+        if seen.path.ends_with("/oauth/tokens") {
+            tokens += 1;
+            // The first is over when it comes.
+            let life = if tokens == 1 { 0 } else { 3600 };
+            return ok(json!({"access_token": format!("t{tokens}"), "expires_in": life}));
+        }
+        if seen.path.contains("/v1/config") {
+            return ok(json!({}));
+        }
+        ok(table(json!([])))
+    });
+    let catalog = catalog(&config(&front, oauth()));
+    for _ in 0..3 {
+        catalog.load(&ident()).await.unwrap();
+    }
+    let seen = front.seen();
+    let brought = seen.iter().filter_map(|it| it.headers.get("authorization"));
+    let brought: Vec<_> = brought.map(|it| it.to_str().unwrap()).collect();
+    assert_eq!(
+        brought,
+        ["Bearer t1", "Bearer t2", "Bearer t2", "Bearer t2"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_namespace_is_made_level_by_level() {
     let made = Arc::new(Mutex::new(Vec::new()));
     let making = Arc::clone(&made);

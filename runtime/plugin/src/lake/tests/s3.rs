@@ -1,11 +1,13 @@
 //! The same over S3: a server of the test's own, and one that has a bad day.
 
+use super::super::buckets::Buckets;
+use super::super::uri::{ObjectUri, Root};
 use super::super::{LIST_ENTRIES_MAX, STORE_CHUNK_BYTES_MAX, StoreError};
 use super::{
     CatalogConfig, CatalogError, Lake, LakeAccess, LakeConfig, Place, StoreOptions, commit, create,
     load, race,
 };
-use jackfield_test_lakes::{Fault, Front, S3Server};
+use jackfield_test_lakes::{Fault, Front, S3Server, Seen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -255,4 +257,74 @@ async fn a_store_that_is_down_stops_a_commit_before_its_row() {
     front.mend();
     assert_eq!(load(&lake).await.metadata_location, at);
     commit(&lake, &at, "found").await.unwrap();
+}
+
+/// A host that only the client below knows.
+const HOST: &str = "lake.store.test";
+
+/// How one small object is put with these options, at `HOST` or at the front itself.
+async fn put_with(front: &Front, options: StoreOptions) -> Seen {
+    front.decide(|_| Some(Fault::Status(200, String::new())));
+    let addresses = Url::parse(&front.url()).unwrap().socket_addrs(|| None);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .resolve(HOST, addresses.unwrap()[0])
+        .build()
+        .unwrap();
+    let uri = ObjectUri::parse("s3://lake/w/x").unwrap();
+    let Root::Bucket(bucket) = uri.root() else {
+        panic!("{uri}")
+    };
+    let store = Buckets::new(options, http).of(bucket, &uri).await.unwrap();
+    // Answered by nothing that knows objects: what counts is what was sent.
+    let _answer = store
+        .put_opts(uri.object(), "x".into(), Default::default())
+        .await;
+    front.seen().pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_named_by_the_path_or_by_the_host() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let port = Url::parse(&front.url()).unwrap().port().unwrap();
+    let hosted =
+        options(&format!("http://store.test:{port}")).with("virtual_hosted_style_request", "true");
+    let own =
+        options(&format!("http://{HOST}:{port}")).with("virtual_hosted_style_request", "true");
+    let path = options(&front.url()).with("virtual_hosted_style_request", "false");
+    for (options, host, path) in [
+        (hosted, HOST, "/w/x"),
+        (own, HOST, "/w/x"),
+        (path, "127.0.0.1", "/lake/w/x"),
+    ] {
+        let seen = put_with(&front, options).await;
+        assert_eq!(seen.headers["host"], format!("{host}:{port}"));
+        assert_eq!(seen.path, path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_carries_the_checksum_that_was_asked_for() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let plain = || {
+        StoreOptions::default()
+            .with("endpoint", front.url())
+            .with("region", "us-east-1")
+            .with("access_key_id", "key")
+            .with("secret_access_key", "secret")
+    };
+    let seen = put_with(&front, plain().with("checksum_algorithm", "sha256")).await;
+    // SHA-256 of `x`, in base64.
+    let sum = "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=";
+    assert_eq!(seen.headers["x-amz-checksum-sha256"], sum);
+    let seen = put_with(&front, plain()).await;
+    let sums = seen.headers.keys();
+    let sums = sums.filter(|it| it.as_str().starts_with("x-amz-checksum-"));
+    assert_eq!(sums.count(), 0);
 }

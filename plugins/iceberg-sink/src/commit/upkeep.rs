@@ -1,0 +1,183 @@
+//! Upkeep of tables, by counts of their commits.
+
+use std::time::{Duration, SystemTime};
+
+use iceberg::table::Table;
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::LogLevel;
+use tokio::runtime::Runtime;
+
+use super::Committer;
+use crate::errors;
+use crate::maintain::{self, Place, Upkeep};
+
+/// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
+/// so there is little to do more often.
+const TIDY_EACH: u64 = 50;
+/// Commits between two clean-ups, which list all the table's files.
+const SWEEP_EACH: u64 = 500;
+/// The first clean-up of a life: a sink that is started again and again must get to it, and one
+/// that dies at once must not list its tables each time.
+const SWEEP_FIRST: u64 = 10;
+/// Objects that one clean-up looks at: a hundred requests. The next goes on behind them.
+const LISTED_MAX: usize = 100_000;
+
+/// When upkeep is due, and what time it is.
+pub(crate) struct Schedule {
+    pub(crate) tidy_each: u64,
+    pub(crate) sweep_first: u64,
+    pub(crate) sweep_each: u64,
+    pub(crate) listed_max: usize,
+    pub(crate) clock: fn() -> SystemTime,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            tidy_each: TIDY_EACH,
+            sweep_first: SWEEP_FIRST,
+            sweep_each: SWEEP_EACH,
+            listed_max: LISTED_MAX,
+            clock: SystemTime::now,
+        }
+    }
+}
+
+/// Of one table, since this was opened.
+#[derive(Debug, Default)]
+pub(super) struct Upkept {
+    commits: u64,
+    /// How far the clean-up has looked; none: it begins anew.
+    swept_to: Option<Place>,
+}
+
+impl Committer {
+    /// After a commit. It has happened, so what goes wrong here is said and left for later.
+    pub(super) fn maintain(&mut self, runtime: &Runtime, target: &str) {
+        let schedule = &self.schedule;
+        let state = self.upkept.entry(target.to_owned()).or_default();
+        state.commits += 1;
+        let tidy = state.commits.is_multiple_of(schedule.tidy_each);
+        let begins = state.commits % schedule.sweep_each == schedule.sweep_first;
+        // What one clean-up could not look at is looked at soon.
+        let sweep = begins || (tidy && state.swept_to.is_some());
+        let now = (schedule.clock)();
+        if tidy && self.settings.merge_manifests {
+            let done = self.merge(runtime, target, now);
+            self.said(target, "merging manifests", done);
+        }
+        if tidy && let Some(age) = self.settings.expire {
+            let done = self.expire(target, now, age.0);
+            self.said(target, "expiring snapshots", done);
+        }
+        if sweep && let Some(age) = self.settings.orphans {
+            let done = self.sweep(runtime, target, now, age.0);
+            self.said(target, "cleaning up", done);
+        }
+    }
+
+    fn said(&self, target: &str, what: &str, done: Result<Option<String>, Failure>) {
+        match done {
+            Ok(None) => {}
+            Ok(Some(done)) => self
+                .ports
+                .log
+                .write(LogLevel::Info, &format!("{target}: {done}")),
+            Err(why) => {
+                let line = format!("{target}: {what} is left for later: {why}");
+                self.ports.log.write(LogLevel::Warn, &line);
+            }
+        }
+    }
+
+    fn merge(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        now: SystemTime,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        let merged = runtime.block_on(maintain::merge_manifests(&table, maintain::millis(now)));
+        match merged.map_err(|e| errors::retry(e.to_string()))? {
+            None => Ok(None),
+            Some(upkeep) => {
+                self.keep_up(target, &table, &upkeep)?;
+                Ok(Some("manifests were merged".to_owned()))
+            }
+        }
+    }
+
+    fn expire(
+        &mut self,
+        target: &str,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        match maintain::expire(table.metadata(), now, age) {
+            None => Ok(None),
+            Some(upkeep) => {
+                self.keep_up(target, &table, &upkeep)?;
+                Ok(Some("old snapshots were expired".to_owned()))
+            }
+        }
+    }
+
+    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<(), Failure> {
+        let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
+        self.tables
+            .catalog()
+            .commit(
+                target,
+                table.metadata_location().unwrap_or_default(),
+                &serde_json::to_string(&upkeep.requirements).map_err(json)?,
+                &serde_json::to_string(&upkeep.updates).map_err(json)?,
+            )
+            .map(drop)
+            .map_err(|error| errors::catalog("upkeep", error))
+    }
+
+    fn sweep(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let Some(table) = self.load(target)? else {
+            return Ok(None);
+        };
+        let state = self.upkept.entry(target.to_owned()).or_default();
+        let store = self.ports.store.as_ref();
+        let listed = maintain::old_files(
+            store,
+            table.metadata(),
+            now,
+            age,
+            state.swept_to.as_ref(),
+            self.schedule.listed_max,
+        )
+        .map_err(|error| errors::store("listing", &error))?;
+        let mut count = 0;
+        if !listed.old.is_empty() {
+            // Only now: a file that was committed since it was listed is found here.
+            let Some(table) = self.tables.load(target, None)? else {
+                return Ok(None);
+            };
+            let orphans = runtime
+                .block_on(maintain::unreferenced(&table, listed.old))
+                .map_err(|e| errors::retry(e.to_string()))?;
+            for orphan in &orphans {
+                let deleted = self.ports.store.delete(orphan);
+                deleted.map_err(|error| errors::store("deleting", &error))?;
+            }
+            count = orphans.len();
+        }
+        state.swept_to = listed.to;
+        Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
+    }
+}

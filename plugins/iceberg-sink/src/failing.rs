@@ -1,0 +1,81 @@
+//! Of several tables, those that can't be written for: the others go on.
+
+use std::collections::BTreeMap;
+
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::Piece;
+
+use crate::piece::{self, Unwritten};
+
+/// Calls in a row that one table may fail before the others go on without it. The host waits longer
+/// before each, a minute in all at most: a catalog that starts again is waited for.
+pub(crate) const CALLS_MAX: u32 = 10;
+
+/// Tables that are left out, and why: their records are dropped, and their commits fail.
+#[derive(Debug, Default)]
+pub(crate) struct Failing {
+    targets: BTreeMap<String, Unwritten>,
+    /// The table that the last calls ended at, and how many these were. A call ends at the first
+    /// table that fails, so there is one at a time.
+    ended_at: Option<(String, u32)>,
+}
+
+impl Failing {
+    pub(crate) fn has(&self, target: &str) -> bool {
+        self.targets.contains_key(target)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether the table is left out from now on. What was put for it since the last commit goes
+    /// with it, and its commit says so.
+    ///
+    /// # Errors
+    /// The failure is not the table's, or the call is worth repeating.
+    pub(crate) fn fail(&mut self, target: &str, failure: Failure) -> Result<(), Failure> {
+        let why = match failure {
+            Failure::Misconfigured(why) | Failure::Broken(why) => Unwritten::ForGood(why),
+            // Its rows are gone, and nobody else's.
+            Failure::Rewind(why) => Unwritten::ForNow(why),
+            Failure::Retry { after_ms, reason } => {
+                if self.called(target) < CALLS_MAX {
+                    return Err(Failure::Retry { after_ms, reason });
+                }
+                Unwritten::ForNow(reason)
+            }
+            failure @ (Failure::Rejected(_) | Failure::Fenced(_)) => return Err(failure),
+        };
+        self.works(target);
+        self.targets.insert(target.to_owned(), why);
+        Ok(())
+    }
+
+    /// Calls in a row that ended at that table, with this one.
+    fn called(&mut self, target: &str) -> u32 {
+        let before = match &self.ended_at {
+            Some((last, calls)) if last == target => *calls,
+            _ => 0,
+        };
+        self.ended_at = Some((target.to_owned(), before + 1));
+        before + 1
+    }
+
+    /// The table was opened.
+    pub(crate) fn works(&mut self, target: &str) {
+        if self.ended_at.as_ref().is_some_and(|(it, _)| it == target) {
+            self.ended_at = None;
+        }
+    }
+
+    /// All is put again. What calls ended at stays: it may still be away.
+    pub(crate) fn discard(&mut self) {
+        self.targets.clear();
+    }
+
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let targets = self.targets.iter();
+        targets.map(|(target, why)| piece::of_unwritten(target, why))
+    }
+}

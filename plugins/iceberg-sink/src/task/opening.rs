@@ -1,0 +1,143 @@
+//! How a table is opened for records of a schema: loaded, created, or its schema moved on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::Schema;
+use iceberg::table::Table;
+use jackfield_sdk::Failure;
+use jackfield_sdk::sink::Span;
+
+use super::{Open, SCHEMAS_MAX, Task, misfit};
+use crate::avro::AvroField;
+use crate::decoder::Decoder;
+use crate::evolve;
+use crate::grouping::Grouping;
+use crate::metrics::Metrics;
+use crate::parquet_properties::{of_new_table, target_file_bytes, writer_properties};
+use crate::partition_by::PartitionBy;
+use crate::reading;
+use crate::schema;
+
+impl Task {
+    /// Makes the decoder of a schema: opens the table, or creates it, or moves its schema on.
+    pub(super) fn open_for(&mut self, target: &str, at: &Span, id: u32) -> Result<(), Failure> {
+        let misfit = |why: String| misfit(id, &at.topic, target, &why);
+        let known = Arc::clone(&self.known[&id]);
+        let avro = &known.avro;
+        if !self.targets.contains_key(target) {
+            let open = self.open_table(target, avro, &misfit)?;
+            self.targets.insert(target.to_owned(), vec![open]);
+            self.share();
+        }
+        let opens = self.targets.get_mut(target);
+        let opens = opens.expect("it was there, or has just been inserted");
+        let open = opens.last().expect("a table that is open has one at least");
+        let metadata = open.table.metadata();
+        let evolved = evolve::evolved(avro, metadata, self.settings.evolve).map_err(misfit)?;
+        if let Some(schema) = evolved {
+            let change = evolve::change(&self.tables, &open.table, schema)
+                .map_err(|e| misfit(e.to_string()))?;
+            let mut next = Open {
+                table: change.table,
+                base_schema_id: open.base_schema_id,
+                decoders: BTreeMap::new(),
+                files: None,
+            };
+            // Refused, it leaves nothing behind.
+            next.add_decoder(id, avro, &misfit)?;
+            opens.push(next);
+            return Ok(());
+        }
+        let open = opens
+            .last_mut()
+            .expect("a table that is open has one at least");
+        open.add_decoder(id, avro, &misfit)
+    }
+
+    fn open_table(
+        &self,
+        target: &str,
+        avro: &[AvroField],
+        misfit: &impl Fn(String) -> Failure,
+    ) -> Result<Open, Failure> {
+        let table = match self.tables.load(target, None)? {
+            Some(table) => table,
+            None if self.settings.create => {
+                self.create(target, avro).map_err(|failure| match failure {
+                    Failure::Misconfigured(why) => misfit(why),
+                    other => other,
+                })?
+            }
+            None => {
+                return Err(Failure::Misconfigured(format!(
+                    "the table {target} does not exist, and `create` is false"
+                )));
+            }
+        };
+        let metadata = table.metadata();
+        let (spec, schema) = (metadata.default_partition_spec(), metadata.current_schema());
+        if let Some(wanted) = &self.partition_by {
+            wanted.check(spec, schema).map_err(misfit)?;
+        }
+        // Before rows are taken: what can't be kept would stop the sink in the middle of them.
+        Grouping::new(Arc::clone(spec), Arc::clone(schema))
+            .map_err(|e| misfit(format!("how the table is partitioned can't be kept: {e}")))?;
+        self.kept(metadata.properties(), schema).map_err(misfit)?;
+        Ok(Open {
+            base_schema_id: table.metadata().current_schema_id(),
+            table,
+            decoders: BTreeMap::new(),
+            files: None,
+        })
+    }
+
+    fn create(&self, target: &str, avro: &[AvroField]) -> Result<Table, Failure> {
+        let columns = schema::for_new_table(avro).map_err(Failure::Misconfigured)?;
+        let nothing = PartitionBy(Vec::new());
+        let spec = self
+            .partition_by
+            .as_ref()
+            .unwrap_or(&nothing)
+            .bind(&columns)
+            .map_err(Failure::Misconfigured)?;
+        let order = match self.settings.sorting() {
+            Ok(None) => None,
+            Ok(Some(by)) => Some(by.bind(&columns).map_err(Failure::Misconfigured)?),
+            Err((_, why)) => return Err(Failure::Misconfigured(format!("sort-by: {why}"))),
+        };
+        let properties = of_new_table(self.settings.compression_level, &self.settings.properties);
+        self.kept(&properties, &columns)
+            .map_err(Failure::Misconfigured)?;
+        self.tables
+            .create(target, &columns, &spec, order.as_ref(), &properties)
+    }
+
+    /// Whether files can be written as a table's properties ask for.
+    fn kept(&self, properties: &HashMap<String, String>, schema: &Schema) -> Result<(), String> {
+        writer_properties(properties, schema, self.settings.compression_level)?;
+        target_file_bytes(properties)?;
+        Metrics::new(properties, schema).map(drop)
+    }
+}
+
+impl Open {
+    fn add_decoder(
+        &mut self,
+        id: u32,
+        avro: &[AvroField],
+        misfit: &impl Fn(String) -> Failure,
+    ) -> Result<(), Failure> {
+        let columns = self.table.metadata().current_schema();
+        let plan = reading::plan(avro, columns).map_err(misfit)?;
+        let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
+        let decoder = Decoder::new(plan, Arc::new(arrow)).map_err(misfit)?;
+        if self.decoders.len() >= SCHEMAS_MAX {
+            // Those without rows can be made again at any time.
+            self.decoders.retain(|_, it| it.rows() > 0);
+        }
+        self.decoders.insert(id, decoder);
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! How a task changes to another version: what was put is staged by the old instance, and the new
+//! one goes on from there.
+
+use super::Task;
+use crate::failures::Failed;
+use crate::sink::committer;
+use crate::spec::SinkSpec;
+use crate::swap::Version;
+use jackfield_core::Staged;
+use jackfield_log::TopicPartition;
+use jackfield_plugin::{Interrupt, Piece, Role, Saved, SinkInstance};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// How a task changes to another version. Once it has staged, a failure is the life's.
+pub(crate) struct HandOver {
+    /// The connector as it will be.
+    pub(crate) spec: Arc<SinkSpec>,
+    /// What takes over.
+    pub(crate) version: Arc<Version>,
+    /// The instance that goes on, open without saved state and told what the targets hold.
+    pub(crate) instance: SinkInstance,
+    /// As for [`Command::Stage`](super::Command::Stage); with none the old instance goes on.
+    pub(crate) staged: oneshot::Sender<Option<Staged<TopicPartition, Piece>>>,
+    /// For how long nothing was put.
+    pub(crate) paused: oneshot::Sender<Duration>,
+}
+
+impl Task {
+    pub(super) async fn hand_over(&mut self, hand_over: HandOver) -> Result<(), Failed> {
+        let HandOver {
+            spec,
+            version,
+            instance,
+            staged,
+            paused,
+        } = hand_over;
+        let began = Instant::now();
+        let Some(pieces) = self.stage().await? else {
+            let _gone = staged.send(None);
+            return Ok(());
+        };
+        // All that was put is staged: from here on the old one may die without any loss.
+        let saved = committer::saved_by(&mut self.instance, &self.given.spec).await;
+        let instance = match saved.and_then(|it| version.reads(it)) {
+            Some(saved) => self.opened_with(&spec, saved, instance).await,
+            None => instance,
+        };
+        // The old one is only dropped: what it would do in `close` is not its turn any more.
+        self.instance = instance;
+        self.given.spec = spec;
+        self.stage_from = None;
+        // Who does not wait any more ends this life.
+        let _gone = staged.send(Some(pieces));
+        let _gone = paused.send(began.elapsed());
+        Ok(())
+    }
+
+    /// An instance that begins with what the old one saved; or the one that was prepared without,
+    /// where that fails: the state is a cache, and opening without it must be right too.
+    async fn opened_with(
+        &mut self,
+        spec: &SinkSpec,
+        saved: Saved,
+        prepared: SinkInstance,
+    ) -> SinkInstance {
+        match self.open_with(spec, saved).await {
+            Ok(instance) => instance,
+            Err(failed) => {
+                tracing::warn!(connector = %spec.connector, %failed, "goes on without saved state");
+                prepared
+            }
+        }
+    }
+
+    async fn open_with(&mut self, spec: &SinkSpec, saved: Saved) -> Result<SinkInstance, Failed> {
+        let role = Role::Task(self.given.number);
+        let usage = Arc::clone(&self.given.usage);
+        let (host, interrupt) = (&self.given.host, Interrupt::default());
+        let opened = committer::open(spec, host, role, usage, interrupt, Some(saved)).await;
+        let mut instance = opened?;
+        let held = self.given.books.held();
+        let assigned = instance.assigned(held).await;
+        assigned.map_err(|e| Failed::call("assigned", e))?;
+        Ok(instance)
+    }
+}

@@ -1,0 +1,141 @@
+//! Which partitions a task has: told what their targets hold, committed before they go, read again
+//! from what was staged.
+
+use super::{Request, Task};
+use crate::failures::Failed;
+use jackfield_log::{Assignment, TopicPartition};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Longest wait for a commit before partitions are given up uncommitted: well below the time that a
+/// log grants a member to release them (45 s on Kafka), after which they are lost to it. Heartbeats
+/// go on meanwhile, whatever the session's time-out is.
+const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+impl Task {
+    pub(super) async fn assigned(&mut self, assigned: &[Assignment]) -> Result<(), Failed> {
+        // Others were not told of these partitions.
+        self.given.listeners.dismiss();
+        let mut to_be_kept = Vec::new();
+        for assignment in assigned {
+            let begin = self.given.books.own(assignment, self.given.spec.start)?;
+            self.frontier.assign(assignment.at.clone(), begin.offset);
+            if begin.to_be_kept {
+                to_be_kept.push((assignment.at.clone(), begin.offset));
+            }
+        }
+        if !to_be_kept.is_empty() {
+            self.reader
+                .commit(&to_be_kept)
+                .await
+                .map_err(|e| Failed::log("keep where reading begins", e))?;
+        }
+        for assignment in assigned {
+            tracing::info!(
+                connector = %self.given.spec.connector, topic = %assignment.at.topic,
+                partition = assignment.at.partition,
+                offset = self.given.books.read_of(&assignment.at), "reading from"
+            );
+        }
+        let held = self.given.books.held();
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
+        for assignment in assigned {
+            if let Some(offset) = self.given.books.read_of(&assignment.at) {
+                self.reader
+                    .seek(&assignment.at, offset)
+                    .map_err(|e| Failed::log("seek", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits everything, or gives everything up; then lets go of the partitions.
+    pub(super) async fn revoking(&mut self, partitions: &[TopicPartition]) -> Result<(), Failed> {
+        self.again = None;
+        if !self.commit_now().await? {
+            tracing::warn!(connector = %self.given.spec.connector, "partitions are given up uncommitted");
+            self.instance
+                .discard()
+                .await
+                .map_err(|e| Failed::call("discard", e))?;
+            self.give_up(partitions);
+            self.rewind().await?;
+        }
+        self.give_up(partitions);
+        self.reader
+            .release(partitions)
+            .await
+            .map_err(|e| Failed::log("release", e))
+    }
+
+    /// Asks for a commit and serves the coordinator until it is made; false: not in time.
+    async fn commit_now(&mut self) -> Result<bool, Failed> {
+        let (reply, mut done) = oneshot::channel();
+        let deadline = Instant::now() + REVOKE_DRAIN_MAX;
+        let mut asking = Box::pin({
+            let requests = self.given.requests.clone();
+            async move { requests.send(Request::CommitNow(reply)).await.is_ok() }
+        });
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                command = self.given.commands.recv() => match command {
+                    Some(command) => self.obey(command).await?,
+                    None => return Ok(false),
+                },
+                sent = &mut asking, if !asked => {
+                    if !sent {
+                        return Ok(false);
+                    }
+                    asked = true;
+                }
+                outcome = &mut done => return Ok(outcome.is_ok()),
+                () = tokio::time::sleep_until(deadline) => return Ok(false),
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self, partitions: &[TopicPartition]) {
+        // What follows begins elsewhere.
+        self.given.listeners.dismiss();
+        for at in partitions {
+            self.frontier.release(at);
+            self.given.books.release(at);
+        }
+        if self
+            .again
+            .as_ref()
+            .is_some_and(|(fetched, _)| partitions.contains(&fetched.at))
+        {
+            self.again = None;
+        }
+    }
+
+    /// Reads again from the end of what was staged.
+    pub(super) async fn rewind(&mut self) -> Result<(), Failed> {
+        // What was told is given again.
+        self.given.listeners.dismiss();
+        self.instance
+            .discard()
+            .await
+            .map_err(|e| Failed::call("discard", e))?;
+        let held = self.given.books.held();
+        self.instance
+            .assigned(held)
+            .await
+            .map_err(|e| Failed::call("assigned", e))?;
+        self.again = None;
+        for (at, offset) in self.frontier.rewind() {
+            self.reader
+                .seek(&at, offset)
+                .map_err(|e| Failed::log("seek", e))?;
+            self.given.books.read(&at, offset);
+        }
+        Ok(())
+    }
+}

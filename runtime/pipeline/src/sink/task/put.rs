@@ -1,0 +1,185 @@
+//! What a task is given: put, and without what the component rejects of it.
+
+use super::Task;
+use crate::dead_letters::Reporter;
+use crate::failures::Failed;
+use crate::shadow::SinkItem;
+use crate::sink::{bad_records, traced};
+use bytes::Bytes;
+use jackfield_batch::{Batch, Limits};
+use jackfield_core::{Consequence, Next, Span as CoreSpan, after};
+use jackfield_log::{Fetched, Identity, Output, TopicPartition};
+use jackfield_plugin::{CallError, Failure, Rejection, Taken};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Task {
+    pub(super) async fn put(&mut self, fetched: Fetched) -> Result<(), Failed> {
+        let Some(span) = self
+            .frontier
+            .span(&fetched.at, fetched.position, fetched.next_offset)?
+        else {
+            // Fetched before the partition was given up.
+            return Ok(());
+        };
+        let count = u64::from(
+            Batch::parse(&fetched.batch, &Limits::default())
+                .map_err(|e| {
+                    Failed::for_good(
+                        "read",
+                        format!(
+                            "a batch of {}-{} is malformed: {e}",
+                            fetched.at.topic, fetched.at.partition
+                        ),
+                    )
+                })?
+                .len(),
+        );
+        let bytes = fetched.batch.len() as u64;
+        let began = Instant::now();
+        let outcome = self.call_put(&span, fetched.batch.clone()).await;
+        let mut rejected = Vec::new();
+        let outcome = match outcome {
+            Err(CallError::Failure(Failure::Rejected(rejections))) => {
+                let rest = self.put_rest(&span, &fetched, &rejections).await?;
+                rejected = rejections;
+                rest
+            }
+            other => other.map(Some),
+        };
+        match outcome {
+            Ok(taken) => {
+                self.given.listeners.tell(|| SinkItem::Put {
+                    task: self.given.number,
+                    span: self.given.books.span(&span),
+                    batch: fetched.batch.clone(),
+                    rejected,
+                });
+                match &taken {
+                    Some(taken) => {
+                        self.frontier.put(&span);
+                        traced::put(&self.given.status, &fetched, began);
+                        self.given.status.metrics().counts(
+                            taken.counts.duplicates,
+                            taken.counts.missing,
+                            taken.counts.recovered,
+                            taken.counts.event_time_max_ms,
+                        );
+                    }
+                    None => self.frontier.passed_over(&span),
+                }
+                self.account(&fetched, count, bytes, taken.is_some_and(|t| t.stage_now));
+                self.retries.progressed();
+                Ok(())
+            }
+            Err(error) => {
+                let failed = Failed::call("put", error);
+                if after::sink_task(failed.consequence) != Next::CallAgain {
+                    return Err(failed);
+                }
+                let wait = self.retries.wait(&failed)?;
+                self.count_retry(&failed);
+                tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
+                self.again = Some((fetched, Instant::now() + wait));
+                Ok(())
+            }
+        }
+    }
+
+    async fn call_put(
+        &mut self,
+        span: &CoreSpan<TopicPartition>,
+        batch: Bytes,
+    ) -> Result<Taken, CallError> {
+        let at = self.given.books.span(span);
+        self.instance.put(at, batch).await
+    }
+
+    /// Nothing of the batch was taken: dead letters first, then the rest under the same span.
+    async fn put_rest(
+        &mut self,
+        span: &CoreSpan<TopicPartition>,
+        fetched: &Fetched,
+        rejections: &[Rejection],
+    ) -> Result<Result<Option<Taken>, CallError>, Failed> {
+        let spec = Arc::clone(&self.given.spec);
+        let plugged = &spec.plugged;
+        let description = plugged.plugin.describe(&plugged.limits).await;
+        let description = description.map_err(|e| Failed::call("describe", e))?;
+        let by = Reporter {
+            connector: &spec.connector,
+            task: self.given.number,
+            component: (&description.name, &description.version),
+        };
+        let sorted = bad_records::sort(
+            &spec.on_bad_record,
+            by,
+            &fetched.at,
+            &fetched.batch,
+            rejections,
+        )?;
+        self.given.status.rejected(sorted.rejected);
+        self.keep_dead_letters(sorted.letters).await?;
+        let Some(rest) = sorted.rest else {
+            return Ok(Ok(None));
+        };
+        match self.call_put(span, rest).await {
+            Err(CallError::Failure(Failure::Rejected(more))) => Err(Failed::new(
+                "put",
+                Consequence::Replace,
+                format!(
+                    "rejected {} more records of a batch after naming every bad one",
+                    more.len()
+                ),
+            )),
+            other => Ok(other.map(Some)),
+        }
+    }
+
+    async fn keep_dead_letters(&mut self, letters: Vec<Output>) -> Result<(), Failed> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let spec = &self.given.spec;
+        if self.dead_letters.is_none() {
+            let identity = Identity {
+                cluster: self.given.host.cluster.clone(),
+                connector: spec.connector.clone(),
+                slot: format!("dead-letters-{}", self.given.number),
+            };
+            let writer = self.given.host.log.writer(&identity).await;
+            self.dead_letters = Some(writer.map_err(|e| Failed::log("open dead letters", e))?);
+        }
+        let count: u64 = letters
+            .iter()
+            .filter_map(|l| Batch::parse(&l.batch, &Limits::default()).ok())
+            .map(|batch| u64::from(batch.len()))
+            .sum();
+        if let Some(writer) = &mut self.dead_letters {
+            let appended = writer.append(bad_records::append(letters)).await;
+            appended
+                .map_err(|e| Failed::log("dead letter", e))?
+                .await
+                .map_err(|e| Failed::log("dead letter", e))?;
+        }
+        self.given.status.metrics().dead_letters(count);
+        Ok(())
+    }
+
+    fn account(&mut self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
+        let now = self.given.host.clock.now();
+        self.given.books.read(&fetched.at, fetched.next_offset);
+        self.given.pending.add(count, bytes, stage_now, now);
+        let status = &self.given.status;
+        status.took(count, now);
+        status.took_of(&fetched.at.topic, count);
+        let metrics = status.metrics();
+        metrics.records(count);
+        metrics.bytes(bytes);
+        metrics.batches(1);
+        let counted = self.counted.entry(Arc::clone(&fetched.at.topic));
+        let counted = counted.or_insert_with_key(|topic| metrics.topic_records(topic));
+        counted.add(count);
+        status.set_open(self.given.pending.rows());
+    }
+}

@@ -1,0 +1,120 @@
+//! `kill -9` in each step of a commit: before the step is done, and when it is done and nobody knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackfield_exchange::{Running, Speed};
+use jackfield_system_tests::{Jackfield, PATIENCE, Place, Site, compare, read_pyiceberg_at};
+use jackfield_test_lakes::{Fault, Front, RestServer, S3Server, Seen};
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::lakes::{TABLE, in_s3};
+use crate::{COMMITTED, exchange, run_until_idle};
+
+/// Nobody waits for it: the process is killed meanwhile.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+/// Slow enough for trades to be left when the first commit has been made.
+const TRADES_PER_SECOND: f64 = 1000.0;
+
+/// Tells a step by its request.
+type IsStep = fn(&Seen) -> bool;
+
+/// The steps that the store sees, in their order.
+const IN_THE_STORE: [(&str, IsStep); 4] = [
+    ("a data file", |it| is_put(it, ".parquet")),
+    ("the manifest", |it| is_put(it, "-m0.avro")),
+    ("the list of manifests", |it| {
+        is_put(it, ".avro") && it.path.contains("/snap-")
+    }),
+    ("the table's document", |it| is_put(it, ".metadata.json")),
+];
+
+fn is_put(seen: &Seen, end: &str) -> bool {
+    let path = seen.path.split('?').next().unwrap_or_default();
+    seen.method == "PUT" && path.ends_with(end)
+}
+
+/// The step that the catalog sees.
+fn is_commit(seen: &Seen) -> bool {
+    seen.method == "POST" && seen.path.ends_with("/tables/trades")
+}
+
+/// Commits once, so that each commit after it goes on from another one.
+async fn commit_once(site: &Site) {
+    let mut jackfield = Jackfield::run(site, &[]);
+    jackfield.line(COMMITTED).await;
+    jackfield.kill().await;
+}
+
+/// Runs until the first request that is `step`, and kills: before it is done, or when it is done and
+/// not answered.
+async fn kill_at(site: &Site, front: &Front, name: &str, step: IsStep, done: bool) {
+    let met = Arc::new(Notify::new());
+    let telling = Arc::clone(&met);
+    front.decide(move |seen| {
+        if !step(seen) {
+            return None;
+        }
+        if done {
+            return Some(Fault::Withheld(Arc::clone(&telling)));
+        }
+        telling.notify_one();
+        Some(Fault::Late(FOR_EVER))
+    });
+    let mut jackfield = Jackfield::run(site, &[]);
+    let in_time = timeout(PATIENCE, met.notified()).await.is_ok();
+    assert!(in_time, "{name} is never met: {}", jackfield.log());
+    jackfield.kill().await;
+    front.mend();
+}
+
+async fn assert_all_landed(site: &Site, exchange: &Running, place: &Place) {
+    run_until_idle(site, "3s").await;
+    exchange.finished().await;
+    let table = read_pyiceberg_at(place, TABLE).await;
+    let difference = compare(&exchange.trades(), &table.rows);
+    assert!(difference.is_none(), "{difference}");
+}
+
+/// None of these kills lets a commit happen, so that each meets the same one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_each_step_of_a_commit_loses_and_doubles_nothing() {
+    let server = S3Server::start().await;
+    let front = Front::before(server.url()).await;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.set("/lakes/local", in_s3(&front.url()));
+    commit_once(&site).await;
+    for (name, step) in IN_THE_STORE {
+        for done in [false, true] {
+            kill_at(&site, &front, name, step, done).await;
+        }
+    }
+    let data = site.path().join("data");
+    let place = Place::in_s3(&data, "s3://lake/w", &server.url());
+    assert_all_landed(&site, &exchange, &place).await;
+}
+
+/// The last step is the catalog's: after the second kill the commit has happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_the_catalogs_step_of_a_commit_loses_and_doubles_nothing() {
+    let server = RestServer::start();
+    let front = Front::before(server.url()).await;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let lake = json!({ "catalog": { "rest": front.url() }, "warehouse": server.warehouse() });
+    site.set("/lakes/local", lake);
+    commit_once(&site).await;
+    let place = Place::behind(&server.url());
+    let mut snapshots = read_pyiceberg_at(&place, TABLE).await.about.snapshots.len();
+    for done in [false, true] {
+        kill_at(&site, &front, "the catalog's step", is_commit, done).await;
+        let now = read_pyiceberg_at(&place, TABLE).await.about.snapshots.len();
+        assert_eq!(now, snapshots + usize::from(done), "done: {done}");
+        snapshots = now;
+    }
+    assert_all_landed(&site, &exchange, &place).await;
+}
