@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.iceberg.CatalogUtil;
 import org.apache.iceberg.DataFile;
@@ -31,7 +32,7 @@ import org.apache.iceberg.parquet.Parquet;
  * files of the partition that has most of them become one, and all manifests become one.
  */
 public final class Compact {
-  /** How long the table may take to appear, and to have rows. */
+  /** How long the table may take to appear, and to have rows; and others may be quicker. */
   private static final long PATIENCE_MS = 120_000;
   private static final long LOOK_EVERY_MS = 50;
 
@@ -48,12 +49,20 @@ public final class Compact {
     Table table = begun(catalog, TableIdentifier.parse(args[0]));
     int rounds = Integer.parseInt(args[1]);
     for (int round = 1; round <= rounds; round++) {
-      while (!rewritten(table, round)) {
-        // Others were quicker too often, or nobody knows: look again.
+      int number = round;
+      repeat("the files of round " + round, () -> rewritten(table, number));
+      repeat("the manifests of round " + round, () -> manifestsRewritten(table));
+    }
+  }
+
+  /** Until it is done: others may be quicker, or nobody knows. */
+  private static void repeat(String what, Callable<Boolean> step) throws Exception {
+    long until = System.currentTimeMillis() + PATIENCE_MS;
+    while (!step.call()) {
+      if (System.currentTimeMillis() >= until) {
+        throw new IllegalStateException(what + " are never rewritten: others are always quicker");
       }
-      while (!manifestsRewritten(table)) {
-        // As above.
-      }
+      Thread.sleep(LOOK_EVERY_MS);
     }
   }
 

@@ -32,6 +32,8 @@ public final class WriteTopic {
         config.put("bootstrap.servers", servers);
         config.put("apicurio.registry.url", registry);
         config.put("apicurio.registry.as-confluent", true);
+        // Its default: the id is in a header, where Confluent never looks.
+        config.put("apicurio.registry.headers.enabled", false);
         config.put("apicurio.registry.use-id", "contentId");
         config.put("apicurio.registry.auto-register", true);
         AvroKafkaSerializer<GenericRecord> values = new AvroKafkaSerializer<>();

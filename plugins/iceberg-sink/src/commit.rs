@@ -3,7 +3,7 @@
 mod pinned;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iceberg::spec::DataFile;
@@ -11,7 +11,8 @@ use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::{
-    CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, Span,
+    CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, STORE_CHUNK_BYTES_MAX,
+    Span,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -32,6 +33,9 @@ use crate::tables::Tables;
 
 /// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
 const ATTEMPTS_MAX: u32 = 5;
+/// Chunks of the file that a store is tried with: more than the 5 MiB from which on the host writes
+/// in parts, as it does most data files.
+const TRIED_CHUNKS: usize = 6;
 
 /// Commits for one connector.
 pub(crate) struct Committer {
@@ -42,10 +46,12 @@ pub(crate) struct Committer {
     tables: Tables,
     storage: HostStorage,
     upkept: BTreeMap<String, Upkept>,
-    /// Of tables whose rows got lost in a task, the commit that was told to wait.
+    /// Of tables whose rows have to be read again, the commit that was told to wait.
     told_to_wait: BTreeMap<String, String>,
     /// As of the last call, so that a catalog need not send what it has sent.
     known: BTreeMap<String, Table>,
+    /// Tables that were there once.
+    seen: BTreeSet<String>,
 }
 
 /// What came of one attempt.
@@ -73,6 +79,7 @@ impl Committer {
             tables,
             storage,
             known: BTreeMap::new(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -120,9 +127,9 @@ impl Committer {
         let committed = Committed { rows, files, bytes };
         let mut last = String::new();
         for _ in 0..ATTEMPTS_MAX {
-            let table = self.load(target)?.ok_or_else(|| {
-                Failure::Misconfigured(format!("the table {target} does not exist any more"))
-            })?;
+            let Some(table) = self.load(target)? else {
+                return Err(self.missing(target, pieces, id));
+            };
             // Also how an unknown outcome is settled: it is in the table, or the table stands
             // where it stood, or someone else has moved it.
             let stored = Stored::read(table.metadata(), &self.connector)
@@ -153,10 +160,7 @@ impl Committer {
     /// once files can be written: until then the host makes the commits of the other tables, and
     /// gives this one up when it has waited for long enough.
     fn unwritten(&mut self, target: &str, id: &str, why: &str) -> Failure {
-        let waited = self.told_to_wait.get(target).is_some_and(|it| it == id);
-        if !waited {
-            // The others' first, since all begins again after this.
-            self.told_to_wait.insert(target.to_owned(), id.to_owned());
+        if self.waits(target, id) {
             return errors::retry(format!("{target}: {why}"));
         }
         match self.try_store(target) {
@@ -165,7 +169,29 @@ impl Committer {
         }
     }
 
-    /// Whether files can be written for the table: a small one is, and removed again.
+    /// Whether the commit is to wait for those of other tables, since all begins again after it: when
+    /// it is tried first.
+    fn waits(&mut self, target: &str, id: &str) -> bool {
+        let before = self.told_to_wait.insert(target.to_owned(), id.to_owned());
+        before.as_deref() != Some(id)
+    }
+
+    /// What becomes of a commit to a table that is not there. The host tells a new table where it
+    /// begins before it hands over what a task could not even make it for: then it is made when
+    /// the rows are read again. The host has kept by then where it begins, and does not ask again.
+    fn missing(&mut self, target: &str, pieces: &[Piece], id: &str) -> Failure {
+        if self.seen.contains(target) || !pieces.is_empty() {
+            let why = format!("the table {target} does not exist any more");
+            return Failure::Misconfigured(why);
+        }
+        let why = format!("the table {target} has not been made yet");
+        if self.waits(target, id) {
+            return errors::retry(why);
+        }
+        Failure::Rewind(why)
+    }
+
+    /// Whether files can be written for the table: one is, in parts, and removed again.
     fn try_store(&mut self, target: &str) -> Result<(), Failure> {
         let Some(table) = self.load(target)? else {
             return Ok(());
@@ -177,7 +203,10 @@ impl Committer {
         let at = format!("{folder}/{}.parquet", Uuid::now_v7());
         let store = &self.ports.store;
         let mut upload = store.create(&at).map_err(failed)?;
-        upload.write(b"-").map_err(failed)?;
+        let chunk = vec![0_u8; STORE_CHUNK_BYTES_MAX];
+        for _ in 0..TRIED_CHUNKS {
+            upload.write(&chunk).map_err(failed)?;
+        }
         upload.finish().map_err(failed)?;
         if let Err(error) = store.delete(&at) {
             let line = format!("{during}: {at} stays, and nothing refers to it: {error}");
@@ -231,9 +260,12 @@ impl Committer {
     fn load(&mut self, target: &str) -> Result<Option<Table>, Failure> {
         let loaded = self.tables.load(target, self.known.get(target))?;
         match &loaded {
-            Some(table) => self.known.insert(target.to_owned(), table.clone()),
-            None => self.known.remove(target),
-        };
+            Some(table) => {
+                self.seen.insert(target.to_owned());
+                self.known.insert(target.to_owned(), table.clone());
+            }
+            None => drop(self.known.remove(target)),
+        }
         Ok(loaded)
     }
 

@@ -7,17 +7,22 @@ use jackfield_sdk::sink::Piece;
 
 use crate::piece::{self, Unwritten};
 
-/// Calls in a row that one table may fail before the others go on without it. The host waits longer
-/// before each, a minute in all at most: a catalog that starts again is waited for.
-pub(crate) const CALLS_MAX: u32 = 10;
+/// Calls in a row that a table may fail before the others go on without it: enough for a connection
+/// that breaks. All of them count towards the one deadline of the task, which fails with all its
+/// tables; a catalog that is away for longer is waited for by the table's commit.
+pub(crate) const CALLS_MAX: u32 = 4;
 
 /// Tables that are left out, and why: their records are dropped, and their commits fail.
 #[derive(Debug, Default)]
 pub(crate) struct Failing {
     targets: BTreeMap<String, Unwritten>,
-    /// The table that the last calls ended at, and how many these were. A call ends at the first
-    /// table that fails, so there is one at a time.
+    /// The table that the last calls ended at, and how many these were. A call that is to be
+    /// repeated ends at one table; its repetition may get past that and end at the next.
     ended_at: Option<(String, u32)>,
+    /// Whether a table was waited for in vain: then no other is, since the waits of all add up.
+    waited: bool,
+    /// Whether a table was opened since.
+    opened: bool,
 }
 
 impl Failing {
@@ -36,18 +41,22 @@ impl Failing {
     /// The failure is not the table's, or the call is worth repeating.
     pub(crate) fn fail(&mut self, target: &str, failure: Failure) -> Result<(), Failure> {
         let why = match failure {
+            // The host wants the call back: nothing is wrong.
+            interrupted @ Failure::Retry { after_ms: 0, .. } => return Err(interrupted),
             Failure::Misconfigured(why) | Failure::Broken(why) => Unwritten::ForGood(why),
             // Its rows are gone, and nobody else's.
             Failure::Rewind(why) => Unwritten::ForNow(why),
             Failure::Retry { after_ms, reason } => {
-                if self.called(target) < CALLS_MAX {
+                if !self.waited && self.called(target) < CALLS_MAX {
                     return Err(Failure::Retry { after_ms, reason });
                 }
+                self.waited = true;
+                self.opened = false;
                 Unwritten::ForNow(reason)
             }
             failure @ (Failure::Rejected(_) | Failure::Fenced(_)) => return Err(failure),
         };
-        self.works(target);
+        self.forget_calls(target);
         self.targets.insert(target.to_owned(), why);
         Ok(())
     }
@@ -56,7 +65,7 @@ impl Failing {
     fn called(&mut self, target: &str) -> u32 {
         let before = match &self.ended_at {
             Some((last, calls)) if last == target => *calls,
-            _ => 0,
+            Some(_) | None => 0,
         };
         self.ended_at = Some((target.to_owned(), before + 1));
         before + 1
@@ -64,12 +73,25 @@ impl Failing {
 
     /// The table was opened.
     pub(crate) fn works(&mut self, target: &str) {
+        self.opened = true;
+        self.forget_calls(target);
+    }
+
+    /// A call got to its end, and the host counts its waits anew. Tables are waited for again, if
+    /// the catalog has been seen to answer.
+    pub(crate) fn got_through(&mut self) {
+        if self.opened {
+            self.waited = false;
+        }
+    }
+
+    fn forget_calls(&mut self, target: &str) {
         if self.ended_at.as_ref().is_some_and(|(it, _)| it == target) {
             self.ended_at = None;
         }
     }
 
-    /// All is put again. What calls ended at stays: it may still be away.
+    /// All is put again. What calls ended at, and what was waited for, stays: it may still be away.
     pub(crate) fn discard(&mut self) {
         self.targets.clear();
     }

@@ -18,6 +18,7 @@ mod location;
 mod maintain;
 mod metrics;
 mod offsets;
+mod orphans;
 mod parquet_properties;
 mod partition_by;
 mod piece;

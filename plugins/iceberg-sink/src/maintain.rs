@@ -1,6 +1,6 @@
-//! What a table needs now and then so that it stays quick to read: fewer manifests, no history
-//! that nobody asks for, no files that nothing refers to. All of it after a commit has happened,
-//! so that nothing here can undo one; what fails is said and tried again later.
+//! What a table needs now and then so that it stays quick to read: fewer manifests, and no history
+//! that nobody asks for. All of it after a commit has happened, so that nothing here can undo one;
+//! what fails is said and tried again later.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,7 @@ use iceberg::spec::{
 };
 use iceberg::table::Table;
 use iceberg::{Error, ErrorKind, Result, TableRequirement, TableUpdate};
-use jackfield_sdk::sink::{Entry, Store, StoreError};
 use uuid::Uuid;
-
-use crate::location::data_folder;
 
 /// As many small manifests are made one, as other writers do it too.
 pub(crate) const MERGED_MIN: usize = 100;
@@ -24,10 +21,6 @@ const MERGED_MAX: usize = 500;
 const MERGED_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// A manifest of this size is worth a request of its own.
 const SMALL_BYTES: i64 = 4 * 1024 * 1024;
-/// Objects of one page of a listing.
-const PAGE: u32 = 1000;
-/// Manifests that one clean-up reads: more of them want merging first.
-const MANIFESTS_READ_MAX: usize = 5000;
 
 /// A commit that changes no row.
 pub(crate) struct Upkeep {
@@ -221,140 +214,4 @@ fn ancestry(metadata: &TableMetadata, from: Option<i64>) -> impl Iterator<Item =
 pub(crate) fn millis(at: SystemTime) -> i64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// How far a clean-up has looked: the last object of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    folder: String,
-    after: String,
-}
-
-/// What one look at the table's folders found.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    /// The old files among those that were listed.
-    pub(crate) old: Vec<String>,
-    /// Where the next look goes on; none: it begins anew.
-    pub(crate) to: Option<Place>,
-}
-
-/// A table's own folders, and what is its own in each. Where it keeps its data outside of its
-/// location, others may keep theirs too: nothing tells whose a file is that nothing refers to.
-fn folders(metadata: &TableMetadata) -> Vec<(String, &'static [&'static str])> {
-    const DATA: &[&str] = &[".parquet"];
-    const METADATA: &[&str] = &[".avro", ".metadata.json"];
-    let location = metadata.location().trim_end_matches('/');
-    let own = format!("{location}/data");
-    let said = data_folder(metadata);
-    let within = |folder: &str| format!("{said}/").starts_with(&format!("{folder}/"));
-    let beside = said != location && within(location) && !within(&own);
-    let mut folders = vec![(own, DATA), (format!("{location}/metadata"), METADATA)];
-    if beside {
-        folders.push((said, DATA));
-    }
-    folders
-}
-
-/// Files of the table's own kinds in its own folders that are older than that, among the next
-/// `listed_max` objects. Listed *before* the table is loaded for [`unreferenced`]: what is committed
-/// meanwhile is seen there.
-pub(crate) fn old_files(
-    store: &dyn Store,
-    metadata: &TableMetadata,
-    now: SystemTime,
-    age: Duration,
-    from: Option<&Place>,
-    listed_max: usize,
-) -> std::result::Result<Listed, StoreError> {
-    let before = millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-    let is_old = |it: &Entry| i64::try_from(it.modified_ms).is_ok_and(|ms| ms < before);
-    let folders = folders(metadata);
-    let begin = from.and_then(|from| folders.iter().position(|(it, _)| *it == from.folder));
-    let mut after = begin.and(from).map(|it| it.after.clone());
-    let mut old = Vec::new();
-    let mut left = listed_max;
-    for (folder, kinds) in folders.into_iter().skip(begin.unwrap_or(0)) {
-        loop {
-            let most = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
-            let page = store.list(&folder, after.as_deref(), most)?;
-            left = left.saturating_sub(page.len());
-            let own = |it: &&Entry| kinds.iter().any(|kind| it.uri.ends_with(kind));
-            let those = page.iter().filter(own).filter(|it| is_old(it));
-            old.extend(those.map(|it| it.uri.clone()));
-            let full = page.len() >= most as usize;
-            match page.last().filter(|_| full) {
-                None => break,
-                Some(last) if left == 0 => {
-                    let after = last.uri.clone();
-                    let to = Some(Place { folder, after });
-                    return Ok(Listed { old, to });
-                }
-                Some(last) => after = Some(last.uri.clone()),
-            }
-        }
-        after = None;
-    }
-    Ok(Listed { old, to: None })
-}
-
-/// Those of the files that nothing in the table refers to. The error names what could not be read:
-/// then nothing is known, and nothing may be deleted.
-pub(crate) async fn unreferenced(table: &Table, files: Vec<String>) -> Result<Vec<String>> {
-    let metadata = table.metadata();
-    let mut left: HashMap<String, String> = files
-        .into_iter()
-        .map(|uri| (canonical(&uri).to_owned(), uri))
-        .collect();
-    let mut seen = |uri: &str| {
-        left.remove(canonical(uri));
-    };
-    if let Some(at) = table.metadata_location() {
-        seen(at);
-    }
-    metadata
-        .metadata_log()
-        .iter()
-        .for_each(|it| seen(&it.metadata_file));
-    metadata
-        .statistics_iter()
-        .for_each(|it| seen(&it.statistics_path));
-    metadata
-        .partition_statistics_iter()
-        .for_each(|it| seen(&it.statistics_path));
-    let mut read = HashSet::new();
-    for snapshot in metadata.snapshots() {
-        seen(snapshot.manifest_list());
-        let list = table.manifest_list_reader(snapshot).load().await?;
-        for manifest in list.entries() {
-            seen(&manifest.manifest_path);
-            if !read.insert(manifest.manifest_path.clone()) {
-                continue;
-            }
-            if read.len() > MANIFESTS_READ_MAX {
-                return Err(Error::new(
-                    ErrorKind::FeatureUnsupported,
-                    format!(
-                        "more than {MANIFESTS_READ_MAX} manifests: merge them, and expire old \
-                         snapshots, before files can be cleaned up"
-                    ),
-                ));
-            }
-            let manifest = manifest.load_manifest(table.file_io()).await?;
-            // A deleted one too: a snapshot that is kept may read it still.
-            manifest
-                .entries()
-                .iter()
-                .for_each(|it| seen(it.file_path()));
-        }
-    }
-    let mut left: Vec<String> = left.into_values().collect();
-    left.sort_unstable();
-    Ok(left)
-}
-
-/// One file may be named by several schemes, and with one slash or three.
-fn canonical(uri: &str) -> &str {
-    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
-    rest.trim_start_matches('/')
 }

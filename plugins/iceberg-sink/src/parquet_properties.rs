@@ -36,6 +36,8 @@ const BLOOM_BYTES_DEFAULT: u64 = 1024 * 1024;
 const BLOOM_BYTES_MIN: u64 = 32;
 /// The largest filter that Parquet's writer makes.
 const BLOOM_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// The largest number that a component can count to.
+const COUNT_MAX: u64 = u32::MAX as u64;
 
 /// From a table's properties; `level` is the settings', and goes first.
 pub(crate) fn writer_properties(
@@ -71,7 +73,7 @@ pub(crate) fn writer_properties(
             ));
         }
     };
-    let row_group = number(table, ROW_GROUP_BYTES)?
+    let row_group = count(table, ROW_GROUP_BYTES)?
         .unwrap_or(ROW_GROUP_BYTES_MAX)
         .min(ROW_GROUP_BYTES_MAX);
     let mut properties = WriterProperties::builder()
@@ -81,13 +83,13 @@ pub(crate) fn writer_properties(
             "jackfield iceberg-sink {}",
             env!("CARGO_PKG_VERSION")
         ));
-    if let Some(bytes) = number(table, PAGE_BYTES)? {
+    if let Some(bytes) = count(table, PAGE_BYTES)? {
         properties = properties.set_data_page_size_limit(bytes);
     }
-    if let Some(bytes) = number(table, DICTIONARY_BYTES)? {
+    if let Some(bytes) = count(table, DICTIONARY_BYTES)? {
         properties = properties.set_dictionary_page_size_limit(bytes);
     }
-    if let Some(rows) = number(table, PAGE_ROWS)? {
+    if let Some(rows) = count(table, PAGE_ROWS)? {
         properties = properties.set_data_page_row_count_limit(rows);
     }
     let properties = encodings(properties, schema);
@@ -184,6 +186,13 @@ fn number<T: std::str::FromStr>(
         .transpose()
 }
 
+/// A number that may be larger than a component's memory, whose `usize` has 32 bits: no file is
+/// another for being bounded by the largest that it can hold.
+fn count(table: &HashMap<String, String>, key: &str) -> Result<Option<usize>, String> {
+    let said: Option<u64> = number(table, key)?;
+    Ok(said.map(|it| usize::try_from(it.min(COUNT_MAX)).expect("32 bits fit everywhere")))
+}
+
 /// Properties of a table that this sink creates.
 pub(crate) fn of_new_table(
     level: Option<i32>,
@@ -233,6 +242,19 @@ mod tests {
         assert!(compression(&[(LEVEL, "x")], None).is_err());
         assert!(compression(&[(LEVEL, "99")], None).is_err());
     }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_as_many_as_there_can_be() {
+        let said = |text: &str| {
+            let table = HashMap::from([(PAGE_ROWS.to_owned(), text.to_owned())]);
+            let schema = Schema::builder().build().unwrap();
+            writer_properties(&table, &schema, None).map(|it| it.data_page_row_count_limit())
+        };
+        assert_eq!(said("7"), Ok(7));
+        assert_eq!(said("9223372036854775807"), Ok(u32::MAX as usize));
+        assert!(said("-1").is_err());
+    }
+
     #[test]
     fn a_table_of_another_format_is_refused() {
         assert!(compression(&[(FORMAT, "Parquet")], None).is_ok());

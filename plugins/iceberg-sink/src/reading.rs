@@ -6,6 +6,9 @@ use crate::avro::{AvroField, AvroType, Plan, Read, UUID_WIDTH};
 use crate::evolve::matched;
 use crate::schema::primitive_of;
 
+/// A UUID's width, as Iceberg counts that of a column.
+const UUID_BYTES: u64 = UUID_WIDTH as u64;
+
 /// How records of an Avro schema are read into a table: by name, columns that they lack being
 /// null, and by alias where there is no such name. The error lists every difference, and both
 /// schemas beside each other.
@@ -165,7 +168,7 @@ fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String
                 Read::Fixed(*width)
             }
             (AvroType::UuidBytes | AvroType::Fixed(UUID_WIDTH), P::Uuid)
-            | (AvroType::UuidBytes, P::Fixed(16)) => Read::Fixed(UUID_WIDTH),
+            | (AvroType::UuidBytes, P::Fixed(UUID_BYTES)) => Read::Fixed(UUID_WIDTH),
             (AvroType::Uuid, P::Uuid) => Read::Uuid,
             (
                 AvroType::Decimal {

@@ -60,6 +60,16 @@ impl Route {
         }
     }
 
+    /// The table of all records of a topic; none: each record's fields say which, or the topic's name
+    /// makes no name of a table.
+    pub(crate) fn of_topic(&self, topic: &str) -> Option<String> {
+        if self.fields().next().is_some() {
+            return None;
+        }
+        let table = self.named(topic, |_| Err("no part is a field".to_owned()));
+        table.ok().filter(|it| table_parts(it).is_ok())
+    }
+
     fn fields(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|it| match it {
             Part::Field(name) => Some(name.as_str()),
@@ -184,6 +194,10 @@ mod tests {
             let route = Route::parse(good).unwrap();
             assert_eq!(route.only(), None, "{good}");
         }
+        let of_topic = |route: &str, topic| Route::parse(route).unwrap().of_topic(topic);
+        assert_eq!(of_topic("lake.{topic}", "a.b"), Some("lake.a.b".to_owned()));
+        assert_eq!(of_topic("{topic}", "trades"), None);
+        assert_eq!(of_topic("lake.{topic}_{symbol}", "a"), None);
         for wrong in [
             "",
             "trades",

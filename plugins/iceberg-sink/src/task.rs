@@ -139,6 +139,7 @@ impl Task {
             return Err(Failure::Rejected(tally.rejected));
         }
         self.write_full(runtime)?;
+        self.failing.got_through();
         // Files of an older schema wait for nothing but the commit that ends it.
         let evolved = self.targets.values().any(|it| it.len() > 1);
         Ok(Taken {
@@ -162,9 +163,16 @@ impl Task {
             if let Some(target) = &only {
                 tally.held(self.held(target, at));
             }
-            if let Err(why) = self.know(at, schema)? {
-                tally.reject(those, &why);
-                continue;
+            match self.know(at, schema) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => {
+                    tally.reject(those, &why);
+                    continue;
+                }
+                Err(failure) => {
+                    self.leave_out(at, those, failure, tally)?;
+                    continue;
+                }
             }
             match &only {
                 Some(target) => self.decode(target, at, schema, those, tally, before)?,
@@ -176,6 +184,32 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Where the topic alone names the table, a schema that nobody can use stops that table only.
+    ///
+    /// # Errors
+    /// Nobody knows whose records these are, or the failure is not the schema's.
+    fn leave_out<'a>(
+        &mut self,
+        at: &Span,
+        those: impl Iterator<Item = Numbered<'a>>,
+        failure: Failure,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let Failure::Misconfigured(_) = &failure else {
+            return Err(failure);
+        };
+        let Some(target) = self.route.of_topic(&at.topic) else {
+            return Err(failure);
+        };
+        tally.held(self.held(&target, at));
+        let lacking = those.filter(|(_, offset, _)| !tally.has(*offset)).count();
+        if lacking == 0 || self.failing.has(&target) {
+            return Ok(());
+        }
+        self.room_for(&target)?;
+        self.fail(&target, failure)
     }
 
     fn route_one(

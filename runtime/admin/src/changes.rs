@@ -51,12 +51,17 @@ impl Limit {
     }
 }
 
-pub(crate) fn is_change(method: &Method) -> bool {
+fn is_change(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 /// Of what costs as much as a change, this changes nothing.
 const VALIDATION: &str = "/config/validate";
+
+/// Whether a request is a line in the log, unless it is one more of many.
+pub(crate) fn is_written(request: &Request) -> bool {
+    is_change(request.method()) && !request.uri().path().ends_with(VALIDATION)
+}
 
 /// Lets changes through as fast as they may come.
 pub(crate) async fn limit(State(limit): State<Limit>, request: Request, next: Next) -> Response {
@@ -74,10 +79,10 @@ pub(crate) async fn limit(State(limit): State<Limit>, request: Request, next: Ne
     response
 }
 
-/// Writes down who wanted to change what, and what came of it. Of those without the token one in a
-/// while: who is let in to nothing fills no disk either.
+/// Writes down who wanted to change what, and what came of it. Of those that the guard refuses one
+/// in a while: who is let in to nothing fills no disk either.
 pub(crate) async fn audit(request: Request, next: Next) -> Response {
-    if !is_change(request.method()) || request.uri().path().ends_with(VALIDATION) {
+    if !is_written(&request) {
         return next.run(request).await;
     }
     let method = request.method().clone();

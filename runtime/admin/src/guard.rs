@@ -8,7 +8,7 @@
 //! server which others reach takes any `Host` there: probes and scrapers call it by the names of
 //! pods and services, which nobody lists.
 
-use crate::changes::is_change;
+use crate::changes::is_written;
 use crate::connections::Peer;
 use crate::guesses::{self, Guesses};
 use crate::operator::Objection;
@@ -188,8 +188,9 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     let Some(mut response) = guard.refusal(request.headers(), from) else {
         return next.run(request).await;
     };
-    let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-    if unauthorized && is_change(request.method()) && !guard.guesses.is_news(from) {
+    // Who is held off for guesses was written down for these.
+    let held_off = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    if !held_off && is_written(&request) && !guard.guesses.is_news(from) {
         response.extensions_mut().insert(Unwritten);
     }
     response

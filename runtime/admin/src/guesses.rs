@@ -2,6 +2,9 @@
 //!
 //! Counted are different ones. A program with an old token sends the same again and again: it
 //! guesses nothing, and keeps nobody on its machine out.
+//!
+//! The bound is one of each address. Who has many addresses has as many times so many guesses: a
+//! token has to be too long to be guessed.
 
 use crate::operator::Objection;
 use axum::http::{HeaderValue, header};
@@ -16,15 +19,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Different wrong tokens that an address may try in a [`WINDOW`]: a person mistypes a few. Who
-/// chose a weak token has 28,800 guesses a day against it, and not millions.
+/// chose a weak token has 28,800 guesses a day of each address against it, and not millions.
 const WRONG_MAX: usize = 20;
-/// Counted from an address's first wrong token on. Then it begins anew.
+/// Begins with the first that an address is counted for: a wrong token, or a change that it may not
+/// make. Then its count begins anew.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are counted by themselves: 300 kB. All others share one count.
+/// Addresses that are counted by themselves: 300 kB. While all places are taken, all others share
+/// one count: whoever takes them can have newcomers held off, and nobody who has a place.
 const PEERS_MAX: usize = 1024;
 
-/// Who is counted: an address, for IPv6 the network of 64 bits that one machine has for itself.
-/// None: all for whom there is no room.
+/// Who is counted: an address, for IPv6 the network of 48 bits that one site has for itself, with
+/// 65,536 networks in it. None: all for whom there is no room.
 type Who = Option<IpAddr>;
 
 /// What came from one address.
@@ -116,7 +121,7 @@ fn count(counts: &mut BTreeMap<Who, Count>, from: IpAddr) -> &mut Count {
 
 /// Where an address is counted.
 fn place(counts: &mut BTreeMap<Who, Count>, from: IpAddr) -> Who {
-    let who = Some(machine(from));
+    let who = Some(site(from));
     if counts.contains_key(&who) {
         return who;
     }
@@ -126,11 +131,11 @@ fn place(counts: &mut BTreeMap<Who, Count>, from: IpAddr) -> Who {
     if counts.len() < PEERS_MAX { who } else { None }
 }
 
-fn machine(from: IpAddr) -> IpAddr {
+fn site(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            let [a, b, c, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
         }
         v4 @ IpAddr::V4(_) => v4,
     }
@@ -219,7 +224,7 @@ mod tests {
         // Each guesses once.
         for number in 0..WRONG_MAX {
             guesses.wrong(
-                address(&format!("2001:db8:0:{number}::1")),
+                address(&format!("2001:db8:{number}::1")),
                 &number.to_string(),
             );
         }
@@ -233,13 +238,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_network_of_ipv6_is_one_machine() {
+    async fn all_networks_of_a_site_of_ipv6_are_counted_as_one() {
         let guesses = Guesses::default();
         for number in 0..WRONG_MAX {
-            let from = address(&format!("2001:db8::{number}"));
+            let from = address(&format!("2001:db8:0:{number}::1"));
             guesses.wrong(from, &number.to_string());
         }
-        assert!(guesses.held_off(address("2001:db8::ffff")).is_some());
-        assert_eq!(guesses.held_off(address("2001:db8:0:1::1")), None);
+        assert!(guesses.held_off(address("2001:db8:0:ffff::1")).is_some());
+        assert_eq!(guesses.held_off(address("2001:db8:1::1")), None);
     }
 }

@@ -5,6 +5,8 @@ mod common;
 
 use common::{DECLARED, Site};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::Barrier;
 
 /// Each row: method, path, body, status, and what the body is; `c` is there, RUNNING.
 #[tokio::test]
@@ -339,4 +341,24 @@ async fn a_failed_connector_shows_its_trace() {
         json!({ "state": "FAILED", "worker_id": "w:1", "trace": "it broke" })
     );
     assert_eq!(status["tasks"][0]["trace"], "it broke");
+}
+
+/// A state may take seconds to be told while the log is away: none is asked for only when the one
+/// before it was told.
+#[tokio::test]
+async fn states_of_all_connectors_are_asked_for_at_once() {
+    let site = Site::start();
+    for name in ["a", "b", "c"] {
+        site.make(name).await;
+    }
+    let all = ["a", "b", "c", DECLARED];
+    let together = Arc::new(Barrier::new(all.len()));
+    *site.fake.together.lock().unwrap() = Some(together);
+    let told = site.get("/connectors?expand=status").await;
+    let keys = told.as_object().unwrap().keys();
+    let names: Vec<&str> = keys.map(String::as_str).collect();
+    assert_eq!(names, all);
+    for name in all {
+        assert_eq!(told[name]["status"]["name"], name, "{told}");
+    }
 }

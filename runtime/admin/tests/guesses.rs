@@ -10,11 +10,16 @@ use jackfield_telemetry::Telemetry;
 use jackfield_telemetry::logging::{self, Format};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 const TOKEN: &str = "the-token-of-the-test";
 /// Of different wrong tokens that an address may try in a minute.
 const WRONG_MAX: usize = 20;
+/// Of the changes that an address may not make one is written in so long.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Changes of a flood: many more than windows go by while they are sent.
+const FLOOD: usize = 200;
 
 #[tokio::test]
 async fn who_guesses_is_held_off_and_it_is_written_down_once() {
@@ -73,8 +78,37 @@ async fn who_guesses_is_held_off_and_it_is_written_down_once() {
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
 
+    // Pages of other sites, and who calls the server by another name, fill no disk either.
+    let floods = [
+        ("127.0.0.2", "host", StatusCode::MISDIRECTED_REQUEST),
+        ("127.0.0.3", "origin", StatusCode::FORBIDDEN),
+    ];
+    let flooding = Instant::now();
+    for (from, header, status) in floods {
+        let from: IpAddr = from.parse().unwrap();
+        let foreign = Client::builder().no_proxy().local_address(from);
+        let foreign = foreign.build().unwrap();
+        for _ in 0..FLOOD {
+            let pause = foreign.put(url("/connectors/declared/pause"));
+            let answer = pause.header(header, "evil.example").send().await.unwrap();
+            assert_eq!(answer.status(), status);
+        }
+    }
+    let windows = 1 + flooding.elapsed().as_secs() / WINDOW.as_secs();
+
     logging::flush(Duration::from_secs(60));
-    let written = lines.audit();
+    let (foreign, written): (Vec<_>, Vec<_>) = lines
+        .audit()
+        .into_iter()
+        .partition(|it| it["status"] == 403 || it["status"] == 421);
+    for (from, _, status) in floods {
+        let of = foreign.iter().filter(|it| {
+            let who = it["who"].as_str().unwrap();
+            who.starts_with(from) && it["status"] == status.as_u16() && it["outcome"] == "denied"
+        });
+        let of = of.count() as u64;
+        assert!((1..=windows).contains(&of), "{of} lines of {from}");
+    }
     let bursts: Vec<_> = written.iter().filter(|it| it["wrong"].is_u64()).collect();
     assert_eq!(bursts.len(), 1, "{written:?}");
     assert_eq!(bursts[0]["who"], "127.0.0.1");

@@ -67,6 +67,10 @@ impl Own {
         depth: usize,
     ) {
         for name in view.names() {
+            // Schemas may go in circles, where each step has many names.
+            if self.infos.len() == KEYS_MAX {
+                return;
+            }
             let Some(property) = view.property(name) else {
                 continue;
             };
@@ -78,7 +82,7 @@ impl Own {
                 .and_then(|all| all.get(name))
                 .or_else(|| property.said("default"));
             let required = required && view.requires(name);
-            if property.has_names() && !property.names().is_empty() && depth < DEPTH_MAX {
+            if is_apart(&property) && depth < DEPTH_MAX {
                 self.below(&property, &path, required, default, depth + 1);
             } else {
                 self.add(&property, path, required, default);
@@ -92,7 +96,7 @@ impl Own {
         }
         let default = default.filter(|value| !value.is_null());
         let required = required && default.is_none();
-        let secret = view.is_secret() || is_secret(&path) || has_secret_items(view);
+        let secret = is_secret(&path) || view.holds_secret();
         let importance = match (required, view.said("deprecated")) {
             (true, _) => "HIGH",
             (false, Some(Value::Bool(true))) => "LOW",
@@ -120,11 +124,11 @@ impl Own {
     }
 }
 
-/// Whether items of a list are secret, or have something secret: they are no keys of their own.
-fn has_secret_items(view: &View<'_>) -> bool {
-    let items = view.items();
-    let named = |name: &&str| items.property(name).is_some_and(|it| it.is_secret());
-    items.is_secret() || items.names().iter().any(named)
+/// Whether each of its properties is a key of its own. What is secret as a whole is one key, and so
+/// is what holds something secret for which there would be no key.
+fn is_apart(view: &View<'_>) -> bool {
+    let named = view.has_names() && !view.names().is_empty();
+    named && !view.is_secret() && !view.unnamed().any(|it| it.holds_secret())
 }
 
 /// The nearest of Kafka's types.

@@ -45,12 +45,30 @@ fn is_hidden(key: &str, value: &str, secret: &dyn Fn(&str) -> bool) -> bool {
     if value.is_empty() {
         return false;
     }
-    // What is inside of JSON is named from the plugin's settings on.
-    let way = if key == keys::SETTINGS { "" } else { key };
+    // What the runtime has a meaning for is no setting, though a plugin has one of that name.
+    let nothing = |_: &str| false;
+    let secret: &dyn Fn(&str) -> bool = match is_of_runtime(key) {
+        true => &nothing,
+        false => secret,
+    };
+    // Settings are named from the plugin's settings on, however they are written.
+    let way = match key {
+        keys::SETTINGS => "",
+        key => key.strip_prefix("settings.").unwrap_or(key),
+    };
     is_secret(key)
         || secret(key)
+        || is_marked(way, secret)
         || has_password(value)
         || json(value).is_some_and(|inside| holds_secret(way, &inside, secret))
+}
+
+/// Whether its author calls a setting secret, or one that it lies in. A setting whose name the
+/// runtime has taken is known as `settings.` and its name.
+fn is_marked(way: &str, secret: &dyn Fn(&str) -> bool) -> bool {
+    let dots = way.match_indices('.').map(|(at, _)| at);
+    let mut ways = dots.chain([way.len()]).map(|end| &way[..end]);
+    !way.is_empty() && ways.any(|way| secret(way) || secret(&format!("settings.{way}")))
 }
 
 /// A value that is written as JSON.
@@ -69,7 +87,7 @@ fn holds_secret(way: &str, value: &Value, secret: &dyn Fn(&str) -> bool) -> bool
                 "" => name.clone(),
                 way => format!("{way}.{name}"),
             };
-            let named = is_secret(name) || secret(&way);
+            let named = is_secret(name) || is_marked(&way, secret);
             named && !value.is_null() || holds_secret(&way, value, secret)
         }),
         Value::Array(list) => list.iter().any(|value| holds_secret(way, value, secret)),
@@ -148,13 +166,23 @@ mod tests {
     #[test]
     fn what_is_secret_inside_of_a_value_hides_all_of_it() {
         let hidden = |key: &str, value: &str| {
-            let marked = |key: &str| matches!(key, "db.pin" | "pins");
+            let marked = |key: &str| matches!(key, "db.pin" | "pins" | "settings.topics" | "extra");
             masked(&flat(&[(key, value)]), &marked)[key] == MASK
         };
         assert!(hidden("settings", r#"{ "db": { "password": "hunter2" } }"#));
         assert!(hidden("settings", r#"{ "db": { "pin": 1234 } }"#));
         assert!(hidden("settings", r#"{ "pins": [1234] }"#));
         assert!(hidden("db", r#"{ "pin": 1234 }"#));
+        // However it is written.
+        assert!(hidden("settings.db.pin", "1234"));
+        assert!(hidden("settings.db", r#"{ "pin": 1234 }"#));
+        assert!(hidden("settings", r#"{ "topics": "hidden" }"#));
+        assert!(hidden("settings.topics", "hidden"));
+        // A map, of which only the whole has a name.
+        assert!(hidden("extra.X-Foo", "hidden"));
+        assert!(hidden("settings.extra.X-Foo", "hidden"));
+        assert!(hidden("extra", r#"{ "X-Foo": "hidden" }"#));
+        assert!(hidden("settings", r#"{ "extra": { "X-Foo": "hidden" } }"#));
         assert!(hidden("headers", r#"{ "Authorization": "Bearer x" }"#));
         assert!(hidden("hosts", r#"["https://me:hunter2@host/"]"#));
         assert!(hidden("hosts", "https://host/,https://me:hunter2@other/"));
@@ -162,6 +190,9 @@ mod tests {
             "settings",
             r#"{ "db": { "password": null, "port": 1 } }"#
         ));
+        assert!(!hidden("topics", "the runtime's own, and no setting"));
+        assert!(!hidden("settings.db.port", "1"));
+        assert!(!hidden("extras.X-Foo", "another's"));
         assert!(!hidden("symbols", r#"["a@trade", "b"]"#));
         assert!(!hidden("symbols", "[not json, me@host"));
     }

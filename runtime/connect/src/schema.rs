@@ -1,6 +1,7 @@
 //! What a JSON Schema says of one place, whichever of its parts says it.
 
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Most schemas that are joined for one place: references may go in circles, and plugins are not
 /// trusted.
@@ -276,6 +277,33 @@ impl<'a> View<'a> {
         values
     }
 
+    /// Whether it is secret, or something in it, however deep. Schemas may go in circles: each of
+    /// their places is looked at once.
+    pub(crate) fn holds_secret(&self) -> bool {
+        let mut seen: BTreeSet<*const Map<String, Value>> = BTreeSet::new();
+        let mut left = vec![self.clone()];
+        while let Some(view) = left.pop() {
+            if view.is_secret() {
+                return true;
+            }
+            let mut new = false;
+            for part in &view.parts {
+                new |= seen.insert(std::ptr::from_ref(part.schema));
+            }
+            if new {
+                let named = view.names().into_iter();
+                left.extend(named.filter_map(|name| view.property(name)));
+                left.extend(view.unnamed());
+            }
+        }
+        false
+    }
+
+    /// What is in it without a name of its own: further properties, and the items of a list.
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = View<'a>> {
+        self.additional().into_iter().chain([self.items()])
+    }
+
     /// Whether its author says that it is not to be shown.
     pub(crate) fn is_secret(&self) -> bool {
         self.parts.iter().any(|part| {
@@ -324,6 +352,27 @@ mod tests {
         let schema =
             json!({ "$ref": "#", "anyOf": [{ "$ref": "#" }, { "allOf": [{ "$ref": "#" }] }] });
         assert!(View::root(&schema).types().is_any());
+    }
+
+    #[test]
+    fn secrets_are_found_however_deep() {
+        let pin = json!({ "type": "string", "writeOnly": true });
+        let holds = |schema: &Value| View::root(schema).holds_secret();
+        assert!(holds(&pin));
+        assert!(holds(&json!({ "additionalProperties": pin })));
+        let lists = json!({ "items": { "items": { "properties": { "pin": pin } } } });
+        assert!(holds(&lists));
+        let circle = |pin: &Value| {
+            json!({
+                "properties": { "all": { "type": "array", "items": { "$ref": "#" } }, "pin": pin },
+            })
+        };
+        assert!(holds(&circle(&pin)));
+        assert!(!holds(&circle(&json!({ "type": "string" }))));
+        // Each of ten names leads to all of them again.
+        let names = (0..10).map(|name| (name.to_string(), json!({ "$ref": "#" })));
+        let names: Map<String, Value> = names.collect();
+        assert!(!holds(&json!({ "properties": names })));
     }
 
     #[test]

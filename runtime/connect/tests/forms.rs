@@ -5,8 +5,8 @@ mod common;
 
 use common::{SINK, SOURCE, config, flat, plugin, read, schema};
 use jackfield_config::End;
-use jackfield_connect::{Wanted, config_infos, config_of, key_infos};
-use serde_json::json;
+use jackfield_connect::{KeyErrors, Wanted, config_infos, config_of, key_infos};
+use serde_json::{Map, Value, json};
 
 #[test]
 fn what_is_shown_of_a_connector_makes_it_again() {
@@ -95,24 +95,62 @@ fn forms_know_each_key_and_its_errors() {
     }
 }
 
-/// Their items are no keys of their own, so that the list is hidden as a whole.
+/// What has no key of its own is hidden with that in which it lies.
 #[test]
-fn a_list_whose_items_hold_secrets_is_one() {
+fn lists_and_maps_that_hold_secrets_are_secret() {
     let pin = json!({ "type": "integer", "writeOnly": true });
     let account = json!({ "type": "object", "properties": { "pin": pin } });
+    let text = json!({ "type": "string" });
     let schema = json!({ "type": "object", "properties": {
         "accounts": { "type": "array", "items": account },
-        "names": { "type": "array", "items": { "type": "string" } },
+        "deep": { "type": "array", "items": { "type": "array", "items": account } },
+        "extra": { "type": "object", "additionalProperties": pin },
+        "by-name": { "type": "object", "additionalProperties": account },
+        "both": { "type": "object", "properties": { "port": text }, "additionalProperties": pin },
+        "whole": { "type": "object", "properties": { "port": text }, "writeOnly": true },
+        "apart": { "type": "object", "properties": { "pin": pin, "port": text } },
+        "labels": { "type": "object", "additionalProperties": text },
+        "names": { "type": "array", "items": text },
     } });
-    let infos = key_infos(&plugin(End::Source, &schema));
-    let kind = |name: &str| {
-        infos
-            .iter()
-            .find(|it| it.name == name)
-            .unwrap()
-            .kind
-            .clone()
-    };
-    assert_eq!(kind("accounts"), "PASSWORD");
-    assert_eq!(kind("names"), "LIST");
+    let plugin = plugin(End::Source, &schema);
+    let infos = key_infos(&plugin);
+    let own = infos
+        .iter()
+        .filter(|it| it.group.as_deref() == Some("Settings"));
+    let kinds = own.map(|it| (it.name.as_str(), it.kind.as_str()));
+    let mut kinds: Vec<_> = kinds.collect();
+    kinds.sort_unstable();
+    let expected = [
+        ("accounts", "PASSWORD"),
+        ("apart.pin", "PASSWORD"),
+        ("apart.port", "STRING"),
+        ("both", "PASSWORD"),
+        ("by-name", "PASSWORD"),
+        ("deep", "PASSWORD"),
+        ("extra", "PASSWORD"),
+        ("labels", "STRING"),
+        ("names", "LIST"),
+        ("whole", "PASSWORD"),
+    ];
+    assert_eq!(kinds, expected);
+
+    let given = flat(&[
+        ("extra.X-Foo", "4711"),
+        ("both.X-Foo", "4711"),
+        ("whole.port", "4711"),
+        ("settings.apart.pin", "4711"),
+        ("labels.X-Foo", "shown"),
+    ]);
+    let infos = config_infos(&plugin, &given, &KeyErrors::default());
+    let said = serde_json::to_string(&infos).unwrap();
+    assert!(!said.contains("4711") && said.contains("shown"), "{said}");
+}
+
+/// Plugins are not trusted: each of these names leads to all of them again.
+#[test]
+fn a_schema_in_circles_has_an_end() {
+    let names = (0..10).map(|name| (name.to_string(), json!({ "$ref": "#" })));
+    let names: Map<String, Value> = names.collect();
+    let schema = json!({ "type": "object", "properties": names });
+    assert!(key_infos(&plugin(End::Source, &schema)).len() >= 1000);
 }

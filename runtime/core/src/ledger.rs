@@ -1,6 +1,11 @@
 //! What each target of a sink connector holds, and what to commit next.
 
+#[cfg(test)]
+mod given_up;
+mod moved;
+
 use crate::sink_task::Span;
+pub use moved::Moved;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -155,24 +160,35 @@ impl<P: Ord + Clone> Ledger<P> {
     /// records, since reading would go on from the other's positions. `idle_max`: a target that has been
     /// behind for so long is advanced by a commit without pieces, before its position can fall
     /// out of the log's retention.
+    ///
+    /// A failed target holds from now on where it begins in partitions that it was never told a
+    /// position of: whoever calls keeps what failed targets hold, before the commits are made.
+    ///
+    /// # Errors
+    /// A partition was given up after a task had staged it: its records are among the pieces, and
+    /// who reads it next reads them again. The ledger counts for nothing then.
     pub fn interval<X>(
         &mut self,
         staged: Vec<Staged<P, X>>,
         now: Duration,
         idle_max: Duration,
-    ) -> Vec<Commit<P, X>> {
+    ) -> Result<Vec<Commit<P, X>>, Moved<P>> {
         let mut pieces: BTreeMap<String, Vec<X>> = BTreeMap::new();
-        for owned in self.owned.values_mut() {
+        for (partition, owned) in &mut self.owned {
             owned.before = owned.staged;
+            // A partition that came after such a target had failed: no commit tells it where it
+            // begins, and the others' positions are about to pass that.
+            for target in &self.failed {
+                let held = self.held.entry(target.clone()).or_default();
+                held.entry(partition.clone()).or_insert(owned.before);
+            }
         }
         for task in staged {
             for (target, piece) in task.pieces {
                 pieces.entry(target).or_default().push(piece);
             }
             for span in task.spans {
-                if let Some(owned) = self.owned.get_mut(&span.partition) {
-                    owned.staged = owned.staged.max(span.next);
-                }
+                self.stage(span)?;
             }
         }
         let mut targets: BTreeSet<String> =
@@ -185,7 +201,8 @@ impl<P: Ord + Clone> Ledger<P> {
             .iter()
             .filter(|t| several && !pieces.is_empty() && self.lacks_any(t))
         {
-            let spans = self.spans(target, |owned| owned.before);
+            // It goes nowhere: the target's next commit of this interval begins where it stands now.
+            let spans = self.spans(target, |_| i64::MIN);
             commits.push(Commit {
                 target: target.clone(),
                 pieces: Vec::new(),
@@ -209,16 +226,63 @@ impl<P: Ord + Clone> Ledger<P> {
                 });
             }
         }
-        commits
+        Ok(commits)
     }
 
     /// The target now holds the spans' ends.
-    pub fn committed<X>(&mut self, commit: &Commit<P, X>) {
+    ///
+    /// # Errors
+    /// A partition was given up while the commit was on its way, and is read from elsewhere than the
+    /// span's end: the next commit would begin behind records that it contains, or before some that
+    /// it lacks. The ledger counts for nothing then.
+    pub fn committed<X>(&mut self, commit: &Commit<P, X>) -> Result<(), Moved<P>> {
         let held = self.held.entry(commit.target.clone()).or_default();
         for span in &commit.spans {
             held.insert(span.partition.clone(), span.next);
         }
         self.behind_since.remove(&commit.target);
+        let late = commit.spans.iter().find_map(|span| self.late(commit, span));
+        late.map_or(Ok(()), Err)
+    }
+
+    /// A task staged this span, which must begin where the partition stands.
+    fn stage(&mut self, span: Span<P>) -> Result<(), Moved<P>> {
+        match self.owned.get_mut(&span.partition) {
+            Some(owned) if owned.staged == span.first => {
+                owned.staged = span.next;
+                Ok(())
+            }
+            // Nothing of it is among the pieces.
+            None if span.first == span.next => Ok(()),
+            Some(owned) => Err(Moved::ReadAnew {
+                staged: owned.staged,
+                partition: span.partition,
+                first: span.first,
+                next: span.next,
+            }),
+            None => Err(Moved::GivenUp {
+                partition: span.partition,
+                first: span.first,
+                next: span.next,
+            }),
+        }
+    }
+
+    /// Whether a partition is read otherwise by now than when the commit that has landed was made
+    /// out, which was at the interval's beginning or at its end.
+    ///
+    /// One that is not read here any more is right: who reads it next in this process begins at
+    /// what the target holds from now on. Another process asks the targets when its life begins; if
+    /// that was before this commit, the target refuses its first one, and it asks again.
+    fn late<X>(&self, commit: &Commit<P, X>, span: &Span<P>) -> Option<Moved<P>> {
+        let owned = self.owned.get(&span.partition)?;
+        let known = owned.before..=owned.staged;
+        (span.first < span.next && !known.contains(&span.next)).then(|| Moved::TakenLate {
+            target: commit.target.clone(),
+            partition: span.partition.clone(),
+            next: span.next,
+            staged: owned.staged,
+        })
     }
 
     /// Whether a target has never been told a position of some owned partition.
@@ -287,7 +351,7 @@ mod tests {
 
     fn apply(ledger: &mut Ledger<u8>, commits: &[Commit<u8, u32>]) {
         for commit in commits {
-            ledger.committed(commit);
+            ledger.committed(commit).unwrap();
         }
     }
 
@@ -301,18 +365,13 @@ mod tests {
             Duration::ZERO,
             NEVER,
         );
+        let commits = commits.unwrap();
         assert_eq!(names(&commits), [("t", 2, vec![(5, 9), (0, 3)])]);
         apply(&mut ledger, &commits);
         assert_eq!(ledger.stored(&0), Some(9));
-        assert!(
-            ledger
-                .interval(
-                    vec![staged(&[], &[(0, 9, 9), (1, 3, 3)])],
-                    Duration::ZERO,
-                    NEVER
-                )
-                .is_empty()
-        );
+        let nothing = staged(&[], &[(0, 9, 9), (1, 3, 3)]);
+        let commits = ledger.interval(vec![nothing], Duration::ZERO, NEVER);
+        assert!(commits.unwrap().is_empty());
     }
 
     #[test]
@@ -324,6 +383,7 @@ mod tests {
             Duration::ZERO,
             NEVER,
         );
+        let commits = commits.unwrap();
         assert_eq!(
             names(&commits),
             [
@@ -343,6 +403,7 @@ mod tests {
         ledger.own(0, 5);
         let idle_max = Duration::from_secs(60);
         let commits = ledger.interval(vec![staged(&["a"], &[(0, 5, 9)])], Duration::ZERO, idle_max);
+        let commits = commits.unwrap();
         assert_eq!(names(&commits), [("a", 1, vec![(5, 9)])]);
         apply(&mut ledger, &commits);
         assert_eq!(
@@ -352,7 +413,7 @@ mod tests {
         );
         let commits = ledger.interval(vec![staged(&["a"], &[(0, 9, 12)])], idle_max, idle_max);
         assert_eq!(
-            names(&commits),
+            names(&commits.unwrap()),
             [("a", 1, vec![(9, 12)]), ("b", 0, vec![(5, 12)])]
         );
     }
@@ -365,6 +426,7 @@ mod tests {
         ]);
         ledger.own(0, 5);
         let commits = ledger.interval(vec![staged(&["b"], &[(0, 5, 20)])], Duration::ZERO, NEVER);
+        let commits = commits.unwrap();
         assert_eq!(names(&commits), [("b", 1, vec![(5, 20)])]);
         apply(&mut ledger, &commits);
         assert_eq!(ledger.held()["a"][&0], 50);
@@ -381,7 +443,7 @@ mod tests {
         let idle_max = Duration::from_secs(60);
         for (from, to, now) in [(5, 9, Duration::ZERO), (9, 12, idle_max * 2)] {
             let staged = staged(&["a", "b"], &[(0, from, to)]);
-            let commits = ledger.interval(vec![staged], now, idle_max);
+            let commits = ledger.interval(vec![staged], now, idle_max).unwrap();
             assert_eq!(names(&commits), [("a", 1, vec![(from, to)])]);
             apply(&mut ledger, &commits);
         }
@@ -390,15 +452,35 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_target_begins_where_partitions_did_that_came_later() {
+        let mut ledger = Ledger::new(["a", "b"].map(|target| {
+            let held = BTreeMap::from([(0u8, 5)]);
+            (target.to_owned(), held)
+        }));
+        ledger.own(0, 5);
+        ledger.fail("b");
+        ledger.own(1, 0);
+        for (from, to) in [(0, 4), (4, 7)] {
+            let staged = staged(&["a", "b"], &[(0, 5, 5), (1, from, to)]);
+            let commits = ledger.interval(vec![staged], Duration::ZERO, NEVER);
+            assert_eq!(ledger.held()["b"], BTreeMap::from([(0, 5), (1, 0)]));
+            apply(&mut ledger, &commits.unwrap());
+        }
+        assert_eq!(ledger.stored(&1), Some(0), "a new life reads what it lacks");
+        assert_eq!(ledger.wanted(&1), Some(7), "this one does not");
+    }
+
+    #[test]
     fn a_target_that_fails_at_its_first_commit_begins_there_in_another_life() {
         let mut ledger = Ledger::new([("a".to_owned(), BTreeMap::from([(0u8, 5)]))]);
         ledger.own(0, 5);
         let staged = staged(&["a", "b"], &[(0, 5, 9)]);
         let commits = ledger.interval(vec![staged], Duration::ZERO, NEVER);
+        let commits = commits.unwrap();
         assert_eq!(commits[0].target, "b");
         assert_eq!(ledger.begins(&commits[0]), BTreeMap::from([(0, 5)]));
         ledger.fail("b");
-        ledger.committed(&commits[1]);
+        ledger.committed(&commits[1]).unwrap();
         assert_eq!(ledger.stored(&0), Some(5));
         assert!(ledger.begins(&commits[0]).is_empty(), "it is told by now");
     }
@@ -441,7 +523,8 @@ mod tests {
                         }],
                     };
                     at = end;
-                    for commit in ledger.interval(vec![staged], Duration::ZERO, NEVER) {
+                    let commits = ledger.interval(vec![staged], Duration::ZERO, NEVER);
+                    for commit in commits.unwrap() {
                         if life == 0 && commits_made == kill_after {
                             break 'life;
                         }
@@ -453,7 +536,7 @@ mod tests {
                             table.0.insert(0, span.next);
                         }
                         table.1.extend(&commit.pieces);
-                        ledger.committed(&commit);
+                        ledger.committed(&commit).unwrap();
                     }
                 }
             }

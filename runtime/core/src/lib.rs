@@ -15,6 +15,6 @@ mod source_task;
 pub use backoff::{Backoff, Jitter, Patience, Wait};
 pub use consequence::{Consequence, Next, after};
 pub use interval::{CommitWhen, Due};
-pub use ledger::{Commit, Ledger, Staged};
+pub use ledger::{Commit, Ledger, Moved, Staged};
 pub use sink_task::{NotContiguous, SinkTask, Span};
 pub use source_task::{BrokenPromise, IN_FLIGHT_MAX, SettledUpTo, SourceStep, SourceTask};

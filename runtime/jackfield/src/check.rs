@@ -8,9 +8,13 @@ use crate::exit::Exit;
 use crate::kafka;
 use crate::plugins::{self, Loaded};
 use crate::start_error::StartError;
+use granted::Named;
 use jackfield_config::{Config, Finding, Findings, LoadError, LogConfig, Settings};
 use jackfield_plugin::{Severity, World};
 use serde_json::Value;
+
+/// What a URL that is not granted costs besides: a start takes such settings, a swap does not.
+const NOT_SWAPPED_TO: &str = "what runs is not swapped to settings that name a new one";
 
 pub(crate) async fn check(args: CheckArgs) -> Result<Exit, StartError> {
     let findings = match Config::load(&args.file) {
@@ -35,20 +39,37 @@ async fn of(config: &Config) -> Result<Findings, StartError> {
     let all = declared::all(config);
     let connectors: Vec<&Declared> = all.values().collect();
     let mut findings = config.warnings.clone();
-    let loaded = match plugins::load(&connectors, &engine).await {
-        Ok(loaded) => loaded,
-        Err(StartError::Findings(refused)) => {
-            findings.extend(refused);
-            findings.extend(log(config));
-            return Ok(findings);
-        }
-        Err(error) => return Err(error),
-    };
-    for one in all.values() {
-        connector(one, plugins::used(&loaded, one), &mut findings).await?;
+    let loaded = plugins::load(&connectors, &engine, &mut findings).await;
+    let mut reaches = Vec::new();
+    for one in connectors {
+        let whole = match plugins::used(&loaded, one) {
+            Some(loaded) => connector(one, loaded, &mut findings).await?,
+            None => None,
+        };
+        reaches.extend(ungranted(one, whole.as_ref()));
     }
     findings.extend(log(config));
+    // Behind what is wrong: only so many findings are kept, and these refuse no file.
+    reaches.into_iter().for_each(|it| findings.push(it));
     Ok(findings)
+}
+
+/// A warning for each URL in a connector's settings that nothing grants. `whole` has the defaults
+/// too, where they are known.
+fn ungranted(declared: &Declared, whole: Option<&Value>) -> Vec<Finding> {
+    let settings = declared.settings();
+    let named = granted::ungranted(
+        granted::grants(declared),
+        whole.unwrap_or_else(|| settings.value()),
+    );
+    let warning = |it: &Named| {
+        let mend = format!("add it to `allow.{}`: {NOT_SWAPPED_TO}", it.key());
+        Finding {
+            severity: jackfield_config::Severity::Warning,
+            ..settings.error_at(&it.steps(), &it.why(), &mend)
+        }
+    };
+    named.iter().map(warning).collect()
 }
 
 /// What is wrong about the log's settings that the file alone does not tell. Nothing is asked of

@@ -46,24 +46,23 @@ pub(crate) fn engine_in(cache_dir: PathBuf) -> Result<Engine, StartError> {
 /// Plugins that are loaded, by what the file says of them.
 pub(crate) type Plugins = Vec<(PluginConfig, Loaded)>;
 
-/// The plugin of a connector that was among those it was loaded for.
-pub(crate) fn used<'a>(plugins: &'a Plugins, declared: &Declared) -> &'a Loaded {
+/// The plugin of a connector that was among those it was loaded for; none where it was refused.
+pub(crate) fn used<'a>(plugins: &'a Plugins, declared: &Declared) -> Option<&'a Loaded> {
     let found = plugins
         .iter()
         .find(|(config, _)| *config == declared.plugin);
-    let (_, loaded) = found.expect("every plugin of these connectors was loaded");
-    loaded
+    found.map(|(_, loaded)| loaded)
 }
 
-/// Loads each plugin that a connector uses: copied by content, compiled once, described.
-///
-/// # Errors
-/// All that can't be loaded or described, each where the first connector that uses it names it.
-pub(crate) async fn load(connectors: &[&Declared], engine: &Engine) -> Result<Plugins, StartError> {
+/// Loads each plugin that a connector uses: copied by content, compiled once, described. One that
+/// can't be is left out, and is an error where the first connector that uses it names it.
+pub(crate) async fn load(
+    connectors: &[&Declared],
+    engine: &Engine,
+    findings: &mut Findings,
+) -> Plugins {
     let mut loaded = Plugins::new();
     let mut refused: Vec<&PluginConfig> = Vec::new();
-    let file = connectors.first().map(|it| it.settings().file());
-    let mut findings = Findings::new(file.unwrap_or_default());
     for declared in connectors {
         let plugin = &declared.plugin;
         if refused.contains(&plugin) || loaded.iter().any(|(config, _)| config == plugin) {
@@ -78,10 +77,7 @@ pub(crate) async fn load(connectors: &[&Declared], engine: &Engine) -> Result<Pl
             }
         }
     }
-    if findings.has_errors() {
-        return Err(StartError::Findings(findings));
-    }
-    Ok(loaded)
+    loaded
 }
 
 /// Loads one plugin.

@@ -41,17 +41,20 @@ impl Workshop {
     /// Builds them all, or none.
     ///
     /// # Errors
-    /// All that is wrong about their settings, or the first other thing that is wrong.
+    /// All that is wrong about their plugins and settings, or the first other thing that is wrong.
     pub(crate) async fn build(
         &self,
         file: &str,
         all: &[&Declared],
     ) -> Result<Vec<Spec>, StartError> {
-        let loaded = plugins::load(all, &self.engine).await?;
         let mut findings = Findings::new(file);
+        let loaded = plugins::load(all, &self.engine, &mut findings).await;
         let mut plugged = Vec::with_capacity(all.len());
         for declared in all {
-            let loaded = plugins::used(&loaded, declared);
+            // The others' settings are checked all the same: all that is wrong is told at once.
+            let Some(loaded) = plugins::used(&loaded, declared) else {
+                continue;
+            };
             let checked = check::connector(declared, loaded, &mut findings).await?;
             plugged.extend(checked.map(|settings| self::plugged(loaded, &settings)));
         }

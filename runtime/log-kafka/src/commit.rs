@@ -1,7 +1,7 @@
 //! How a transaction is begun, and how it ends.
 
 use crate::consequence::{self, Consequence};
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Unacknowledged};
 use crate::native::{self, Failure, Raw};
 use crate::transactions::{COMMIT_MORE, Failed, Transactions};
 use jackfield_log::LogError;
@@ -48,7 +48,7 @@ impl Transactions {
                     (Some((code, text)), _) => consequence::error(code, text),
                     (None, Some(code)) if purged(code) => error,
                     (None, Some(code)) => {
-                        let text = format!("an append was not acknowledged: {code}");
+                        let text = Unacknowledged::NotDelivered(code).to_string();
                         consequence::error(code, text)
                     }
                     (None, None) => error,

@@ -43,6 +43,9 @@ pub struct KafkaConfig {
     pub positions_topic: Option<String>,
     /// Partitions of the topic of positions, if it is to be created.
     pub positions_partitions: i32,
+    /// Whether topics of our own that exist already must be known to be compacted. `false` where
+    /// nobody answers for topics' settings, as librdkafka's mock cluster does not.
+    pub compaction_checked: bool,
     /// How values and keys lie in topics that are not in `formats`.
     pub format: Format,
     /// How values and keys lie, by topic.
@@ -108,6 +111,7 @@ impl KafkaConfig {
             replication: None,
             positions_topic: None,
             positions_partitions: POSITIONS_PARTITIONS,
+            compaction_checked: true,
             format: Format::default(),
             formats: BTreeMap::new(),
             membership: Membership::Static {

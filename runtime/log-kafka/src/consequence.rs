@@ -106,15 +106,22 @@ pub(crate) fn failed(what: &str, failure: &Failure) -> LogError {
 pub(crate) fn kafka(what: &str, e: &KafkaError) -> LogError {
     let text = format!("{what}: {e}");
     match e {
-        // rdkafka gives the code of an admin request that failed as a whole only in this field.
-        KafkaError::AdminOp(code) => error(*code, text),
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => {
             LogError::Rejected(text)
         }
-        other => match other.rdkafka_error_code() {
+        other => match code(other) {
             Some(code) => error(code, text),
             None => LogError::Retriable(text),
         },
+    }
+}
+
+/// The code of the crate's error, if it has one.
+pub(crate) fn code(e: &KafkaError) -> Option<Code> {
+    match e {
+        // rdkafka gives the code of an admin request that failed as a whole only in this field.
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What became of the records that were handed to librdkafka: counted, not awaited one by one.
 
 use crate::context::Telling;
-use jackfield_log::LogError;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use thiserror::Error;
 
 /// Stands for a record whose offset nobody asks for.
 pub(crate) const UNASKED: usize = 0;
@@ -31,6 +31,17 @@ struct Told {
     firsts: Vec<Option<i64>>,
     /// The first record that failed.
     failure: Option<RDKafkaErrorCode>,
+}
+
+/// Why an append is not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Unacknowledged {
+    /// What became of some of its records is not known.
+    #[error("some records of an append were not heard of in time")]
+    Unheard,
+    /// A record was not delivered.
+    #[error("an append was not acknowledged: {0}")]
+    NotDelivered(RDKafkaErrorCode),
 }
 
 impl Deliveries {
@@ -80,23 +91,18 @@ impl Deliveries {
         self.told().failure
     }
 
-    /// The offset of each output's first record, if every record is acknowledged; else what is not
-    /// known. Positions may move only after this.
-    pub(crate) fn acknowledged(&self) -> Result<Vec<i64>, LogError> {
+    /// The offset of each output's first record, as far as brokers told it, if every record is
+    /// acknowledged. Positions may move only after this.
+    pub(crate) fn acknowledged(&self) -> Result<Vec<Option<i64>>, Unacknowledged> {
         // First, since a record's failure is noted before it is counted as known.
         if !self.all_known() {
-            let text = "some records of an append were not heard of in time";
-            return Err(LogError::Unknown(text.into()));
+            return Err(Unacknowledged::Unheard);
         }
         let told = self.told();
-        if let Some(code) = told.failure {
-            let text = format!("an append was not acknowledged: {code}");
-            return Err(LogError::Unknown(text));
+        match told.failure {
+            Some(code) => Err(Unacknowledged::NotDelivered(code)),
+            None => Ok(told.firsts.clone()),
         }
-        let firsts: Option<Vec<i64>> = told.firsts.iter().copied().collect();
-        firsts.ok_or_else(|| {
-            LogError::Unknown("an append landed, and its offsets are not known".into())
-        })
     }
 
     /// What became of a record: its offset, or why it was not delivered.
@@ -147,33 +153,32 @@ mod tests {
         deliveries
     }
 
-    fn is_unknown(deliveries: &Deliveries) -> bool {
-        matches!(deliveries.acknowledged(), Err(LogError::Unknown(_)))
-    }
-
     #[test]
     fn records_are_acknowledged_when_the_last_of_them_is() {
         let deliveries = handed_over(2);
-        assert!(is_unknown(&deliveries));
+        assert_eq!(deliveries.acknowledged(), Err(Unacknowledged::Unheard));
         deliveries.heard(1, Ok(40));
-        assert!(is_unknown(&deliveries), "the other one is open");
+        // The other one is open.
+        assert_eq!(deliveries.acknowledged(), Err(Unacknowledged::Unheard));
         assert!(!deliveries.wait(Duration::ZERO));
         deliveries.heard(UNASKED, Ok(41));
-        assert_eq!(deliveries.acknowledged(), Ok(vec![40]));
+        assert_eq!(deliveries.acknowledged(), Ok(vec![Some(40)]));
     }
 
     #[test]
     fn a_record_that_failed_is_not_acknowledged_though_the_first_is() {
         let deliveries = handed_over(2);
         deliveries.heard(1, Ok(40));
-        deliveries.heard(UNASKED, Err(RDKafkaErrorCode::MessageTimedOut));
-        assert!(is_unknown(&deliveries));
+        let code = RDKafkaErrorCode::MessageTimedOut;
+        deliveries.heard(UNASKED, Err(code));
+        let failed = Unacknowledged::NotDelivered(code);
+        assert_eq!(deliveries.acknowledged(), Err(failed));
     }
 
     #[test]
-    fn an_offset_that_no_broker_told_is_not_known() {
+    fn a_record_that_a_broker_has_already_is_acknowledged_without_its_offset() {
         let deliveries = handed_over(1);
         deliveries.heard(1, Ok(-1));
-        assert!(is_unknown(&deliveries));
+        assert_eq!(deliveries.acknowledged(), Ok(vec![None]));
     }
 }

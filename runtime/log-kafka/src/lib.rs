@@ -12,6 +12,7 @@
 //! | `config`, `properties` | how it is set up, and what may not be set |
 //! | `shared` | what all handles share: the client for questions, what is known of topics |
 //! | `topics` | topics created, checked, listed, deleted |
+//! | `compacted` | whether a topic of ours keeps what is written to it |
 //! | `open`, `writer`, `prepare` | a writer, and what it checks of an append |
 //! | `transactions`, `commit`, `deliveries` | the thread that writes, how a transaction ends, what became of its records |
 //! | `positions`, `table`, `keyed`, `puts` | compacted topics: positions in Kafka Connect's form, maps |
@@ -34,6 +35,7 @@
 mod browse;
 mod by_hand;
 mod commit;
+mod compacted;
 mod config;
 mod consequence;
 mod context;

@@ -2,6 +2,7 @@
 
 use crate::browse::{self, KafkaBrowser};
 use crate::by_hand;
+use crate::compacted::{self, Compaction};
 use crate::config::KafkaConfig;
 use crate::keyed::KafkaKeyed;
 use crate::open;
@@ -75,11 +76,7 @@ impl KafkaLog {
     /// A topic of ours. One that there is may have any number of partitions, but must be compacted.
     async fn ensure_compacted(&self, topic: &str, partitions: i32) -> Result<(), LogError> {
         if let Some(described) = self.shared.describe(topic).await? {
-            if !self.compacted().contains(&described.id) {
-                topics::check_compacted(&self.shared, topic).await?;
-                self.compacted().insert(described.id);
-            }
-            return Ok(());
+            return self.check_compacted(topic, described.id).await;
         }
         let spec = TopicSpec {
             cleanup: Cleanup::Compact,
@@ -87,8 +84,17 @@ impl KafkaLog {
         };
         let made = topics::create(&self.shared, &spec).await?;
         // Somebody else may have made it meanwhile, otherwise.
-        topics::check_compacted(&self.shared, topic).await?;
-        self.compacted().insert(made.id);
+        self.check_compacted(topic, made.id).await
+    }
+
+    /// Once for each topic whose policy is told.
+    async fn check_compacted(&self, topic: &str, id: Uuid) -> Result<(), LogError> {
+        if self.compacted().contains(&id) {
+            return Ok(());
+        }
+        if compacted::check(&self.shared, topic).await? == Compaction::Kept {
+            self.compacted().insert(id);
+        }
         Ok(())
     }
 

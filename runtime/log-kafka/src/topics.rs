@@ -1,19 +1,20 @@
 //! Topics: created as declared or checked against it, listed, deleted. None is ever altered.
 
 use crate::consequence;
+use crate::context::Context;
 use crate::native::Described;
 use crate::shared::{REQUEST_TIMEOUT, Shared};
 use jackfield_log::{Cleanup, LogError, TopicInfo, TopicSpec};
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long brokers may take to tell each other of a topic that was made or deleted.
-const SPREAD_MAX: Duration = Duration::from_secs(30);
+pub(crate) const SPREAD_MAX: Duration = Duration::from_secs(30);
 /// How often they are asked meanwhile.
-const SPREAD_POLL: Duration = Duration::from_millis(20);
+pub(crate) const SPREAD_POLL: Duration = Duration::from_millis(20);
 /// As many topics are described at once: a bound on the size of one answer.
 const DESCRIBED_AT_ONCE: usize = 500;
 /// Longest topic name.
@@ -119,7 +120,8 @@ async fn check(
 }
 
 async fn compare(shared: &Shared, spec: &TopicSpec) -> Result<(), LogError> {
-    let settings = settings(shared, &spec.name).await?;
+    let settings = settings(shared.admin()?, &spec.name).await;
+    let settings = settings.map_err(|e| consequence::kafka(&unread(&spec.name), &e))?;
     for (name, declared) in &spec.configs {
         if let Some(found) = settings.get(name).filter(|found| *found != declared) {
             tracing::warn!(
@@ -132,43 +134,23 @@ async fn compare(shared: &Shared, spec: &TopicSpec) -> Result<(), LogError> {
 }
 
 /// A topic's settings, by name, those of the brokers among them.
-async fn settings(shared: &Shared, name: &str) -> Result<BTreeMap<String, String>, LogError> {
+pub(crate) async fn settings(
+    admin: &AdminClient<Context>,
+    name: &str,
+) -> Result<BTreeMap<String, String>, KafkaError> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let topic = ResourceSpecifier::Topic(name);
-    let what = format!("the settings of the topic {name} can't be read");
-    let described = shared.admin()?.describe_configs([&topic], &options).await;
-    let described = described.map_err(|e| consequence::kafka(&what, &e))?;
     let mut settings = BTreeMap::new();
-    for resource in described {
-        let resource =
-            resource.map_err(|code| consequence::error(code, format!("{what}: {code}")))?;
-        let entries = resource.entries.into_iter();
+    for resource in admin.describe_configs([&topic], &options).await? {
+        let entries = resource.map_err(KafkaError::AdminOp)?.entries.into_iter();
         settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
     }
     Ok(settings)
 }
 
-/// Refuses a topic of ours that forgets the newest value of a key: positions would be lost with it,
-/// and only a person may alter it.
-pub(crate) async fn check_compacted(shared: &Shared, name: &str) -> Result<(), LogError> {
-    let settings = match settings(shared, name).await {
-        Ok(settings) => settings,
-        Err(error @ LogError::Retriable(_)) => return Err(error),
-        // Not every cluster tells them, nor tells them to everybody.
-        Err(error) => {
-            tracing::warn!(topic = name, %error, "it is not known whether a topic is compacted");
-            return Ok(());
-        }
-    };
-    let policy = settings.get("cleanup.policy").map_or("", String::as_str);
-    let has = |wanted: &str| policy.split(',').any(|it| it.trim() == wanted);
-    if has("compact") && !has("delete") {
-        return Ok(());
-    }
-    Err(LogError::Rejected(format!(
-        "the topic {name} would forget what it holds: its cleanup.policy is {policy:?}, and must be \
-         compact; alter it, or name another topic"
-    )))
+/// What failed when they were not read.
+pub(crate) fn unread(name: &str) -> String {
+    format!("the settings of the topic {name} can't be read")
 }
 
 /// Describes a topic until what is described is as it must become; the last answer.

@@ -3,20 +3,34 @@
 //! Whatever is queued when a transaction is begun shares it, up to a number of records; so the more
 //! is appended, the more does one commit serve. The outcome of each append is its transaction's.
 //!
+//! Exactly once, records and positions are one transaction:
+//!
 //! | what happened | outcome |
 //! |---|---|
 //! | committed | landed |
+//! | records of an earlier append are still open, and what is told of them would be taken for these | retriable, nothing is sent |
 //! | a record was refused by the brokers | aborted; if the transaction was shared, each append is tried in one of its own, so that only the one that is wrong is told so |
 //! | a record was not acknowledged in time, or the transaction can't be gone on with | aborted: retriable, nothing of it lands |
 //! | a newer writer has taken over, noticed before the commit was sent | fenced, nothing of it lands |
 //! | the commit was sent and its answer is missing, or says that a newer writer has taken over | unknown |
 //!
+//! At least once, positions follow in a transaction of their own:
+//!
+//! | what happened | outcome |
+//! |---|---|
+//! | all records are acknowledged, and the transaction is committed | landed |
+//! | records, or positions, of an earlier append are still open | unknown: earlier ones may land yet |
+//! | a record was refused by the brokers | rejected, its other records may have landed; if others were sent with it, each append is sent again by itself |
+//! | a record was not acknowledged, or not heard of in time | unknown: some may have landed, the positions stay |
+//! | all records are acknowledged, and the transaction fails | as exactly once, but the records have landed |
+//!
 //! After the first failure the writer has ended, and what is queued behind it is fenced (after an
-//! unknown outcome likewise: nothing of it was sent).
+//! unknown outcome likewise: nothing of it was sent). Of appends that were sent together the first
+//! is told what happened, the others that they are fenced, or unknown like it.
 
 use crate::consequence;
 use crate::context::Telling;
-use crate::deliveries::{Deliveries, UNASKED};
+use crate::deliveries::{Deliveries, UNASKED, Unacknowledged};
 use crate::encoding;
 use crate::prepare::Prepared;
 use crate::shared::Shared;
@@ -176,7 +190,7 @@ impl Transactions {
         self.commit(sent)?;
         // The last outcome may be told a moment after the commit.
         deliveries.wait(COMMIT_MORE);
-        landed(deliveries, group)
+        landed(deliveries, group).map_err(|why| Failed(LogError::Unknown(why.to_string())))
     }
 
     fn at_least_once(
@@ -191,13 +205,15 @@ impl Transactions {
         self.send_records(producer, group)
             .map_err(|e| Failed(unsure(consequence::kafka("an append failed", &e))))?;
         // librdkafka gives a record up after the delivery timeout, but may tell of one that is on its
-        // way only when its request ends. Where not all is heard, `landed` says so.
-        let all_known = deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
-        if all_known && let Some(code) = deliveries.failure() {
-            let text = format!("an append was not acknowledged: {code}");
-            return Err(Failed(unsure(consequence::error(code, text))));
-        }
-        let landed = landed(deliveries, group)?;
+        // way only when its request ends.
+        deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
+        let landed = landed(deliveries, group).map_err(|why| {
+            let text = why.to_string();
+            Failed(match why {
+                Unacknowledged::Unheard => LogError::Unknown(text),
+                Unacknowledged::NotDelivered(code) => unsure(consequence::error(code, text)),
+            })
+        })?;
         if group.iter().any(|queued| !queued.prepared.puts.is_empty()) {
             if !self.transactional.client().context().begin(0) {
                 return Err(Failed(LogError::Unknown(EARLIER_OPEN.into())));
@@ -286,12 +302,18 @@ fn outputs(group: &[Queued]) -> usize {
 }
 
 /// The offsets of a group, if its records are all acknowledged.
-fn landed(deliveries: &Deliveries, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
-    let mut firsts = deliveries.acknowledged().map_err(Failed)?.into_iter();
+fn landed(deliveries: &Deliveries, group: &[Queued]) -> Result<Vec<Appended>, Unacknowledged> {
+    let mut firsts = deliveries.acknowledged()?.into_iter();
     let counts = group.iter().map(|queued| queued.prepared.outputs.len());
     Ok(counts
-        .map(|count| Appended {
-            first_offsets: firsts.by_ref().take(count).collect(),
+        .map(|count| {
+            let of_this: Vec<Option<i64>> = firsts.by_ref().take(count).collect();
+            Appended {
+                first_offsets: of_this
+                    .into_iter()
+                    .collect::<Option<_>>()
+                    .unwrap_or_default(),
+            }
         })
         .collect())
 }

@@ -4,10 +4,7 @@
 mod common;
 
 use common::{again, append, content, identity, last, numbered, numbers, open, unique, within};
-use jackfield_batch::{Batch, BatchWriter, Limits, Record};
-use jackfield_log::{
-    Append, Identity, Log, LogError, Output, ReaderEvent, ReaderSpec, Start, TopicSpec, Writer,
-};
+use jackfield_log::{Identity, Log, LogError, TopicSpec, Writer};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
 use jackfield_test_kafka::{Broker, Proxy};
 use std::collections::{BTreeSet, VecDeque};
@@ -215,97 +212,4 @@ async fn after_a_cut_connection_what_is_stored_is_the_truth() {
     let landed = content(&log, &topic, 1).await;
     assert_eq!(landed[0], numbers(expected));
     drop(broker);
-}
-
-/// Resident memory of this process, bytes.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
-/// A sink that takes nothing for longer than its session keeps its partitions, and what is fetched
-/// for it meanwhile is bounded, whatever lies in the topic.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sink_that_takes_nothing_keeps_its_partitions_and_costs_little_memory() {
-    const BATCH: usize = 200_000;
-    const BATCHES: usize = 1000;
-    const GROWTH_MAX: usize = 64 << 20;
-    const SESSION: Duration = Duration::from_secs(6);
-    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
-    let mut config = KafkaConfig::new(&broker.address());
-    config.session_timeout = SESSION;
-    let log: Arc<dyn Log> = KafkaLog::open(config).unwrap();
-    let topic = unique("topic");
-    let spec = TopicSpec::new(&topic, 4);
-    again("a topic", || log.create_topic(&spec)).await;
-    let mut writer = open(&log, &identity("writer")).await;
-    let mut pendings = VecDeque::new();
-    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
-    for number in 0..BATCHES {
-        // Nothing that compression could make small.
-        let value: Vec<u8> = (0..BATCH / 8)
-            .flat_map(|_| {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                random.to_le_bytes()
-            })
-            .map(|byte| byte | 1)
-            .collect();
-        let mut batch = BatchWriter::new();
-        let record = Record {
-            value: Some(&value),
-            ..Record::default()
-        };
-        batch.push(&record).unwrap();
-        let output = Output {
-            topic: topic.as_str().into(),
-            partition: i32::try_from(number % 4).unwrap(),
-            batch: batch.finish().into(),
-        };
-        let outputs = vec![output];
-        let append = Append {
-            outputs,
-            ..Append::default()
-        };
-        pendings.push_back(writer.append(append).await.unwrap());
-        while pendings.len() > IN_FLIGHT {
-            pendings.pop_front().unwrap().await.unwrap();
-        }
-    }
-    for pending in pendings {
-        pending.await.unwrap();
-    }
-    let spec = ReaderSpec {
-        group: unique("group"),
-        member: "member".into(),
-        topics: vec![topic.clone()],
-        start: Start::Earliest,
-    };
-    let mut reader = log.reader(&spec).await.unwrap();
-    let mut taken = 0;
-    let mut before = None;
-    while taken < BATCHES {
-        match within("an event", reader.next()).await.unwrap() {
-            ReaderEvent::Assigned(all) => {
-                assert!(before.is_none(), "assigned once");
-                before = Some(resident());
-                for it in all {
-                    reader.seek(&it.at, 0).unwrap();
-                }
-                let until = tokio::time::Instant::now() + SESSION * 2;
-                while tokio::time::Instant::now() < until {
-                    let growth = resident().saturating_sub(before.unwrap());
-                    assert!(growth < GROWTH_MAX, "{growth} bytes for a sink that stands");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-            ReaderEvent::Batch(fetched) => {
-                let batch = Batch::parse(&fetched.batch, &Limits::default()).unwrap();
-                taken += batch.len() as usize;
-            }
-            ReaderEvent::Revoking(at) | ReaderEvent::Lost(at) => panic!("{at:?} went away"),
-        }
-    }
 }

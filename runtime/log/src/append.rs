@@ -69,7 +69,8 @@ pub struct Append {
 /// An append that is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Appended {
-    /// The offset of each output's first record, in the order of the outputs.
+    /// The offset of each output's first record, in the order of the outputs. Empty where not all of
+    /// them are known: a broker that has a record from an earlier try does not say where.
     pub first_offsets: Vec<i64>,
 }
 

@@ -22,6 +22,7 @@ mod source;
 mod spec;
 mod status;
 mod swap;
+mod topics;
 
 pub use clock::{Clock, SeededJitter};
 pub use failures::Failed;

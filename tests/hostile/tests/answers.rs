@@ -2,18 +2,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
+#[path = "common/refused.rs"]
+mod refused;
 
-use jackfield_hostile_tests::{Bench, POLL, open, patient, told, values};
+use jackfield_hostile_tests::{Bench, POLL, patient, told, values};
 use jackfield_plugin::{CallError, Death, Failure};
-
-async fn poll_told(deed: &str) -> (CallError, bool) {
-    let bench = Bench::new(&common::engine()).await;
-    let mut instance = bench.opened(&told("poll", deed), &patient()).await.unwrap();
-    let error = instance.poll(POLL).await.expect_err(deed);
-    let live = instance.is_live();
-    bench.works().await;
-    (error, live)
-}
+use refused::{begin_told, poll_told, too_large};
 
 async fn malformed(deed: &str, why: &str) {
     let (error, live) = poll_told(deed).await;
@@ -26,15 +20,6 @@ async fn malformed(deed: &str, why: &str) {
     assert!(!live, "{deed}: who breaks one promise is not asked again");
 }
 
-async fn too_large(deed: &str) {
-    let (error, live) = poll_told(deed).await;
-    assert!(
-        matches!(error, CallError::Dead(Death::TooLarge { .. })),
-        "{deed}: {error:?}"
-    );
-    assert!(!live);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_are_none_are_refused() {
     malformed("malformed", "a batch").await;
@@ -44,23 +29,6 @@ async fn batches_that_are_none_are_refused() {
     malformed("too-many-records", "1001 records").await;
     malformed("coordinates", "coordinates").await;
     malformed("unknown-feed", "feed 9").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_that_claim_gigabytes_are_refused_before_they_are_copied() {
-    let before = resident_bytes();
-    too_large("giant-list").await;
-    too_large("forged-list").await;
-    let (error, _) = poll_told("out-of-bounds").await;
-    assert!(
-        matches!(
-            error,
-            CallError::Dead(Death::Malformed(_) | Death::Trap { .. } | Death::TooLarge { .. })
-        ),
-        "{error:?}"
-    );
-    let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 400 << 20, "the host grew by {grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,44 +67,6 @@ async fn a_broken_instance_is_not_called_again_and_a_misconfigured_one_may_be() 
         panic!("{error:?}")
     };
     assert!(live && reason.len() <= 8 * 1024, "reasons are cut");
-}
-
-/// Slots that are asked for at most.
-const SLOTS_MAX: u32 = 4;
-
-/// How `plan` or `open` ended, and whether the instance can be called again.
-async fn begin_told(call: &str, deed: &str) -> (CallError, bool) {
-    let bench = Bench::new(&common::engine()).await;
-    let mut instance = bench.instance(&patient()).await.unwrap();
-    let settings = told(call, deed);
-    let ended = match call {
-        "plan" => instance.plan(settings, SLOTS_MAX).await.map(drop),
-        _ => open(&mut instance, &settings).await.map(drop),
-    };
-    let error = ended.expect_err(deed);
-    bench.works().await;
-    (error, instance.is_live())
-}
-
-/// Of both: texts that claim gigabytes, and names that are none.
-#[tokio::test(flavor = "multi_thread")]
-async fn slots_and_feeds_that_claim_too_much_are_refused_before_they_are_copied() {
-    let before = resident_bytes();
-    for call in ["plan", "open"] {
-        let long = match call {
-            "plan" => "long-settings",
-            _ => "long-schema",
-        };
-        for deed in ["giant-list", "forged-list", "too-many", "long-name", long] {
-            let (error, live) = begin_told(call, deed).await;
-            let too_large = matches!(error, CallError::Dead(Death::TooLarge { .. }));
-            assert!(too_large && !live, "{call} {deed}: {error:?}");
-        }
-        let (error, live) = begin_told(call, "out-of-bounds").await;
-        assert!(matches!(error, CallError::Dead(_)) && !live, "{error:?}");
-    }
-    let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 400 << 20, "the host grew by {grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,15 +119,4 @@ async fn a_decent_instance_is_not_refused() {
             (vec![expected.to_owned()], 1)
         );
     }
-}
-
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 4096
 }

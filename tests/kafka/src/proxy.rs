@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Passes connections on to a port of loopback until it is cut, and again when it is mended.
 pub struct Proxy {
@@ -14,8 +14,19 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct Valve {
-    cut: Mutex<bool>,
+    position: Mutex<Position>,
     changed: Condvar,
+}
+
+/// What becomes of bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    #[default]
+    Open,
+    /// They are held up.
+    Held,
+    /// Their connection ends.
+    Shut,
 }
 
 impl Proxy {
@@ -31,6 +42,9 @@ impl Proxy {
         let (to, held) = (Arc::clone(&target), Arc::clone(&valve));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if held.position() == Position::Shut {
+                    continue;
+                }
                 let to = (Ipv4Addr::LOCALHOST, to.load(Ordering::Acquire));
                 let Ok(server) = TcpStream::connect(to) else {
                     continue;
@@ -57,24 +71,40 @@ impl Proxy {
 
     /// Nothing passes any more, and no connection ends: as when a cable is drawn.
     pub fn cut(&self) {
-        self.valve.set(true);
+        self.valve.set(Position::Held);
+    }
+
+    /// Each connection ends when something is to pass it, a new one at once: as when a broker is
+    /// gone, which forgets nothing meanwhile.
+    pub fn shut(&self) {
+        self.valve.set(Position::Shut);
     }
 
     /// What was held up passes, and everything after it.
     pub fn mend(&self) {
-        self.valve.set(false);
+        self.valve.set(Position::Open);
     }
 }
 
 impl Valve {
-    fn set(&self, cut: bool) {
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = cut;
+    fn lock(&self) -> MutexGuard<'_, Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, position: Position) {
+        *self.lock() = position;
         self.changed.notify_all();
     }
 
-    fn pass(&self) {
-        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(cut, |cut| *cut));
+    fn position(&self) -> Position {
+        *self.lock()
+    }
+
+    /// Waits while bytes are held up; false: their connection ends.
+    fn pass(&self) -> bool {
+        let held = |position: &mut Position| *position == Position::Held;
+        let position = self.changed.wait_while(self.lock(), held);
+        *position.unwrap_or_else(PoisonError::into_inner) == Position::Open
     }
 }
 
@@ -91,8 +121,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, valve: &Valve) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).unwrap_or(0);
-        valve.pass();
-        if read == 0 || to.write_all(&buffer[..read]).is_err() {
+        let passes = valve.pass();
+        if read == 0 || !passes || to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }

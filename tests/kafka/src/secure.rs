@@ -66,21 +66,23 @@ impl SecureBroker {
             ("listener.name.secure.oauthbearer.sasl.jaas.config", &oauth),
         ]);
         let (user, password) = Self::SCRAM_USER;
-        let known = Self::SCRAM.map(|kind| format!("{kind}=[password={password}]"));
-        broker.tool(
-            "kafka.admin.ConfigCommand",
-            &[
-                "--bootstrap-server",
-                &broker.address(),
-                "--alter",
-                "--entity-type",
-                "users",
-                "--entity-name",
-                user,
-                "--add-config",
-                &known.join(","),
-            ],
-        );
+        // One request takes one kind of credential of a user.
+        for kind in Self::SCRAM {
+            broker.tool(
+                "kafka.admin.ConfigCommand",
+                &[
+                    "--bootstrap-server",
+                    &broker.address(),
+                    "--alter",
+                    "--entity-type",
+                    "users",
+                    "--entity-name",
+                    user,
+                    "--add-config",
+                    &format!("{kind}=[password={password}]"),
+                ],
+            );
+        }
         Self { dir, broker }
     }
 

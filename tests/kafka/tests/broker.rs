@@ -44,3 +44,22 @@ fn a_cut_connection_passes_nothing_until_it_is_mended() {
     accepted.read_exact(&mut byte).unwrap();
     assert_eq!(&byte, b"x");
 }
+
+#[test]
+fn a_proxy_that_is_shut_ends_connections_until_it_is_mended() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::listen();
+    proxy.to(server.local_addr().unwrap().port());
+    let connect = || TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    let mut client = connect();
+    let (mut accepted, _) = server.accept().unwrap();
+    proxy.shut();
+    client.write_all(b"x").unwrap();
+    assert_eq!(accepted.read(&mut [0]).unwrap(), 0, "it has ended");
+    // Whether it ends orderly or is reset is the system's.
+    assert!(!matches!(connect().read(&mut [0]), Ok(1..)));
+    proxy.mend();
+    let _client = connect();
+    server.accept().unwrap();
+}

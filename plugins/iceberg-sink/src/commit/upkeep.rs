@@ -9,7 +9,8 @@ use tokio::runtime::Runtime;
 
 use super::Committer;
 use crate::errors;
-use crate::maintain::{self, Place, Upkeep};
+use crate::maintain::{self, Upkeep};
+use crate::orphans::{self, Place, Until};
 
 /// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
 /// so there is little to do more often.
@@ -21,6 +22,9 @@ const SWEEP_EACH: u64 = 500;
 const SWEEP_FIRST: u64 = 10;
 /// Objects that one clean-up looks at: a hundred requests. The next goes on behind them.
 const LISTED_MAX: usize = 100_000;
+/// What one clean-up may take: it is part of a call that has two minutes, most of them for the
+/// commit itself. A third of it is for listing, the next for reading what is referenced.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// When upkeep is due, and what time it is.
 pub(crate) struct Schedule {
@@ -49,6 +53,8 @@ pub(super) struct Upkept {
     commits: u64,
     /// How far the clean-up has looked; none: it begins anew.
     swept_to: Option<Place>,
+    /// Whether the last clean-up left something for the next.
+    unfinished: bool,
 }
 
 impl Committer {
@@ -60,7 +66,7 @@ impl Committer {
         let tidy = state.commits.is_multiple_of(schedule.tidy_each);
         let begins = state.commits % schedule.sweep_each == schedule.sweep_first;
         // What one clean-up could not look at is looked at soon.
-        let sweep = begins || (tidy && state.swept_to.is_some());
+        let sweep = begins || (tidy && state.unfinished);
         let now = (schedule.clock)();
         if tidy && self.settings.merge_manifests {
             let done = self.merge(runtime, target, now);
@@ -71,7 +77,7 @@ impl Committer {
             self.said(target, "expiring snapshots", done);
         }
         if sweep && let Some(age) = self.settings.orphans {
-            let done = self.sweep(runtime, target, now, age.0);
+            let done = self.sweep(runtime, target, age.0);
             self.said(target, "cleaning up", done);
         }
     }
@@ -145,39 +151,53 @@ impl Committer {
         &mut self,
         runtime: &Runtime,
         target: &str,
-        now: SystemTime,
         age: Duration,
     ) -> Result<Option<String>, Failure> {
+        let clock = self.schedule.clock;
+        let now = clock();
+        let until = |thirds: u32| Until {
+            clock,
+            at: now + SWEEP_TIME_MAX / 3 * thirds,
+        };
         let Some(table) = self.load(target)? else {
             return Ok(None);
         };
         let state = self.upkept.entry(target.to_owned()).or_default();
         let store = self.ports.store.as_ref();
-        let listed = maintain::old_files(
+        let listed = orphans::old_files(
             store,
             table.metadata(),
             now,
             age,
             state.swept_to.as_ref(),
             self.schedule.listed_max,
+            until(1),
         )
         .map_err(|error| errors::store("listing", &error))?;
-        let mut count = 0;
+        let (mut count, mut all) = (0, true);
         if !listed.old.is_empty() {
             // Only now: a file that was committed since it was listed is found here.
             let Some(table) = self.tables.load(target, None)? else {
                 return Ok(None);
             };
             let orphans = runtime
-                .block_on(maintain::unreferenced(&table, listed.old))
+                .block_on(orphans::unreferenced(&table, listed.old, until(2)))
                 .map_err(|e| errors::retry(e.to_string()))?;
             for orphan in &orphans {
                 let deleted = self.ports.store.delete(orphan);
                 deleted.map_err(|error| errors::store("deleting", &error))?;
+                count += 1;
+                if until(3).is_over() {
+                    break;
+                }
             }
-            count = orphans.len();
+            all = count == orphans.len();
         }
-        state.swept_to = listed.to;
+        // Where time was up, the next clean-up finds the rest at the same place.
+        if all {
+            state.swept_to = listed.to;
+        }
+        state.unfinished = !all || state.swept_to.is_some();
         Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
 }

@@ -111,14 +111,17 @@ impl Scene {
                     next: at,
                 }],
             };
-            for commit in ledger.interval(vec![staged], Duration::ZERO, Duration::MAX) {
+            let commits = ledger.interval(vec![staged], Duration::ZERO, Duration::MAX);
+            for commit in commits.expect("nobody gives a partition up") {
                 self.known.insert(commit.target.clone());
                 self.commits += 1;
                 let id = format!("c{}", self.commits);
                 let spans = commit.spans.iter();
                 let spans: Vec<Span> = spans.map(|it| span(0, it.first, it.next)).collect();
                 committer.commit(&commit.target, &commit.pieces, &spans, &id)?;
-                ledger.committed(&commit);
+                ledger
+                    .committed(&commit)
+                    .expect("nobody gives a partition up");
             }
         }
         Ok(())

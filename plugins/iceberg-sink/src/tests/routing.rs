@@ -1,6 +1,10 @@
 //! Many tables of one connector.
 
-use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable, StoreError};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jackfield_sdk::sink::{
+    Catalog, CatalogError, CatalogTable, Entry, STORE_CHUNK_BYTES_MAX, Store, StoreError, Upload,
+};
 
 use super::*;
 use crate::failing::CALLS_MAX;
@@ -170,16 +174,16 @@ fn a_table_that_can_not_be_written_for_fails_alone() {
     assert!(pieces.iter().all(|it| it.target == "market.A"));
 }
 
-/// A catalog that has trouble with one table.
+/// A catalog that has trouble with some tables.
 struct Picky {
     inner: Arc<dyn Catalog>,
-    table: &'static str,
+    tables: &'static [&'static str],
     error: CatalogError,
 }
 
 impl Catalog for Picky {
     fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
-        if ident == self.table {
+        if self.tables.contains(&ident) {
             return Err(self.error.clone());
         }
         self.inner.load(ident, known)
@@ -208,7 +212,7 @@ fn a_table_whose_catalog_fails_fails_alone() {
         let mut ports = world.lake.ports();
         ports.catalog = Arc::new(Picky {
             inner: ports.catalog,
-            table: "market.B",
+            tables: &["market.B"],
             error: error.clone(),
         });
         let mut task = world.open_with(ports, Role::Task(0)).unwrap();
@@ -240,7 +244,7 @@ fn a_table_whose_catalog_fails_fails_alone() {
     let mut ports = only.lake.ports();
     ports.catalog = Arc::new(Picky {
         inner: ports.catalog,
-        table: "market.B",
+        tables: &["market.B"],
         error: CatalogError::Transient("503".to_owned()),
     });
     let mut task = only.open_with(ports, Role::Task(0)).unwrap();
@@ -249,6 +253,227 @@ fn a_table_whose_catalog_fails_fails_alone() {
         let told = put(&mut task, &span(0, 0, 1), &batch);
         assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
     }
+}
+
+/// The waits of a task add up at the host: those for one table are all that it makes.
+#[test]
+fn of_many_tables_whose_catalog_fails_one_is_waited_for() {
+    let world = world("market.{symbol}", "");
+    let mut ports = world.lake.ports();
+    ports.catalog = Arc::new(Picky {
+        inner: ports.catalog,
+        tables: &["market.B", "market.D", "market.E"],
+        error: CatalogError::Transient("503".to_owned()),
+    });
+    let mut task = world.open_with(ports, Role::Task(0)).unwrap();
+    let mut next = 0;
+    let mut waits = |symbols: &[&str]| {
+        let (first, last) = (next, next + symbols.len() as i64);
+        next = last;
+        let batch = trades(world.schema, &mixed_from(first, symbols));
+        let mut waits = 0;
+        loop {
+            match put(&mut task, &span(0, first, last), &batch) {
+                Ok(_) => return waits,
+                Err(Failure::Retry { .. }) if waits < 100 => waits += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    };
+    let most = CALLS_MAX - 1;
+    // One that can be opened lies between those that can't.
+    assert_eq!(waits(&["A", "B", "C", "D"]), most);
+    assert_eq!(waits(&["A", "B", "F"]), 0);
+    // The call before has opened one: it may be this one's trouble only.
+    assert_eq!(waits(&["E"]), most);
+    assert_eq!(waits(&["B", "D", "E"]), 0);
+}
+
+/// One trade of each.
+fn mixed_from(first: i64, symbols: &[&str]) -> Vec<Trade> {
+    let numbered = (first..).zip(symbols);
+    numbered.map(|(id, it)| Trade::new(it, id)).collect()
+}
+
+/// A catalog whose creations fail until it is mended.
+struct Closed {
+    inner: Arc<dyn Catalog>,
+    mended: Arc<AtomicBool>,
+}
+
+impl Catalog for Closed {
+    fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
+        self.inner.load(ident, known)
+    }
+
+    fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError> {
+        if !self.mended.load(Ordering::Relaxed) {
+            return Err(CatalogError::Transient("503".to_owned()));
+        }
+        self.inner.create(ident, creation)
+    }
+
+    fn commit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<CatalogTable, CatalogError> {
+        unreachable!("tasks commit nothing")
+    }
+}
+
+/// The host tells each new table where it begins, before it hands over what the tasks say of it.
+#[test]
+fn a_table_that_could_not_be_made_is_made_when_its_rows_are_read_again() {
+    let world = world("market.{symbol}", "");
+    let mended = Arc::new(AtomicBool::new(false));
+    let mut ports = world.lake.ports();
+    ports.catalog = Arc::new(Closed {
+        inner: ports.catalog,
+        mended: Arc::clone(&mended),
+    });
+    let mut task = world.open_with(ports, Role::Task(0)).unwrap();
+    let batch = trades(world.schema, &mixed(0, 2, &["A"]));
+    for _ in 1..CALLS_MAX {
+        let told = put(&mut task, &span(0, 0, 2), &batch);
+        assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
+    }
+    put(&mut task, &span(0, 0, 2), &batch).unwrap();
+    let unmade = task.stage().unwrap();
+    mended.store(true, Ordering::Relaxed);
+    let mut committer = world.committer();
+    let mut begin = |id| committer.commit("market.A", &[], &[span(0, 0, 0)], id);
+    // The other tables' commits first.
+    for id in ["c1", "c2"] {
+        let told = begin(id);
+        assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
+    }
+    match begin("c2") {
+        Err(Failure::Rewind(why)) => assert!(why.contains("not been made yet"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // In the next life too, where the host knows where it begins.
+    let mut committer = world.committer();
+    let mut told = || committer.commit("market.A", &unmade, &[span(0, 0, 2)], "c3");
+    assert!(matches!(told(), Err(Failure::Retry { .. })));
+    assert!(matches!(told(), Err(Failure::Rewind(_))));
+
+    task.discard();
+    put(&mut task, &span(0, 0, 2), &batch).unwrap();
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 2)], "c4");
+    assert_eq!(rows, BTreeMap::from([("market.A".to_owned(), 2)]));
+    // One that was there once is not made again by itself.
+    let mut committer = world.committer();
+    committer.stored(&["market.A".to_owned()]).unwrap();
+    world.lake.catalog.drop_table("market.A");
+    match committer.commit("market.A", &[], &[span(0, 2, 9)], "c5") {
+        Err(Failure::Misconfigured(why)) => assert!(why.contains("any more"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_topic_whose_schema_nobody_can_use_stops_its_own_table() {
+    const BAD: &str = r#"{"type":"record","name":"R","fields":[
+        {"name":"x","type":["int","string"]}]}"#;
+    let world = world("lake.{topic}", "");
+    let bad = world.lake.schemas.avro(BAD);
+    let there = Span {
+        topic: "orders".to_owned(),
+        topic_id: "22222222-2222-4222-8222-222222222222".to_owned(),
+        ..span(0, 0, 1)
+    };
+    let mut task = world.task();
+    let records = batch_of(bad, &[(0, Some(vec![0, 0]))]);
+    let taken = put(&mut task, &there, &records).unwrap();
+    assert_eq!(taken.counts.records, 0);
+    let good = trades(world.schema, &[Trade::new("A", 0)]);
+    put(&mut task, &span(0, 0, 1), &good).unwrap();
+    let (bad_ones, good_ones) = by_target(task.stage().unwrap(), "lake.orders");
+    let rows = commit(&world, good_ones, &[span(0, 0, 1)], "c1");
+    assert_eq!(rows, BTreeMap::from([(format!("lake.{TOPIC}"), 1)]));
+    let spans = [there.clone()];
+    match world
+        .committer()
+        .commit("lake.orders", &bad_ones, &spans, "c1")
+    {
+        Err(Failure::Misconfigured(why)) => assert!(why.contains("orders"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // Where a field has a part in it, nobody knows which tables' records they are.
+    for table in ["lake.{topic}_{x}", "lake.orders"] {
+        let world = World {
+            settings: settings(&format!(r#"{{"table":"{table}"}}"#)),
+            ..world.sibling("other")
+        };
+        let told = put(&mut world.task(), &there, &records);
+        assert!(matches!(told, Err(Failure::Misconfigured(_))), "{told:?}");
+    }
+}
+
+/// A store that takes no object of more than one part.
+struct Narrow(Arc<dyn Store>);
+
+struct NarrowUpload(Box<dyn Upload>, usize);
+
+/// As large as the parts are that the host writes.
+const PART_BYTES: usize = 5 * STORE_CHUNK_BYTES_MAX;
+
+impl Upload for NarrowUpload {
+    fn write(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
+        self.1 += chunk.len();
+        if self.1 > PART_BYTES {
+            return Err(StoreError::Transient("no second part".to_owned()));
+        }
+        self.0.write(chunk)
+    }
+
+    fn finish(&mut self) -> Result<u64, StoreError> {
+        self.0.finish()
+    }
+}
+
+impl Store for Narrow {
+    fn create(&self, uri: &str) -> Result<Box<dyn Upload>, StoreError> {
+        let upload = self.0.create(uri)?;
+        Ok(Box::new(NarrowUpload(upload, 0)))
+    }
+
+    fn put(&self, uri: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.put(uri, bytes)
+    }
+
+    fn get(&self, uri: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
+        self.0.get(uri, range)
+    }
+
+    fn head(&self, uri: &str) -> Result<Option<Entry>, StoreError> {
+        self.0.head(uri)
+    }
+
+    fn delete(&self, uri: &str) -> Result<(), StoreError> {
+        self.0.delete(uri)
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<Entry>, StoreError> {
+        self.0.list(prefix, after, max)
+    }
+}
+
+#[test]
+fn a_store_that_takes_small_files_only_is_not_taken_for_mended() {
+    let world = world("market.{symbol}", "");
+    let mut task = world.task();
+    let batch = trades(world.schema, &mixed(0, 2, &["A", "B"]));
+    put(&mut task, &span(0, 0, 2), &batch).unwrap();
+    let error = StoreError::Transient("no second part".to_owned());
+    world.lake.faults.store("market/B/", error);
+    let (b, _) = by_target(task.stage().unwrap(), "market.B");
+    let mut ports = world.lake.ports();
+    ports.store = Arc::new(Narrow(ports.store));
+    let before = world.lake.store.names();
+    let mut committer = world.open_with(ports, Role::Committer).unwrap();
+    for _ in 0..5 {
+        let told = committer.commit("market.B", &b, &[span(0, 0, 2)], "c1");
+        assert!(matches!(told, Err(Failure::Retry { .. })), "{told:?}");
+    }
+    assert_eq!(world.lake.store.names(), before);
 }
 
 /// The other tables' commits come first; this one's waits until its store takes files again, and

@@ -1,5 +1,6 @@
 //! Upkeep: less metadata, the same rows, the same positions.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jackfield_sdk::sink::StoreError;
@@ -7,6 +8,7 @@ use jackfield_sdk::sink::StoreError;
 use super::*;
 use crate::commit::Schedule;
 use crate::maintain::{self, MERGED_MIN};
+use crate::orphans::{self, Until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -120,11 +122,23 @@ fn old_snapshots_go_and_positions_stay() {
 
 /// All of them, in one look.
 fn old_files(world: &World, now: SystemTime) -> Vec<String> {
+    old_files_of(world, &world.metadata(), now)
+}
+
+fn old_files_of(world: &World, table: &TableMetadata, now: SystemTime) -> Vec<String> {
     let store = world.lake.ports().store;
-    let listed = maintain::old_files(store.as_ref(), &world.metadata(), now, HOUR, None, 10_000);
+    let listed = orphans::old_files(store.as_ref(), table, now, HOUR, None, 10_000, in_time());
     let listed = listed.unwrap();
     assert_eq!(listed.to, None);
     listed.old
+}
+
+/// No step that is made here takes so long.
+fn in_time() -> Until {
+    Until {
+        clock: SystemTime::now,
+        at: SystemTime::now() + 1000 * HOUR,
+    }
 }
 
 #[test]
@@ -143,7 +157,11 @@ fn only_old_files_that_nothing_refers_to_are_found() {
     let now = SystemTime::UNIX_EPOCH;
     let find = |now: SystemTime| {
         let old = old_files(&world, now);
-        world.read(async |table| maintain::unreferenced(table, old.clone()).await.unwrap())
+        world.read(async |table| {
+            orphans::unreferenced(table, old.clone(), in_time())
+                .await
+                .unwrap()
+        })
     };
     assert_eq!(
         find(now),
@@ -159,7 +177,11 @@ fn only_old_files_that_nothing_refers_to_are_found() {
         .committer()
         .commit(TABLE, &lost, &[span(0, 10, 100)], "c3")
         .unwrap();
-    let found = world.read(async |table| maintain::unreferenced(table, old.clone()).await.unwrap());
+    let found = world.read(async |table| {
+        orphans::unreferenced(table, old.clone(), in_time())
+            .await
+            .unwrap()
+    });
     assert_eq!(found, Vec::<String>::new());
 }
 
@@ -224,11 +246,14 @@ fn a_clean_up_gets_to_the_last_object_however_many_live_ones_are_before_it() {
     let now = SystemTime::UNIX_EPOCH + 2 * HOUR;
     loop {
         let metadata = world.metadata();
-        let listed = maintain::old_files(store.as_ref(), &metadata, now, HOUR, to.as_ref(), 3);
+        let from = to.as_ref();
+        let listed = orphans::old_files(store.as_ref(), &metadata, now, HOUR, from, 3, in_time());
         let listed = listed.unwrap();
         assert!(listed.old.len() <= 3);
         let old = listed.old.clone();
-        found.extend(world.read(async |it| maintain::unreferenced(it, old).await.unwrap()));
+        found.extend(
+            world.read(async |it| orphans::unreferenced(it, old, in_time()).await.unwrap()),
+        );
         looks += 1;
         to = listed.to;
         if to.is_none() || looks == 1000 {
@@ -290,8 +315,120 @@ fn data_elsewhere_is_looked_at_if_it_is_within_the_tables_own_folder() {
         let orphan = format!("{folder}/zzz.parquet");
         world.lake.ports().store.put(&orphan, b"x").unwrap();
         let old = old_files(&world, SystemTime::UNIX_EPOCH + 2 * HOUR);
-        let orphans = world.read(async |it| maintain::unreferenced(it, old).await.unwrap());
+        let orphans =
+            world.read(async |it| orphans::unreferenced(it, old, in_time()).await.unwrap());
         let expected: Vec<String> = found.then_some(orphan).into_iter().collect();
         assert_eq!(orphans, expected, "{path}");
     }
+}
+
+/// `market.trades.data` lies in the folder of the data of `market.trades`.
+#[test]
+fn a_clean_up_leaves_the_tables_alone_that_lie_in_its_tables_folders() {
+    let world = kept_up();
+    let inner = ["market.trades.data", "market.trades.metadata"];
+    let land = |table: &str| {
+        let inner = World {
+            settings: settings(&format!(r#"{{"table":"{table}"}}"#)),
+            ..world.sibling("other")
+        };
+        let pieces = inner.staged(0, &[Trade::new("BTCUSDT", 0)]);
+        let committed = inner
+            .committer()
+            .commit(table, &pieces, &[span(0, 0, 1)], "c1");
+        committed.unwrap();
+    };
+    for table in inner {
+        land(table);
+    }
+    world.land(0, 0, 5, "c1").unwrap();
+    let store = world.lake.ports().store;
+    let location = world.metadata().location().to_owned();
+    let orphans = ["data/zzz.parquet", "metadata/zzz.avro"].map(|it| format!("{location}/{it}"));
+    for orphan in &orphans {
+        store.put(orphan, b"x").unwrap();
+    }
+    let before = world.lake.store.names();
+    let mut committer = world.committer();
+    committer.set_schedule(Schedule {
+        sweep_first: 1,
+        ..Schedule::default()
+    });
+    many_by(&world, &mut committer, 5, 6);
+    let now = world.lake.store.names();
+    let gone: Vec<_> = before.into_iter().filter(|it| !now.contains(it)).collect();
+    assert_eq!(gone, orphans);
+    for table in inner {
+        let rows = world.rows_of(table);
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    }
+    // Each inner table looks after its own.
+    let orphan = format!("{location}/data/data/zzz.parquet");
+    store.put(&orphan, b"x").unwrap();
+    let table = world.lake.catalog.table("market.trades.data").unwrap();
+    let table: TableMetadata = serde_json::from_str(&table.metadata).unwrap();
+    let old = old_files_of(&world, &table, SystemTime::UNIX_EPOCH + 2 * HOUR);
+    assert!(old.contains(&orphan), "{old:?}");
+}
+
+/// Days after the fake store's objects were made, and a second later each time that it is looked at.
+fn slow() -> SystemTime {
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    let seconds = Duration::from_secs(LOOKS.fetch_add(1, Ordering::Relaxed));
+    SystemTime::UNIX_EPOCH + 100 * HOUR + seconds
+}
+
+#[test]
+fn a_clean_up_that_takes_long_ends_and_the_next_goes_on() {
+    const ORPHANS: usize = 60;
+    let world = kept_up();
+    world.land(0, 0, 1, "c0").unwrap();
+    let store = world.lake.ports().store;
+    let location = world.metadata().location().to_owned();
+    for at in 0..ORPHANS {
+        let orphan = format!("{location}/data/zzz-{at}.parquet");
+        store.put(&orphan, b"x").unwrap();
+    }
+    let mut committer = world.committer();
+    committer.set_schedule(Schedule {
+        tidy_each: 1,
+        sweep_first: 1,
+        clock: slow,
+        ..Schedule::default()
+    });
+    let left = || named(&world, "/data/zzz").len();
+    many_by(&world, &mut committer, 1, 2);
+    let after_one = left();
+    assert!((1..ORPHANS).contains(&after_one), "{after_one}");
+    many_by(&world, &mut committer, 2, 6);
+    assert_eq!(left(), 0);
+    assert_eq!(world.trade_ids(), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clean_up_with_no_time_left_keeps_its_place_and_knows_nothing() {
+    let world = kept_up();
+    world.land(0, 0, 5, "c1").unwrap();
+    let store = world.lake.ports().store;
+    let metadata = world.metadata();
+    let folder = format!("{}/data", metadata.location());
+    for at in 0..1100 {
+        store
+            .put(&format!("{folder}/zzz-{at}.parquet"), b"x")
+            .unwrap();
+    }
+    let now = SystemTime::UNIX_EPOCH + 2 * HOUR;
+    let over = Until {
+        clock: SystemTime::now,
+        at: SystemTime::UNIX_EPOCH,
+    };
+    let look = |from| orphans::old_files(store.as_ref(), &metadata, now, HOUR, from, 10_000, over);
+    let first = look(None).unwrap();
+    assert_eq!(first.old.len(), 1000);
+    let rest = look(first.to.as_ref()).unwrap();
+    assert_eq!(rest.to, None);
+    assert!(rest.old.len() > 100, "{}", rest.old.len());
+    let told = world.read(async |it| orphans::unreferenced(it, first.old.clone(), over).await);
+    let why = told.unwrap_err().to_string();
+    assert!(why.contains("too long"), "{why}");
 }

@@ -12,6 +12,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jackfield_connect::TargetState;
 use jackfield_connect::entities::{ActiveTopics, ConnectorInfo};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,6 +42,10 @@ pub(super) fn routes() -> Router<Asked> {
 
 type Of = State<Asked>;
 
+/// Connectors that are looked at at once: of each it may take seconds while the log is away, and
+/// the answer is not to take as many times that.
+const EXPANDED_AT_ONCE: usize = 256;
+
 /// `{name, config, initial_state?}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,16 +62,27 @@ async fn list(State(asked): Of, RawQuery(query): RawQuery) -> Outcome {
     if expansions.is_empty() {
         return ok(&names);
     }
-    let mut all = Map::new();
+    let mut asked = Vec::with_capacity(names.len());
     for name in names {
-        match within(expand(herder, &name, &expansions)).await {
-            Ok(expanded) => drop(all.insert(name, expanded.into())),
-            // It was deleted just now.
-            Err(gone) if gone.status == 404 => {}
-            Err(other) => return Err(other),
-        }
+        asked.push(expand_if_there(herder, name, &expansions));
     }
+    let asked = stream::iter(asked).buffered(EXPANDED_AT_ONCE);
+    let told: Vec<Option<(String, Value)>> = within(asked.try_collect()).await?;
+    let all: Map<String, Value> = told.into_iter().flatten().collect();
     ok(&all)
+}
+
+/// A connector by its name; none if it was deleted just now.
+async fn expand_if_there(
+    herder: &Arc<dyn Herder>,
+    connector: String,
+    expansions: &[String],
+) -> Result<Option<(String, Value)>, Objection> {
+    match expand(herder, &connector, expansions).await {
+        Ok(expanded) => Ok(Some((connector, expanded.into()))),
+        Err(gone) if gone.status == 404 => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 async fn expand(

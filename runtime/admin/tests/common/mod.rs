@@ -21,6 +21,7 @@ use jackfield_telemetry::logging::{self, Format};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use tokio::sync::Barrier;
 
 /// A connector that exists from the start and belongs to a file.
 pub(crate) const DECLARED: &str = "declared";
@@ -30,6 +31,8 @@ pub(crate) struct Fake {
     made: Mutex<BTreeMap<String, Made>>,
     pub(crate) calls: Mutex<Vec<String>>,
     pub(crate) health: Mutex<&'static str>,
+    /// Where states wait for each other, if they are to.
+    pub(crate) together: Mutex<Option<Arc<Barrier>>>,
 }
 
 struct Made {
@@ -149,6 +152,10 @@ impl Herder for Fake {
     }
 
     async fn state(&self, connector: &str) -> Result<ConnectorStateInfo, Objection> {
+        let together = self.together.lock().unwrap().clone();
+        if let Some(together) = together {
+            together.wait().await;
+        }
         self.with("state".into(), connector, |made| {
             let trace = made.failed.then(|| "it broke".to_owned());
             let stopped = made.target == TargetState::Stopped;

@@ -31,15 +31,17 @@ impl Named {
         }
     }
 
-    /// Without user and password, and without its query, which may have a key.
+    /// Its scheme, host and port, and the setting that has it. All else of a URL may be secret:
+    /// user and password, a key in the query, and the path, where web hooks have theirs.
     pub(crate) fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        // Neither fails for a URL that has a host.
-        let _no_user = url.set_username("");
-        let _no_password = url.set_password(None);
-        url.as_str().trim_end_matches('/').to_owned()
+        let origin = self.url.origin().ascii_serialization();
+        format!("{origin} (`{}`)", self.steps.join("."))
+    }
+
+    /// What is wrong about it.
+    pub(crate) fn why(&self) -> String {
+        let shown = self.shown();
+        format!("its settings name {shown}, which nothing grants: it would be denied")
     }
 }
 
@@ -141,9 +143,13 @@ mod tests {
         let mut reaches = ungranted(&allow(), &settings);
         reaches.sort_by_key(Named::shown);
         let each = [
-            ("http://api.example/v3", "http", vec!["rest", "2"]),
-            ("https://api.example/v4", "http", vec!["rest", "1"]),
-            ("wss://api.example/v3", "websocket", vec!["of", "other"]),
+            ("http://api.example (`rest.2`)", "http", vec!["rest", "2"]),
+            ("https://api.example (`rest.1`)", "http", vec!["rest", "1"]),
+            (
+                "wss://api.example (`of.other`)",
+                "websocket",
+                vec!["of", "other"],
+            ),
         ];
         let found: Vec<_> = reaches
             .iter()
@@ -155,9 +161,11 @@ mod tests {
 
     #[test]
     fn what_is_secret_in_a_url_is_not_shown() {
-        let settings = json!({ "url": "https://me:secret@api.example/v3?key=secret" });
+        let settings = json!({ "url": "https://me:secret@hooks.example:8443/secret?key=secret" });
         let reaches = ungranted(&allow(), &settings);
-        assert_eq!(shown(&reaches), ["https://api.example/v3"]);
+        assert_eq!(shown(&reaches), ["https://hooks.example:8443 (`url`)"]);
+        let why = reaches[0].why();
+        assert!(!why.contains("secret"), "{why}");
     }
 
     #[test]
@@ -165,6 +173,6 @@ mod tests {
         let running = json!({ "docs": "https://docs.example/a" });
         let settings = json!({ "help": "https://docs.example/a", "url": "https://docs.example/b" });
         let reaches = beyond(ungranted(&allow(), &settings), &running);
-        assert_eq!(shown(&reaches), ["https://docs.example/b"]);
+        assert_eq!(shown(&reaches), ["https://docs.example (`url`)"]);
     }
 }

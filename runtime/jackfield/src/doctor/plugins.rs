@@ -124,9 +124,8 @@ fn granted(name: &str, allow: &Grants, settings: &Value, network: &Network) -> V
         return vec![Line::ok(Area::Grants, name, message)];
     }
     let each = named.iter().map(|url| {
-        let (shown, key) = (url.shown(), url.key());
-        let why = format!("its settings name {shown}, which nothing grants: it would be denied");
-        Line::warn(Area::Grants, name, why, format!("add it to `allow.{key}`"))
+        let remedy = format!("add it to `allow.{}`", url.key());
+        Line::warn(Area::Grants, name, url.why(), remedy)
     });
     each.collect()
 }
@@ -153,16 +152,17 @@ mod tests {
         let lines = granted("c", &allow, &settings, &Network::new().unwrap());
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].level, Level::Warn);
-        assert!(lines[0].message.contains("https://api.example/v3"));
+        let message = &lines[0].message;
+        assert!(message.contains("https://api.example (`endpoints.rest.0`)"));
         assert_eq!(lines[0].remedy.as_deref(), Some("add it to `allow.http`"));
     }
 
     #[test]
     fn what_is_secret_in_a_url_is_not_told() {
-        let settings = json!({ "url": "https://me:secret@api.example/v3?key=secret" });
+        let settings = json!({ "url": "https://me:secret@api.example/secret?key=secret" });
         let network = Network::new().unwrap();
         let lines = granted("c", &Grants::default(), &settings, &network);
-        assert!(lines[0].message.contains("https://api.example/v3,"));
+        assert!(lines[0].message.contains("https://api.example (`url`),"));
         assert!(!lines[0].message.contains("secret"));
     }
 }

@@ -23,7 +23,10 @@ impl Cluster {
                 ask(&cluster);
             }
         });
-        let config = KafkaConfig::new(&told.recv().unwrap());
+        let config = KafkaConfig {
+            compaction_checked: false,
+            ..KafkaConfig::new(&told.recv().unwrap())
+        };
         let cluster = Self(asks);
         cluster.make(&config.positions_topic(), config.positions_partitions);
         (cluster, config)

@@ -6,7 +6,8 @@ use super::members::Members;
 use super::records::{of, output, texts};
 use crate::{Assignment, LogError, TopicInfo, TopicPartition};
 
-/// What a group committed last is in the next assignment, also when it went back.
+/// What a group committed last is in the next assignment, also when it went back. A commit of
+/// nothing is one, and changes nothing.
 pub async fn the_last_commit_is_in_the_next_assignment(fixture: &dyn Fixture) {
     let corner = Corner::of(fixture).await;
     let (topic, offsets) = written(&corner).await;
@@ -20,6 +21,7 @@ pub async fn the_last_commit_is_in_the_next_assignment(fixture: &dyn Fixture) {
             let commit = [(at(&topic, 0), offset)];
             follower.commit(&commit).await.unwrap();
         }
+        follower.commit(&[]).await.unwrap();
         expected = Some(next);
         follower.close().await;
     }

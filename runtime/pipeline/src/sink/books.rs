@@ -1,7 +1,7 @@
 //! What the targets hold, and where reading goes on: shared by a connector's tasks.
 
 use crate::failures::Failed;
-use jackfield_core::{Commit, Ledger, Span as CoreSpan, Staged};
+use jackfield_core::{Commit, Consequence, Ledger, Moved, Span as CoreSpan, Staged};
 use jackfield_log::{Assignment, Start, TopicPartition};
 use jackfield_plugin::{Holding, LogPosition, Piece, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,15 +98,18 @@ impl Books {
         let ends = assigned.ends;
         // What is staged in this process and not committed yet is still on its way to the targets.
         let on_its_way = inner.ledger.staged(at).or_else(|| inner.ledger.wanted(at));
-        // A sink that keeps no positions has those of the group.
-        let stored = on_its_way.or(assigned.committed);
+        let (stored, whose) = match on_its_way {
+            Some(offset) => (Some(offset), "the stored position"),
+            // A sink that keeps no positions has those of the group.
+            None => (assigned.committed, "the group's position"),
+        };
         let begin = match (stored, start) {
             (Some(offset), _) if offset > ends.end || offset < ends.start => {
                 return Err(Failed::for_good(
                     "assign",
                     format!(
-                        "the stored position {offset} of {}-{} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from",
-                        at.topic, at.partition, ends.start, ends.end
+                        "{whose} {offset} of {at} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from. Reset the connector's offsets to go on from what the log holds",
+                        ends.start, ends.end
                     ),
                 ));
             }
@@ -229,18 +232,34 @@ impl Books {
         }
     }
 
-    /// The commits of an interval, in their order.
+    /// What the targets hold that get no more commits, as far as this connector knows.
+    pub(crate) fn held_by_failed(&self) -> Vec<Holding> {
+        let failed = self.lock().ledger.failed().clone();
+        failed.iter().map(|target| self.held_by(target)).collect()
+    }
+
+    /// The commits of an interval, in their order. What failed targets hold is to be kept before
+    /// they are made: it may be more by now.
+    ///
+    /// # Errors
+    /// A partition was given up after a task had staged it.
     pub(crate) fn interval(
         &self,
         staged: Vec<Staged<TopicPartition, Piece>>,
         now: Duration,
-    ) -> Vec<Commit<TopicPartition, Piece>> {
+    ) -> Result<Vec<Commit<TopicPartition, Piece>>, Moved<TopicPartition>> {
         self.lock().ledger.interval(staged, now, IDLE_TARGET_MAX)
     }
 
     /// The commit succeeded.
-    pub(crate) fn committed(&self, commit: &Commit<TopicPartition, Piece>) {
-        self.lock().ledger.committed(commit);
+    ///
+    /// # Errors
+    /// A partition was given up meanwhile and is read from elsewhere than the commit's end.
+    pub(crate) fn committed(
+        &self,
+        commit: &Commit<TopicPartition, Piece>,
+    ) -> Result<(), Moved<TopicPartition>> {
+        self.lock().ledger.committed(commit)
     }
 
     /// The offsets that the group shows as committed: the lowest that a target holds.
@@ -265,6 +284,13 @@ impl Books {
             first_offset: span.first,
             next_offset: span.next,
         }
+    }
+}
+
+impl From<Moved<TopicPartition>> for Failed {
+    /// The next life asks the targets what they hold: what is staged is lost with this one.
+    fn from(moved: Moved<TopicPartition>) -> Self {
+        Self::new("commit", Consequence::Rewind, moved.to_string())
     }
 }
 
@@ -337,8 +363,13 @@ mod tests {
         for outside in [4, 11] {
             let failed = books(id, outside).own(&assigned(id), Start::Earliest);
             let failed = failed.unwrap_err();
-            assert_eq!(failed.consequence, jackfield_core::Consequence::Fail);
+            assert_eq!(failed.consequence, Consequence::Fail);
+            assert!(failed.reason.starts_with("the stored position"), "{failed}");
             assert!(failed.reason.contains("outside the log"), "{failed}");
+            assert!(
+                failed.reason.contains("Reset the connector's offsets"),
+                "{failed}"
+            );
         }
     }
 
@@ -357,7 +388,11 @@ mod tests {
         }
         for outside in [4, 11] {
             let failed = own(outside).unwrap_err();
-            assert_eq!(failed.consequence, jackfield_core::Consequence::Fail);
+            assert_eq!(failed.consequence, Consequence::Fail);
+            assert!(
+                failed.reason.starts_with("the group's position"),
+                "{failed}"
+            );
             assert!(failed.reason.contains("outside the log"), "{failed}");
         }
     }

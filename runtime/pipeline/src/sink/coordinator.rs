@@ -41,12 +41,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     committed: AtomicBool,
+    /// In its last interval a task could not stage what it has.
+    stuck: AtomicBool,
 }
 
+/// A life that lasted so long was healthy, also where there was nothing to commit.
+const HEALTHY_AFTER: Duration = Duration::from_secs(120);
+
 impl Life {
-    /// A commit succeeded.
-    pub(crate) fn committed(&self) -> bool {
-        self.committed.load(Ordering::Acquire)
+    /// Whether the failure that ends this life, after so long, is counted as a first one.
+    pub(crate) fn was_healthy(&self, lived: Duration) -> bool {
+        let stuck = self.stuck.load(Ordering::Acquire);
+        self.committed.load(Ordering::Acquire) || (lived >= HEALTHY_AFTER && !stuck)
     }
 }
 
@@ -189,9 +195,13 @@ impl Coordinator<'_> {
                 }
                 () = stop.cancelled() => break,
                 Some(Request::CommitNow(done)) = asked.recv() => {
-                    self.interval().await?;
-                    // The task may have given up waiting.
-                    let _gone = done.send(());
+                    // Where a task could not stage nobody is told that it is committed: rows of
+                    // the partitions that go may still be in an instance, and would become visible
+                    // later, without a position.
+                    if self.interval().await? {
+                        // The task may have given up waiting.
+                        let _gone = done.send(());
+                    }
                 }
                 prepared = swap::prepared(&mut self.preparing) => {
                     self.change(prepared, standing).await?;
@@ -212,7 +222,8 @@ impl Coordinator<'_> {
                 self.interval().await?;
             }
         }
-        self.interval().await
+        self.interval().await?;
+        Ok(())
     }
 
     fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
@@ -221,8 +232,8 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// Stages on all tasks, and commits each target once.
-    async fn interval(&mut self) -> Result<(), Failed> {
+    /// Stages on all tasks, and commits each target once. Whether every task could stage.
+    async fn interval(&mut self) -> Result<bool, Failed> {
         let started = Instant::now();
         let (rows, bytes) = self.pending.take();
         let mut stages = Vec::with_capacity(self.commands.len());
@@ -233,10 +244,12 @@ impl Coordinator<'_> {
             replies.push(staged);
         }
         let (staged, all) = self.stage_all(stages, replies).await;
+        self.life.stuck.store(!all, Ordering::Release);
         if !all {
             self.pending.add(rows, bytes, false, self.host.clock.now());
         }
-        self.commit_staged(staged, rows, started).await
+        self.commit_staged(staged, rows, started).await?;
+        Ok(all)
     }
 
     /// Commits each target once, of what the tasks staged.
@@ -250,7 +263,7 @@ impl Coordinator<'_> {
         let mut any = false;
         let mut seen = Vec::new();
         for part in parts(staged) {
-            let commits = self.books.interval(part, self.host.clock.now());
+            let commits = self.books.interval(part, self.host.clock.now())?;
             any |= !commits.is_empty();
             self.commit_all(commits, started, &mut seen).await?;
         }
@@ -334,6 +347,16 @@ fn parts(staged: Vec<Staged<TopicPartition, Piece>>) -> Vec<Vec<Staged<TopicPart
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_life_that_could_not_stage_was_not_healthy_however_long_it_was() {
+        let life = Life::default();
+        assert!(life.was_healthy(HEALTHY_AFTER) && !life.was_healthy(HEALTHY_AFTER / 2));
+        life.stuck.store(true, Ordering::Release);
+        assert!(!life.was_healthy(HEALTHY_AFTER));
+        life.committed.store(true, Ordering::Release);
+        assert!(life.was_healthy(Duration::ZERO));
+    }
 
     fn staged(bytes: usize) -> Staged<TopicPartition, Piece> {
         let piece = Piece {

@@ -22,16 +22,14 @@ mod watch;
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
-use crate::spec::{OnBadRecord, ReadTopic, SinkSpec};
+use crate::spec::SinkSpec;
 use crate::status::{Exit, State, Status};
 use crate::swap::Desk;
+use crate::topics;
 use jackfield_core::{Next, after};
-use jackfield_log::{Cleanup, LogError, TopicSpec};
 use jackfield_plugin::Delivery;
 use standing::Standing;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -58,9 +56,6 @@ pub(crate) async fn run(
     });
     exit
 }
-
-/// A sink that lived so long was healthy: its failure is counted as a first one.
-const HEALTHY_LIFE: Duration = Duration::from_secs(120);
 
 /// Serves the connector, one life after another. A life ends with the first failure that is not
 /// mended by repeating a call; the next one goes on from what the targets say they hold.
@@ -92,7 +87,7 @@ async fn supervise(
         if after::sink_task(failed.consequence) == Next::Fail || stop.is_cancelled() {
             return Err(failed);
         }
-        if life.committed() || born.elapsed() >= HEALTHY_LIFE {
+        if life.was_healthy(born.elapsed()) {
             retries.progressed();
         }
         let wait = retries.wait(&failed).inspect_err(count)?;
@@ -118,44 +113,10 @@ async fn live(
 ) -> Result<(), Failed> {
     check_delivery(spec).await?;
     for topic in &spec.topics {
-        create_topic(host, topic).await?;
+        topics::create(host, topic).await?;
     }
-    if let OnBadRecord::DeadLetter { topic } = &spec.on_bad_record {
-        let topic = ReadTopic {
-            name: topic.clone(),
-            partitions: 1,
-            configs: BTreeMap::new(),
-        };
-        create_topic(host, &topic).await?;
-    }
+    topics::create_dead_letters(host, &spec.on_bad_record).await?;
     coordinator::run(spec, host, status, stop, life, standing).await
-}
-
-/// The sink may be up before any source wrote: a topic that is there already stays as it is.
-async fn create_topic(host: &Host, topic: &ReadTopic) -> Result<(), Failed> {
-    if exists(host, &topic.name).await? {
-        return Ok(());
-    }
-    let spec = TopicSpec {
-        name: topic.name.clone(),
-        partitions: topic.partitions,
-        replication: None,
-        cleanup: Cleanup::Delete,
-        configs: topic.configs.clone(),
-    };
-    match host.log.create_topic(&spec).await {
-        Ok(_) => Ok(()),
-        // Others made it in between, and otherwise than this sink would have.
-        Err(LogError::Rejected(_)) if exists(host, &topic.name).await? => Ok(()),
-        Err(error) => Err(Failed::log("create topic", error)),
-    }
-}
-
-async fn exists(host: &Host, topic: &str) -> Result<bool, Failed> {
-    let described = host.log.describe_topic(topic).await;
-    Ok(described
-        .map_err(|e| Failed::log("describe topic", e))?
-        .is_some())
 }
 
 async fn check_delivery(spec: &SinkSpec) -> Result<(), Failed> {

@@ -1,6 +1,7 @@
 //! One sink task: reads its partitions, puts, and stages when told to.
 
 mod hand_over;
+mod offer;
 mod partitions;
 mod put;
 
@@ -19,6 +20,7 @@ use jackfield_core::{Next, SinkTask, Staged, after};
 use jackfield_log::{Fetched, Reader, ReaderEvent, ReaderSpec, TopicPartition, Writer};
 use jackfield_plugin::{Interrupt, Piece, Role, SinkInstance, Usage};
 use jackfield_telemetry::{CounterHandle, Step};
+use offer::{Again, Offer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +48,10 @@ pub(crate) enum Request {
 /// other things to look at.
 const STAGE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Stages that must have failed in a row before a task gives up. Each is asked for with an interval,
+/// and that may be longer than the connector's patience.
+const STAGES_FAILED_MIN: u32 = 3;
+
 /// What a task is given.
 pub(crate) struct Given {
     pub(crate) number: u32,
@@ -69,9 +75,11 @@ struct Task {
     instance: SinkInstance,
     frontier: SinkTask<TopicPartition>,
     dead_letters: Option<Box<dyn Writer>>,
-    retries: Retries,
+    put_retries: Retries,
+    /// A `put` only fills memory: it is no progress of a stage that never works.
+    stage_retries: Retries,
     /// A batch that the component asked to be given again, and when.
-    again: Option<(Fetched, Instant)>,
+    again: Option<(Fetched, Again)>,
     /// Targets that get no more commits, of which the component was told.
     failed_targets_told: usize,
     /// Count the records of each topic.
@@ -120,7 +128,9 @@ impl Task {
             })
             .await
             .map_err(|e| Failed::log("open reader", e))?;
-        let retries = Retries::new(spec.patience, host.clock);
+        let put_retries = Retries::new(spec.patience, host.clock);
+        let stage_retries = Retries::new(spec.patience, host.clock);
+        let stage_retries = stage_retries.after_failures(STAGES_FAILED_MIN);
         let frontier = SinkTask::default();
         Ok(Self {
             given,
@@ -128,7 +138,8 @@ impl Task {
             instance,
             frontier,
             dead_letters: None,
-            retries,
+            put_retries,
+            stage_retries,
             again: None,
             failed_targets_told: 0,
             counted: BTreeMap::new(),
@@ -141,7 +152,7 @@ impl Task {
         loop {
             let stopping = stop.is_cancelled();
             let asked = Instant::now();
-            let again_at = self.again.as_ref().map(|(_, at)| *at);
+            let again_at = self.again.as_ref().map(|(_, again)| again.at);
             tokio::select! {
                 biased;
                 command = self.given.commands.recv() => match command {
@@ -150,8 +161,8 @@ impl Task {
                 },
                 () = stop.cancelled(), if !stopping => {}
                 () = tokio::time::sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() && !stopping => {
-                    if let Some((fetched, _)) = self.again.take() {
-                        self.put(fetched).await?;
+                    if let Some((fetched, again)) = self.again.take() {
+                        self.put(fetched, again.offer).await?;
                     }
                 }
                 event = self.reader.next(), if again_at.is_none() && !stopping => {
@@ -206,7 +217,10 @@ impl Task {
                 self.give_up(&partitions);
                 self.rewind().await
             }
-            ReaderEvent::Batch(fetched) => self.put(fetched).await,
+            ReaderEvent::Batch(fetched) => {
+                let offer = Offer::whole(&fetched.batch);
+                self.put(fetched, offer).await
+            }
         }
     }
 
@@ -221,6 +235,7 @@ impl Task {
         let staged = self.instance.stage().await;
         match staged {
             Ok(pieces) => {
+                self.stage_retries.progressed();
                 self.given.listeners.tell(|| SinkItem::Staged {
                     task: self.given.number,
                 });
@@ -240,7 +255,7 @@ impl Task {
                 if after::sink_task(failed.consequence) != Next::CallAgain {
                     return Err(failed);
                 }
-                let wait = self.retries.wait(&failed)?;
+                let wait = self.stage_retries.wait(&failed)?;
                 self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
                 // The next interval asks again.
@@ -258,6 +273,9 @@ impl Task {
     async fn mirror_offsets(&mut self) -> Result<(), Failed> {
         let own: Vec<TopicPartition> = self.frontier.partitions().cloned().collect();
         let offsets = self.given.books.group_offsets(&own);
+        if offsets.is_empty() {
+            return Ok(());
+        }
         match self.reader.commit(&offsets).await {
             Ok(()) => Ok(()),
             Err(error) => {

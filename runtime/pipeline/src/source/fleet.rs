@@ -1,6 +1,7 @@
 //! All slots of a source at work, and how they change to another version together.
 
 mod change;
+mod preparing;
 
 use super::slot::{self, Serving, Shared, SlotEnd};
 use super::stand;
@@ -10,8 +11,9 @@ use crate::host::Host;
 use crate::shadow::{SlotWatch, SourceWatch, WatchOrder, Watched};
 use crate::spec::SourceSpec;
 use crate::status::Status;
-use crate::swap::{Desk, Given, Order, Pace, Probation, Refused, SwapOrder, Version};
+use crate::swap::{Desk, Given, Order, Pace, Probation, Refused, SwapReport, Version};
 use jackfield_plugin::{Slot, World};
+use preparing::Preparing;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -84,11 +86,12 @@ struct Fleet<'a, 'b> {
     status: &'a Arc<Status>,
     stop: &'a CancellationToken,
     standing: &'a mut Standing<'b>,
-    slots: &'a [Slot],
     crews: Vec<Crew>,
     stop_slots: CancellationToken,
     /// All slots end, since the work will be split in another way.
     replanning: bool,
+    /// Another version that is being prepared.
+    preparing: Option<Preparing>,
 }
 
 /// Runs all slots; the first that gives up, or asks for a new plan, ends the others too.
@@ -112,10 +115,10 @@ pub(super) async fn serve(
         host,
         status,
         stop,
-        slots,
         crews: Vec::with_capacity(slots.len()),
         stop_slots: stop.child_token(),
         replanning: false,
+        preparing: None,
         standing,
     };
     let mut tasks = JoinSet::new();
@@ -159,6 +162,7 @@ impl Fleet<'_, '_> {
                     None => break,
                 },
                 Some(reason) = gone_back.recv() => self.roll_back(&reason, true).await,
+                prepared = preparing::prepared(&mut self.preparing) => self.change(prepared).await,
                 Some(order) = self.standing.orders.recv() => self.obey(order).await,
                 _ = sample.tick() => {
                     let (now, work) = (self.host.clock.now(), self.status.work());
@@ -253,19 +257,17 @@ impl Fleet<'_, '_> {
     }
 
     async fn obey(&mut self, order: Order) {
-        let SwapOrder {
-            to,
-            options,
-            claim,
-            reply,
-        } = match order {
-            Order::Swap(order) => order,
-            Order::Watch(order) => return self.watch_out(order).await,
-        };
-        if reply.is_closed() {
-            return;
+        match order {
+            Order::Swap(order) => self.prepare(order),
+            Order::Watch(order) => self.watch_out(order).await,
         }
-        let answer = self.swap(to, options, &claim).await;
+    }
+
+    fn answer(
+        &self,
+        reply: oneshot::Sender<Result<SwapReport, Refused>>,
+        answer: Result<SwapReport, Refused>,
+    ) {
         if let Err(refused) = &answer {
             tracing::warn!(connector = %self.spec.connector, %refused, "swap refused");
         }

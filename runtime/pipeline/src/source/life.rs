@@ -1,6 +1,7 @@
 //! One life of a source's instance: from what is stored to a drain or a failure.
 
 mod hand_over;
+mod health;
 mod poll;
 
 use super::durable::Durable;
@@ -9,9 +10,10 @@ use super::slot::{Serving, Shared};
 use super::turn::Command;
 use super::way::Way;
 use crate::failures::Failed;
-use crate::retries::Retries;
 use crate::shadow::Twin;
 use crate::status::State;
+use crate::topics;
+use health::Health;
 use jackfield_core::{Consequence, Next, SettledUpTo, SourceStep, SourceTask, after};
 use jackfield_log::{Identity, LogError, Writer};
 use jackfield_plugin::{CallError, Context, Delivery, Feed, Position, Role, Saved, SourceInstance};
@@ -55,8 +57,7 @@ pub(crate) struct Life<'a> {
     log_failure: Option<LogError>,
     /// Records that the component knows to be at the origin and has not given yet.
     behind: u64,
-    /// Something became durable in this life.
-    pub(crate) progressed: bool,
+    pub(crate) health: Health,
 }
 
 impl<'a> Life<'a> {
@@ -78,6 +79,7 @@ impl<'a> Life<'a> {
             Delivery::AtLeastOnce => log.writer_at_least_once(&identity).await,
         };
         let writer = writer.map_err(|e| Failed::log("open writer", e))?;
+        topics::create_dead_letters(&shared.host, &spec.on_bad_record).await?;
         let stored = log
             .stored(&identity)
             .await
@@ -128,12 +130,12 @@ impl<'a> Life<'a> {
             asked,
             log_failure: None,
             behind: 0,
-            progressed: false,
+            health: Health::new(spec.patience, shared.host.clock),
         })
     }
 
     /// Polls and appends until it is drained, has ended, or fails.
-    pub(crate) async fn run(&mut self, retries: &mut Retries) -> Result<LifeEnd, Failed> {
+    pub(crate) async fn run(&mut self) -> Result<LifeEnd, Failed> {
         self.shared.status.set_state(State::Running);
         // What is quiet from here on is idle; how long it took to get here is not.
         self.shared.status.active(self.shared.host.clock.now());
@@ -151,7 +153,7 @@ impl<'a> Life<'a> {
             }
             match self.task.step() {
                 SourceStep::Poll => {
-                    if let Some(why) = self.poll_once(retries).await? {
+                    if let Some(why) = self.poll_once().await? {
                         end = why;
                         self.task.drain();
                     }
@@ -162,6 +164,7 @@ impl<'a> Life<'a> {
             if let Some(error) = self.log_failure.take() {
                 return Err(Failed::log("append", error));
             }
+            self.health.look(self.task.in_flight());
             self.tell_settled().await?;
         }
         self.instance
@@ -207,19 +210,11 @@ impl<'a> Life<'a> {
             durable,
             log_failure,
             behind,
-            progressed,
+            health,
             ..
         } = self;
         if let Some((asked, outcome)) = way.oldest(shared.status.metrics()).await {
-            settle(
-                shared,
-                task,
-                durable,
-                log_failure,
-                progressed,
-                asked,
-                outcome,
-            );
+            settle(shared, task, durable, log_failure, health, asked, outcome);
         }
         shared.count_open(way.len(), *behind);
     }
@@ -252,11 +247,11 @@ impl<'a> Life<'a> {
 
     /// Waits as long as the component asked, unless a stop or a command comes first: who is asked
     /// to go does not keep the next one waiting.
-    async fn retry_wait(&mut self, failed: &Failed, retries: &mut Retries) -> Result<(), Failed> {
+    async fn retry_wait(&mut self, failed: &Failed) -> Result<(), Failed> {
         self.shared.status.failed(failed);
         self.shared.status.metrics().retries(1);
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
-        let wait = retries.wait(failed)?;
+        let wait = self.health.poll_failed(failed)?;
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
             Some(command) = self.serving.commands.recv(), if self.asked.is_none() => {
@@ -301,14 +296,14 @@ fn settle(
     task: &mut SourceTask<Position>,
     durable: &mut Durable,
     log_failure: &mut Option<LogError>,
-    progressed: &mut bool,
+    health: &mut Health,
     asked: Instant,
     outcome: Result<(), LogError>,
 ) {
     match outcome {
         Ok(()) => {
             shared.status.metrics().append_seconds(asked.elapsed());
-            *progressed = true;
+            health.appended();
             if let Some(settled) = task.appended() {
                 if let Some(waited) = shared.inbox.settle(settled.done_through) {
                     shared.status.metrics().settle_seconds(waited);

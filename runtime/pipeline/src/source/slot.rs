@@ -18,14 +18,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of events that a slot keeps until they are settled: some seconds of a busy exchange,
 /// and a bound on what a stalled log costs in memory.
 const INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A life that lasted so long was healthy: its failure is counted as a first one.
-const HEALTHY_LIFE: Duration = Duration::from_secs(120);
 
 /// What every life of a slot's instance shares.
 pub(crate) struct Shared {
@@ -199,14 +196,13 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         while let Ok(command) = serving.commands.try_recv() {
             serving.obey_between_lives(command);
         }
-        let born = Instant::now();
         let failed = match Life::open(shared, serving).await {
-            Ok(mut life) => match life.run(&mut retries).await {
+            Ok(mut life) => match life.run().await {
                 Ok(LifeEnd::Drained) => return SlotEnd::Drained,
                 Ok(LifeEnd::Ended) => return SlotEnd::Ended,
                 Ok(LifeEnd::Replan) => return SlotEnd::Replan,
                 Err(failed) => {
-                    if life.progressed || born.elapsed() >= HEALTHY_LIFE {
+                    if life.health.was_healthy() {
                         retries.progressed();
                     }
                     life.abandon().await;

@@ -247,13 +247,22 @@ fn s3(bucket: &Bucket, options: &StoreOptions, connector: Connector) -> Made {
     Ok(Arc::new(store))
 }
 
-/// An endpoint with the bucket before its host.
+/// An endpoint with the bucket before its host. One that begins with the bucket's name is taken for
+/// the bucket's own, since nothing tells it from a host that is called as the bucket is. Amazon's
+/// hosts do: behind a bucket comes the service.
 fn hosted(endpoint: &str, bucket: &str) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, host)) if !host.starts_with(&format!("{bucket}.")) => {
-            format!("{scheme}://{bucket}.{host}")
+    let Some((scheme, host)) = endpoint.split_once("://") else {
+        return endpoint.to_owned();
+    };
+    let behind = host
+        .strip_prefix(bucket)
+        .and_then(|it| it.strip_prefix('.'));
+    let of_service = |it: &str| it.starts_with("s3.") || it.starts_with("s3-");
+    match behind {
+        Some(behind) if !host.contains(".amazonaws.com") || of_service(behind) => {
+            endpoint.to_owned()
         }
-        Some(_) | None => endpoint.to_owned(),
+        Some(_) | None => format!("{scheme}://{bucket}.{host}"),
     }
 }
 
@@ -288,4 +297,25 @@ fn azure(bucket: &Bucket, options: &StoreOptions, connector: Connector) -> Made 
         .with_http_connector(connector)
         .build()?;
     Ok(Arc::new(store))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_goes_before_the_host_unless_it_is_there() {
+        let amazon = "https://s3.eu-west-1.amazonaws.com";
+        for (endpoint, bucket, expected) in [
+            ("http://store:9000", "lake", "http://lake.store:9000"),
+            ("http://lake.store:9000", "lake", "http://lake.store:9000"),
+            ("http://lakes.store", "lake", "http://lake.lakes.store"),
+            (amazon, "s3", "https://s3.s3.eu-west-1.amazonaws.com"),
+        ] {
+            assert_eq!(hosted(endpoint, bucket), expected);
+        }
+        let own = "https://lake.s3.eu-west-1.amazonaws.com";
+        assert_eq!(hosted(amazon, "lake"), own);
+        assert_eq!(hosted(own, "lake"), own);
+    }
 }

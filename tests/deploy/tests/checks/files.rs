@@ -49,6 +49,7 @@ fn every_file_of_pipelines_is_accepted() {
         let said = String::from_utf8_lossy(&checked.stdout);
         let errors = String::from_utf8_lossy(&checked.stderr);
         assert_eq!(checked.status.code(), Some(0), "{path}: {said}{errors}");
+        assert!(!said.contains("nothing grants"), "{path}: {said}");
     }
 }
 

@@ -6,6 +6,7 @@ mod files;
 mod kubernetes;
 mod operations;
 mod page;
+mod pod;
 mod release;
 mod service;
 

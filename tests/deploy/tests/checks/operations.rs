@@ -7,12 +7,15 @@ use std::process::{Command, Stdio};
 use jackfield_exchange::{Exchange, Options, Running, Speed};
 use jackfield_system_tests::{Artifacts, PATIENCE, both, repository};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::kubernetes::{VERSIONS, kinds};
 use crate::page::{Block, blocks, commands};
 use crate::{deploy, free_address, run};
 
+/// Longest that a block takes on a busy machine: a start, a stop and a backup in it have limits of
+/// their own, and this is longer than all of them.
+const BLOCK_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Between two looks at a condition.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 /// All trades of the recording, as tests/python/count_trades.py prints them.
@@ -70,8 +73,21 @@ impl Machine {
         text.replace('\0', self.root().to_str().unwrap())
     }
 
-    /// Runs a block as a shell would. Four programs that only root may run have stand-ins.
+    /// Runs a block, of which every command must work.
     async fn follow(&self, block: &Block) {
+        let (well, said) = self.paste(block).await;
+        assert!(well, "{}: {said}", block.heading);
+    }
+
+    /// Runs a block that something is wrong with: it has to say so by how it ends.
+    async fn stops(&self, block: &Block) {
+        let (well, said) = self.paste(block).await;
+        assert!(!well, "{}: {said}", block.heading);
+    }
+
+    /// Runs a block as somebody does who pastes it: that shell goes on after an error. Gives whether
+    /// all that it was told worked, and what was said. Programs that only root may run have stand-ins.
+    async fn paste(&self, block: &Block) -> (bool, String) {
         let root = self.root();
         // As long as a busy machine wants.
         let text = self.moved(&block.text).replace("60s", "600s");
@@ -83,20 +99,23 @@ impl Machine {
         let path = std::env::var("PATH").unwrap();
         let stand_ins = repository().join("tests/deploy/stand-ins");
         let path = format!("{}:{}/usr/bin:{path}", stand_ins.display(), root.display());
-        let followed = tokio::process::Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &text])
+        // Told of by a trap, which stops nothing.
+        let typed = format!("trap failed=1 ERR\n{text}\nexit ${{failed:-0}}");
+        let pasting = tokio::process::Command::new("bash")
+            .args(["-c", &typed])
             .current_dir(self.folder.path().join("dist"))
             .env("PATH", path)
             .env("ROOT", &root)
             .env("COMPILED", Artifacts::get().state.join("plugins"))
             .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8_lossy(&followed.stdout);
-        let errors = String::from_utf8_lossy(&followed.stderr);
-        let well = followed.status.success();
-        assert!(well, "{}: {text}{said}{errors}", block.heading);
+            .kill_on_drop(true)
+            .output();
+        let pasted = timeout(BLOCK_MAX, pasting).await;
+        let pasted = pasted.unwrap_or_else(|_| panic!("{} does not end", block.heading));
+        let pasted = pasted.unwrap();
+        let said = String::from_utf8_lossy(&pasted.stdout);
+        let errors = String::from_utf8_lossy(&pasted.stderr);
+        (pasted.status.success(), format!("{text}{said}{errors}"))
     }
 
     /// What the page says with "edit that file": where things are here, and an exchange of ours.
@@ -144,6 +163,18 @@ impl Machine {
         self.at("pid").exists()
     }
 
+    /// Makes every checksum of the release a wrong one, and gives what puts them back.
+    fn spoil_checksums(&self) -> impl FnOnce() {
+        let sums = self.folder.path().join("dist/SHA256SUMS");
+        let good = std::fs::read_to_string(&sums).unwrap();
+        let wrong = good.lines().map(|line| {
+            let (_, name) = line.split_once("  ").unwrap();
+            format!("{}  {name}\n", "0".repeat(64))
+        });
+        std::fs::write(&sums, wrong.collect::<String>()).unwrap();
+        move || std::fs::write(&sums, good).unwrap()
+    }
+
     fn backups(&self) -> Vec<String> {
         let folder = std::fs::read_dir(self.at("var/backups/jackfield")).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -177,6 +208,11 @@ async fn the_page_is_followed_word_for_word_as_a_service() {
     let release_notes = machine.at("usr/share/doc/jackfield/CHANGELOG.md");
     let older = "what an older release said";
 
+    let put_back = machine.spoil_checksums();
+    machine.stops(&service[0]).await;
+    assert!(!machine.at("usr").exists(), "a wrong tarball is unpacked");
+    assert!(!machine.at("user").exists());
+    put_back();
     machine.follow(&service[0]).await;
     assert!(machine.at("user").exists(), "no user was made");
     machine.follow(&service[1]).await;
@@ -187,6 +223,11 @@ async fn the_page_is_followed_word_for_word_as_a_service() {
     exchange.reached(3000).await;
 
     std::fs::write(&release_notes, older).unwrap();
+    let put_back = machine.spoil_checksums();
+    machine.stops(&service[4]).await;
+    assert_eq!(std::fs::read_to_string(&release_notes).unwrap(), older);
+    assert!(machine.runs() && machine.backups().is_empty());
+    put_back();
     machine.follow(&service[4]).await;
     assert_ne!(std::fs::read_to_string(&release_notes).unwrap(), older);
     assert!(machine.runs());
@@ -197,8 +238,23 @@ async fn the_page_is_followed_word_for_word_as_a_service() {
     assert!(machine.runs());
     exchange.reached(9000).await;
 
+    // A backup that is not there: what there was is kept, and nothing runs on an empty folder.
+    let [backup, elsewhere] =
+        ["2026-11-27", "elsewhere"].map(|name| machine.at("var/backups/jackfield").join(name));
+    let [new, lost] = ["jackfield", "jackfield.lost"].map(|name| machine.at("var/lib").join(name));
+    std::fs::rename(&backup, &elsewhere).unwrap();
+    machine.stops(&service[6]).await;
+    assert!(!machine.runs(), "it runs on nothing");
+    assert!(lost.join("log").exists() && !new.join("log").exists());
+    // Another try does not move what is left into what there was.
+    machine.stops(&service[6]).await;
+    assert!(!machine.runs() && !lost.join("jackfield").exists());
+    std::fs::rename(&elsewhere, &backup).unwrap();
+    std::fs::remove_dir_all(&new).unwrap();
+    std::fs::rename(&lost, &new).unwrap();
+
     machine.follow(&service[6]).await;
-    assert!(machine.at("var/lib/jackfield.lost/log").exists());
+    assert!(lost.join("log").exists());
     exchange.finished().await;
     machine.all_land().await;
 
@@ -261,7 +317,9 @@ async fn what_kubectl_is_to_touch_is_in_the_manifests() {
     known.extend(made.map(|name| format!("job/{name}")));
     for command in &commands {
         assert!(command.starts_with("kubectl "), "{command}");
-        for path in [given(command, "--kustomize"), given(command, "--filename")].concat() {
+        let paths = [given(command, "--kustomize"), given(command, "--filename")].concat();
+        // `-` is what the command before it has made.
+        for path in paths.into_iter().filter(|path| *path != "-") {
             assert!(repository().join(path).exists(), "{command}");
         }
         for namespace in given(command, "--namespace") {
@@ -271,7 +329,8 @@ async fn what_kubectl_is_to_touch_is_in_the_manifests() {
         let own = command.split(" -- ").next().unwrap();
         let paths = [given(own, "--kustomize"), given(own, "--filename")].concat();
         for word in own.split_whitespace() {
-            let object = word.contains('/') && !paths.contains(&word);
+            let patch = word.starts_with('\'');
+            let object = word.contains('/') && !paths.contains(&word) && !patch;
             assert!(!object || known.iter().any(|it| it == word), "{command}");
         }
     }

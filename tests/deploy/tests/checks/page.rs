@@ -39,14 +39,19 @@ pub(crate) fn blocks() -> Vec<Block> {
     found
 }
 
+/// What makes a block stop at the first command that fails.
+const GUARD: [&str; 3] = ["(", "set -e", ")"];
+
 /// The commands of all blocks of a kind, without comments, one a line.
 pub(crate) fn commands(kind: &str) -> Vec<String> {
     let of_kind = blocks().into_iter().filter(|block| block.kind == kind);
     let text: String = of_kind.map(|block| block.text).collect();
-    let text = text.replace("\\\n", " ");
+    let text = text.replace("\\\n", " ").replace(" |\n", "\n");
     let lines = text.lines().map(|line| {
         let command = line.split(" #").next().unwrap_or_default();
         command.trim().to_owned()
     });
-    lines.filter(|line| !line.is_empty()).collect()
+    lines
+        .filter(|line| !line.is_empty() && !GUARD.contains(&line.as_str()))
+        .collect()
 }

@@ -164,9 +164,11 @@ fn every_alert_has_a_runbook() {
     }
     assert_eq!(told, pages(), "pages without an alert");
     // Where alerts look for them is where a release has them.
-    let dist = std::fs::read_to_string(repository().join("scripts/dist")).unwrap();
-    assert!(dist.contains("doc=$root/usr/share/doc/jackfield\n"));
-    let copied = dist.lines().find(|it| it.starts_with("cp -R --parents "));
+    let package = std::fs::read_to_string(repository().join("scripts/package")).unwrap();
+    assert!(package.contains("doc=$root/usr/share/doc/jackfield\n"));
+    let copied = package
+        .lines()
+        .find(|it| it.starts_with("cp -R --parents "));
     assert!(copied.unwrap().split_whitespace().any(|it| it == "docs"));
 }
 

@@ -79,6 +79,10 @@ async fn assert_all_landed(site: &Site, exchange: &Running, place: &Place) {
     assert!(difference.is_none(), "{difference}");
 }
 
+async fn snapshots(place: &Place) -> usize {
+    read_pyiceberg_at(place, TABLE).await.about.snapshots.len()
+}
+
 /// None of these kills lets a commit happen, so that each meets the same one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_each_step_of_a_commit_loses_and_doubles_nothing() {
@@ -88,13 +92,15 @@ async fn a_kill_at_each_step_of_a_commit_loses_and_doubles_nothing() {
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", in_s3(&front.url()));
     commit_once(&site).await;
+    let data = site.path().join("data");
+    let place = Place::in_s3(&data, "s3://lake/w", &server.url());
+    let before = snapshots(&place).await;
     for (name, step) in IN_THE_STORE {
         for done in [false, true] {
             kill_at(&site, &front, name, step, done).await;
+            assert_eq!(snapshots(&place).await, before, "{name}, done: {done}");
         }
     }
-    let data = site.path().join("data");
-    let place = Place::in_s3(&data, "s3://lake/w", &server.url());
     assert_all_landed(&site, &exchange, &place).await;
 }
 
@@ -109,12 +115,12 @@ async fn a_kill_at_the_catalogs_step_of_a_commit_loses_and_doubles_nothing() {
     site.set("/lakes/local", lake);
     commit_once(&site).await;
     let place = Place::behind(&server.url());
-    let mut snapshots = read_pyiceberg_at(&place, TABLE).await.about.snapshots.len();
+    let mut before = snapshots(&place).await;
     for done in [false, true] {
         kill_at(&site, &front, "the catalog's step", is_commit, done).await;
-        let now = read_pyiceberg_at(&place, TABLE).await.about.snapshots.len();
-        assert_eq!(now, snapshots + usize::from(done), "done: {done}");
-        snapshots = now;
+        let now = snapshots(&place).await;
+        assert_eq!(now, before + usize::from(done), "done: {done}");
+        before = now;
     }
     assert_all_landed(&site, &exchange, &place).await;
 }

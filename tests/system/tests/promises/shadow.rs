@@ -289,7 +289,8 @@ async fn a_shadow_tells_what_differs_and_dies_alone() {
 /// compared with what is no longer it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_ends_with_the_version_that_it_is_compared_with() {
-    let exchange = busy_exchange().await;
+    // Enough for a slow machine: it is not waited for.
+    let exchange = exchange(Speed::PerSecond(2000.0), |o| o.laps = 60).await;
     let site = Site::new(&exchange).await;
     let mut running = Shadowed::run(&site, &[]).await;
     running.until_records("trades-lake", 1000).await;

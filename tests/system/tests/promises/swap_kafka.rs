@@ -2,7 +2,7 @@
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{Artifacts, Cluster, Jackfield, PATIENCE, Site, shared_cluster};
-use jackfield_test_kafka::Broker;
+use jackfield_test_kafka::{Broker, Proxy};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -39,9 +39,12 @@ async fn hundreds_of_swaps_on_kafka_lose_and_double_nothing() {
 /// so. When the broker is back it is. A sink needs only its targets for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
-    let mut broker = spawn_blocking(Broker::start).await.unwrap();
+    let proxy = Proxy::listen();
+    let (broker, proxy) = spawn_blocking(move || (Broker::behind(&proxy), proxy))
+        .await
+        .unwrap();
     let cluster = Cluster {
-        servers: broker.address(),
+        servers: format!("127.0.0.1:{}", proxy.port()),
         ..shared_cluster().await
     };
     let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
@@ -60,7 +63,7 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
     let sink_before = admin
         .until("it commits", sink_status, |now| now["committed"] != 0)
         .await;
-    broker.kill();
+    proxy.shut();
     let args = ["trades-source", &copy];
     admin.expect(&site, &args, 15, "is the log up").await;
     let now = admin.get(status).await;
@@ -71,11 +74,7 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
     assert_ne!(sink_now["plugin"], sink_before["plugin"]);
     // Nothing lands before the broker is back, and what waits lands then.
     let at = now["records"].clone();
-    let broker = spawn_blocking(move || {
-        broker.restart();
-        broker
-    });
-    let broker = broker.await.unwrap();
+    proxy.mend();
     admin
         .until("it goes on", status, |now| now["records"] != at)
         .await;

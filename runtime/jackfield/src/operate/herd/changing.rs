@@ -91,7 +91,8 @@ impl Herd {
         if let Some(spec) = spec {
             let ending = self.endings.begin(connector);
             drop(turn);
-            self.change_over(ending, checked.declared, spec).await?;
+            let changed = self.change_over(ending, checked.declared, spec).await;
+            changed.map_err(|it| unchanged(&it))?;
         }
         let info = self.info_of(connector).await?;
         Ok(Put {

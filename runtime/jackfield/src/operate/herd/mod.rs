@@ -12,6 +12,7 @@ mod looks;
 mod making;
 mod objections;
 mod offsets;
+mod others;
 mod reconcile;
 mod states;
 mod store;
@@ -28,6 +29,7 @@ use jackfield_log::Log;
 use jackfield_pipeline::Target;
 use jackfield_telemetry::logging::Levels;
 use looks::Looks;
+use others::Others;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Kept, Store};
@@ -57,6 +59,7 @@ pub(crate) struct Herd {
     /// This process among the workers, and where states of all are published.
     worker: String,
     statuses: Option<String>,
+    others: Others,
     /// Where connectors run: the admin server's own thread is not for that.
     runtime: Handle,
     levels: Levels,
@@ -96,6 +99,7 @@ impl Herd {
             cluster: pens.cluster.to_owned(),
             worker: worker.to_owned(),
             statuses: pens.published.map(|it| it.topic.clone()),
+            others: Others::default(),
             runtime: Handle::current(),
             levels: pens.levels,
             made: Mutex::default(),

@@ -2,13 +2,12 @@
 //! worker was asked for a change.
 
 use super::store::Kept;
-use super::{Herd, Made, objections, target};
+use super::{Herd, Made, target};
 use crate::declared::Way;
 use crate::failing::Failing;
-use jackfield_admin::Objection;
 use jackfield_connect::{FlatConfig, TargetState};
 use jackfield_log::LogError;
-use jackfield_pipeline::Target;
+use jackfield_pipeline::{Target, Unchanged};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +61,14 @@ impl Herd {
         }
     }
 
-    /// Brings both together, until `stop`.
+    /// Brings both together until `stop`, and waits then for what is being ended: it has as long as
+    /// all that the end of the process ends.
     pub(crate) async fn reconcile(self: Arc<Self>, stop: CancellationToken) {
+        self.look_until(stop).await;
+        self.endings.all_over(self.loader.grace).await;
+    }
+
+    async fn look_until(self: &Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = Failing::default();
@@ -118,9 +123,9 @@ impl Herd {
         for name in gone {
             self.made().remove(&name);
             let (herd, ending) = (Arc::clone(self), self.endings.begin(&name));
-            // It ends with the connector, which the end of the process ends.
-            self.runtime.spawn(async move {
-                herd.loader.remove_made(&name).await;
+            let connector = name.clone();
+            self.endings.spawn(&self.runtime, &name, async move {
+                herd.loader.remove_made(&connector).await;
                 drop(ending);
             });
         }
@@ -167,14 +172,13 @@ impl Herd {
         self.seen().targets.insert(name.to_owned(), state);
         if self.loader.declared(name).is_none() {
             let added = self.loader.add_made(checked.declared, spec, target(state));
-            return made_so(name, added.map_err(|it| objections::unchanged(&it)));
+            return made_so(name, added);
         }
         let (herd, ending) = (Arc::clone(self), self.endings.begin(name));
-        let name = name.to_owned();
-        // It ends with the connector that it takes away.
-        self.runtime.spawn(async move {
+        let connector = name.to_owned();
+        self.endings.spawn(&self.runtime, name, async move {
             let changed = herd.change_over(ending, checked.declared, spec).await;
-            made_so(&name, changed);
+            made_so(&connector, changed);
         });
     }
 
@@ -225,11 +229,15 @@ impl Herd {
     }
 }
 
-fn made_so(name: &str, outcome: Result<(), Objection>) {
+fn made_so(name: &str, outcome: Result<(), Unchanged>) {
     match outcome {
         Ok(()) => tracing::info!(connector = %name, "made as it was asked for over REST"),
-        Err(objection) => {
-            tracing::error!(connector = %name, why = objection.message, "is not started");
+        // It is kept what it is to be: the next start makes it so.
+        Err(Unchanged::Stopping) => {
+            tracing::info!(connector = %name, "is not started: the process is stopping");
+        }
+        Err(why @ (Unchanged::Exists(_) | Unchanged::Unknown(_))) => {
+            tracing::error!(connector = %name, %why, "is not started");
         }
     }
 }

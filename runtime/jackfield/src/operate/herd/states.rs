@@ -1,6 +1,7 @@
 //! What connectors are and do, in Kafka Connect's shapes.
 
 use super::objections::{log, unknown};
+use super::others::{Looked, Said, certain};
 use super::{Herd, ONLY_WORKER};
 use crate::declared::{Declared, End};
 use crate::progress;
@@ -12,18 +13,6 @@ use jackfield_connect::entities::{
 use jackfield_connect::{FlatConfig, config_of, is_of_runtime, masked};
 use jackfield_pipeline::State;
 use serde_json::Value;
-use std::time::Duration;
-
-/// How long a look at what other workers say may take: whoever asks for a state waits no longer for
-/// a log that is away.
-const OTHERS_WITHIN: Duration = Duration::from_secs(2);
-
-/// A state, and who says so.
-struct Said {
-    state: String,
-    trace: Option<String>,
-    worker: String,
-}
 
 /// Keys whose values the plugin's author calls secret.
 enum Secrets {
@@ -115,7 +104,13 @@ impl Herd {
 
     pub(super) async fn state_of(&self, connector: &str) -> Result<ConnectorStateInfo, Objection> {
         self.known(connector)?;
-        let said = self.said(connector).await?;
+        let said = match self.said_here(connector) {
+            (own, None) => own,
+            (own, Some(topic)) => {
+                let looked = self.published(topic, connector);
+                self.others.shown(own, looked).await
+            }
+        };
         let declared = self.loader.declared(connector);
         let version = self.version(connector);
         let tasks = match said.state.as_str() {
@@ -149,13 +144,14 @@ impl Herd {
         Some(running.version)
     }
 
-    /// The state here; where another worker has the connector, what that one says.
-    async fn said(&self, connector: &str) -> Result<Said, Objection> {
+    /// The state here, and the topic where another worker may tell its own: this one does not have
+    /// the connector.
+    fn said_here(&self, connector: &str) -> (Said, Option<&str>) {
         let status = self.loader.pipelines().status(connector);
         let Some(report) = status.map(|it| it.report()) else {
             let made = self.made().get(connector).cloned();
             let refused = made.and_then(|it| it.refused);
-            return Ok(Said {
+            let own = Said {
                 state: if refused.is_some() {
                     "FAILED"
                 } else {
@@ -164,26 +160,19 @@ impl Herd {
                 .to_owned(),
                 trace: refused.map(|(why, _)| why),
                 worker: self.worker.clone(),
-            });
+            };
+            return (own, None);
         };
         let own = Said {
             state: progress::word(&report.state).to_owned(),
             trace: report.state.trace().map(str::to_owned),
             worker: self.worker.clone(),
         };
-        match (&report.state, &self.statuses) {
-            (State::Unassigned, Some(topic)) => {
-                let other = self.published(topic, connector);
-                let other = tokio::time::timeout(OTHERS_WITHIN, other).await;
-                // What can't be looked up now is not known here.
-                let other = other.ok().and_then(Result::ok).flatten();
-                Ok(other.filter(|it| it.worker != self.worker).unwrap_or(own))
-            }
-            _ => Ok(own),
-        }
+        let topic = self.statuses.as_deref();
+        (own, topic.filter(|_| report.state == State::Unassigned))
     }
 
-    async fn published(&self, topic: &str, connector: &str) -> Result<Option<Said>, Objection> {
+    async fn published(&self, topic: &str, connector: &str) -> Looked {
         let failed = |error| log("the connector's state can't be looked up", &error);
         let keyed = self.log.keyed(topic).await.map_err(failed)?;
         let key = format!("status-connector-{connector}");
@@ -204,7 +193,14 @@ impl Herd {
 
     /// Whether it is stopped, wherever it ran.
     pub(super) async fn is_stopped(&self, connector: &str) -> Result<bool, Objection> {
-        Ok(self.said(connector).await?.state == "STOPPED")
+        let said = match self.said_here(connector) {
+            (own, None) => own,
+            (own, Some(topic)) => {
+                let looked = self.published(topic, connector);
+                certain(own, looked).await?
+            }
+        };
+        Ok(said.state == "STOPPED")
     }
 
     pub(super) fn topics_of(&self, connector: &str) -> Result<Vec<String>, Objection> {

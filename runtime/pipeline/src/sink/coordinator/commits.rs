@@ -47,6 +47,9 @@ impl Coordinator<'_> {
         self.known
             .remember(commits.iter().map(|commit| commit.target.as_str()))
             .await?;
+        for holding in self.books.held_by_failed() {
+            self.known.keep(&holding).await?;
+        }
         let mut attempts: Vec<Attempt> = Vec::with_capacity(commits.len());
         for commit in commits {
             let spans = commit.spans.iter().map(|span| self.books.span(span));
@@ -137,7 +140,7 @@ impl Coordinator<'_> {
             .committer
             .commit(target, &commit.pieces, spans, id)
             .await?;
-        self.books.committed(commit);
+        let taken = self.books.committed(commit);
         self.known.told(target, spans).await?;
         traced::spans(self.status, Step::Commit, spans, started);
         self.life.committed.store(true, Ordering::Release);
@@ -155,6 +158,8 @@ impl Coordinator<'_> {
             files = committed.files, bytes = committed.bytes, %id,
             took_ms = started.elapsed().as_millis() as u64, "committed"
         );
+        // Only now: the target has it, whatever that means for this life.
+        taken?;
         Ok(committed)
     }
 

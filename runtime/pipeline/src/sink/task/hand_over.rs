@@ -6,13 +6,17 @@ use crate::failures::Failed;
 use crate::sink::committer;
 use crate::spec::SinkSpec;
 use crate::swap::Version;
-use jackfield_core::Staged;
+use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{Interrupt, Piece, Role, Saved, SinkInstance};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// Longest time that a task begins with what the old instance saved. Nothing is put meanwhile, and the
+/// state is a cache: reading it is not worth a longer pause.
+const OPEN_WITH_SAVED_MAX: Duration = Duration::from_secs(5);
 
 /// How a task changes to another version. Once it has staged, a failure is the life's.
 pub(crate) struct HandOver {
@@ -44,12 +48,15 @@ impl Task {
         };
         // All that was put is staged: from here on the old one may die without any loss.
         let saved = committer::saved_by(&mut self.instance, &self.given.spec).await;
-        let instance = match saved.and_then(|it| version.reads(it)) {
-            Some(saved) => self.opened_with(&spec, saved, instance).await,
-            None => instance,
-        };
-        // The old one is only dropped: what it would do in `close` is not its turn any more.
+        // The old one is only dropped: what it would do in `close` is not its turn any more. It goes
+        // before another one is made, so that there are never three.
         self.instance = instance;
+        if let Some(saved) = saved.and_then(|it| version.reads(it)) {
+            self.begin_with(&spec, saved).await;
+        }
+        if let Some((_, again)) = &mut self.again {
+            again.offer.hand_over();
+        }
         self.given.spec = spec;
         self.stage_from = None;
         // Who does not wait any more ends this life.
@@ -58,19 +65,19 @@ impl Task {
         Ok(())
     }
 
-    /// An instance that begins with what the old one saved; or the one that was prepared without,
-    /// where that fails: the state is a cache, and opening without it must be right too.
-    async fn opened_with(
-        &mut self,
-        spec: &SinkSpec,
-        saved: Saved,
-        prepared: SinkInstance,
-    ) -> SinkInstance {
-        match self.open_with(spec, saved).await {
-            Ok(instance) => instance,
+    /// Goes on with an instance that begins with what the old one saved; or with the one that was
+    /// prepared without, where that fails or takes too long: opening without it must be right too.
+    async fn begin_with(&mut self, spec: &SinkSpec, saved: Saved) {
+        let opened = tokio::time::timeout(OPEN_WITH_SAVED_MAX, self.open_with(spec, saved)).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let within = OPEN_WITH_SAVED_MAX.as_secs();
+            let reason = format!("with saved state it took longer than {within} s");
+            Err(Failed::new("open", Consequence::Replace, reason))
+        });
+        match opened {
+            Ok(instance) => self.instance = instance,
             Err(failed) => {
                 tracing::warn!(connector = %spec.connector, %failed, "goes on without saved state");
-                prepared
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{Request, Task};
 use crate::failures::Failed;
-use jackfield_log::{Assignment, TopicPartition};
+use jackfield_log::{Assignment, LogError, TopicPartition};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -25,12 +25,7 @@ impl Task {
                 to_be_kept.push((assignment.at.clone(), begin.offset));
             }
         }
-        if !to_be_kept.is_empty() {
-            self.reader
-                .commit(&to_be_kept)
-                .await
-                .map_err(|e| Failed::log("keep where reading begins", e))?;
-        }
+        self.keep(to_be_kept).await?;
         for assignment in assigned {
             tracing::info!(
                 connector = %self.given.spec.connector, topic = %assignment.at.topic,
@@ -53,26 +48,48 @@ impl Task {
         Ok(())
     }
 
+    /// Keeps where reading begins, each by itself: nothing is kept of those that are kept together
+    /// if one of them is lost.
+    async fn keep(&mut self, begins: Vec<(TopicPartition, i64)>) -> Result<(), Failed> {
+        for begin in begins {
+            match self.reader.commit(std::slice::from_ref(&begin)).await {
+                Ok(()) => {}
+                // Another's by now: the event that says so is on its way, and gives it up.
+                Err(LogError::Fenced(reason)) => {
+                    tracing::info!(
+                        connector = %self.given.spec.connector, topic = %begin.0.topic,
+                        partition = begin.0.partition, reason,
+                        "where reading begins is not kept"
+                    );
+                }
+                Err(
+                    error @ (LogError::Retriable(_)
+                    | LogError::Rejected(_)
+                    | LogError::Unknown(_)
+                    | LogError::Fatal(_)),
+                ) => return Err(Failed::log("keep where reading begins", error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Commits everything, or gives everything up; then lets go of the partitions.
     pub(super) async fn revoking(&mut self, partitions: &[TopicPartition]) -> Result<(), Failed> {
-        self.again = None;
-        if !self.commit_now().await? {
+        if self.commit_now().await? {
+            self.give_up(partitions);
+        } else {
             tracing::warn!(connector = %self.given.spec.connector, "partitions are given up uncommitted");
-            self.instance
-                .discard()
-                .await
-                .map_err(|e| Failed::call("discard", e))?;
             self.give_up(partitions);
             self.rewind().await?;
         }
-        self.give_up(partitions);
         self.reader
             .release(partitions)
             .await
             .map_err(|e| Failed::log("release", e))
     }
 
-    /// Asks for a commit and serves the coordinator until it is made; false: not in time.
+    /// Asks for a commit and serves the coordinator until it is made; false: not in time, or not of
+    /// all that was put.
     async fn commit_now(&mut self) -> Result<bool, Failed> {
         let (reply, mut done) = oneshot::channel();
         let deadline = Instant::now() + REVOKE_DRAIN_MAX;

@@ -1,20 +1,20 @@
 //! What a task is given: put, and without what the component rejects of it.
 
-use super::Task;
+use super::{Again, Offer, Task};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::shadow::SinkItem;
 use crate::sink::{bad_records, traced};
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};
-use jackfield_core::{Consequence, Next, Span as CoreSpan, after};
+use jackfield_core::{Next, Span as CoreSpan, after};
 use jackfield_log::{Fetched, Identity, Output, TopicPartition};
 use jackfield_plugin::{CallError, Failure, Rejection, Taken};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Task {
-    pub(super) async fn put(&mut self, fetched: Fetched) -> Result<(), Failed> {
+    pub(super) async fn put(&mut self, fetched: Fetched, mut offer: Offer) -> Result<(), Failed> {
         let Some(span) = self
             .frontier
             .span(&fetched.at, fetched.position, fetched.next_offset)?
@@ -37,15 +37,17 @@ impl Task {
         );
         let bytes = fetched.batch.len() as u64;
         let began = Instant::now();
-        let outcome = self.call_put(&span, fetched.batch.clone()).await;
-        let mut rejected = Vec::new();
-        let outcome = match outcome {
-            Err(CallError::Failure(Failure::Rejected(rejections))) => {
-                let rest = self.put_rest(&span, &fetched, &rejections).await?;
-                rejected = rejections;
-                rest
+        let outcome = loop {
+            let Some(rest) = offer.rest() else {
+                break Ok(None);
+            };
+            match self.call_put(&span, rest).await {
+                // Nothing of the batch was taken: the rest is put under the same span.
+                Err(CallError::Failure(Failure::Rejected(rejections))) => {
+                    self.sort_out(&fetched.at, &mut offer, rejections).await?;
+                }
+                other => break other.map(Some),
             }
-            other => other.map(Some),
         };
         match outcome {
             Ok(taken) => {
@@ -53,7 +55,7 @@ impl Task {
                     task: self.given.number,
                     span: self.given.books.span(&span),
                     batch: fetched.batch.clone(),
-                    rejected,
+                    rejected: offer.into_rejected(),
                 });
                 match &taken {
                     Some(taken) => {
@@ -69,7 +71,7 @@ impl Task {
                     None => self.frontier.passed_over(&span),
                 }
                 self.account(&fetched, count, bytes, taken.is_some_and(|t| t.stage_now));
-                self.retries.progressed();
+                self.put_retries.progressed();
                 Ok(())
             }
             Err(error) => {
@@ -77,10 +79,11 @@ impl Task {
                 if after::sink_task(failed.consequence) != Next::CallAgain {
                     return Err(failed);
                 }
-                let wait = self.retries.wait(&failed)?;
+                let wait = self.put_retries.wait(&failed)?;
                 self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
-                self.again = Some((fetched, Instant::now() + wait));
+                let at = Instant::now() + wait;
+                self.again = Some((fetched, Again { at, offer }));
                 Ok(())
             }
         }
@@ -95,13 +98,13 @@ impl Task {
         self.instance.put(at, batch).await
     }
 
-    /// Nothing of the batch was taken: dead letters first, then the rest under the same span.
-    async fn put_rest(
+    /// Dead letters come first, and a record is counted once its own is acknowledged.
+    async fn sort_out(
         &mut self,
-        span: &CoreSpan<TopicPartition>,
-        fetched: &Fetched,
-        rejections: &[Rejection],
-    ) -> Result<Result<Option<Taken>, CallError>, Failed> {
+        at: &TopicPartition,
+        offer: &mut Offer,
+        rejections: Vec<Rejection>,
+    ) -> Result<(), Failed> {
         let spec = Arc::clone(&self.given.spec);
         let plugged = &spec.plugged;
         let description = plugged.plugin.describe(&plugged.limits).await;
@@ -111,29 +114,11 @@ impl Task {
             task: self.given.number,
             component: (&description.name, &description.version),
         };
-        let sorted = bad_records::sort(
-            &spec.on_bad_record,
-            by,
-            &fetched.at,
-            &fetched.batch,
-            rejections,
-        )?;
-        self.given.status.rejected(sorted.rejected);
+        let sorted = offer.sort(&spec.on_bad_record, by, at, &rejections)?;
         self.keep_dead_letters(sorted.letters).await?;
-        let Some(rest) = sorted.rest else {
-            return Ok(Ok(None));
-        };
-        match self.call_put(span, rest).await {
-            Err(CallError::Failure(Failure::Rejected(more))) => Err(Failed::new(
-                "put",
-                Consequence::Replace,
-                format!(
-                    "rejected {} more records of a batch after naming every bad one",
-                    more.len()
-                ),
-            )),
-            other => Ok(other.map(Some)),
-        }
+        self.given.status.rejected(sorted.rejected);
+        offer.go_on_with(sorted.rest, rejections);
+        Ok(())
     }
 
     async fn keep_dead_letters(&mut self, letters: Vec<Output>) -> Result<(), Failed> {

@@ -1,10 +1,11 @@
 //! How all slots change to another version: at rest together, and handed over together.
 
-use super::{Fleet, REST_WITHIN, Trial, given};
-use crate::failures::Failed;
-use crate::source::plan;
+use super::preparing::{Made, Prepared};
+use super::{Fleet, REST_WITHIN, Trial};
 use crate::source::turn::{Command, Go, Rested, Successor};
-use crate::swap::{Claim, Outcome, Probation, Refused, SwapOptions, SwapReport, Version, prepare};
+use crate::swap::{
+    Claim, Outcome, Probation, Refused, SwapOptions, SwapOrder, SwapReport, Version,
+};
 use jackfield_plugin::SourceInstance;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +13,31 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 impl Fleet<'_, '_> {
-    pub(super) async fn swap(
+    /// Changes to the version that was prepared, or says why not.
+    pub(super) async fn change(&mut self, prepared: Prepared) {
+        let Prepared { order, made } = prepared;
+        let SwapOrder {
+            to,
+            options,
+            claim,
+            reply,
+        } = order;
+        let answer = match made {
+            Ok(made) => self.swap(to, options, &claim, made).await,
+            Err(refused) => Err(refused),
+        };
+        self.answer(reply, answer);
+    }
+
+    async fn swap(
         &mut self,
         to: Arc<Version>,
         options: SwapOptions,
         claim: &Claim,
+        made: Made,
     ) -> Result<SwapReport, Refused> {
-        if self.standing.trial.is_some() {
-            return Err(Refused::Busy("on probation"));
-        }
-        if self.replanning || self.stop_slots.is_cancelled() {
-            return Err(Refused::NotRunning(self.spec.connector.clone()));
-        }
+        self.may_swap()?;
         let from = Arc::clone(&self.standing.version);
-        prepare(given(self.spec), &from, &to).await?;
-        let fails = |failed: Failed| Refused::Fails(failed.to_string());
-        let slots = plan(self.spec, &to, self.status).await.map_err(fails)?;
-        let mut instances = Vec::with_capacity(self.crews.len());
-        let replanned = slots != self.slots;
-        if !replanned {
-            for crew in &self.crews {
-                let made = crew.shared.instance(&to).await;
-                instances.push(made.map_err(|e| fails(Failed::call("instantiate", e)))?);
-            }
-        }
         let desk = self.standing.desk;
         if options.dry_run {
             return Ok(desk.report(&from, &to, &options.by, Outcome::Prepared));
@@ -45,15 +47,16 @@ impl Fleet<'_, '_> {
         let began = Instant::now();
         let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
         report.in_flight = rested.iter().map(|it| it.in_flight).sum();
-        let pause = if replanned {
-            for go in goes {
-                // A slot that ended meanwhile is at its end already.
-                let _ended = go.send(Go::End);
+        let (replanned, pause) = match made {
+            Made::OtherSlots => {
+                for go in goes {
+                    // A slot that ended meanwhile is at its end already.
+                    let _ended = go.send(Go::End);
+                }
+                self.replanning = true;
+                (true, began.elapsed())
             }
-            self.replanning = true;
-            began.elapsed()
-        } else {
-            self.hand_over(&to, instances, goes).await?
+            Made::Instances(instances) => (false, self.hand_over(&to, instances, goes).await?),
         };
         report.pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
         let now = self.host.clock.now();

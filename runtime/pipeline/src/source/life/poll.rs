@@ -3,7 +3,6 @@
 use super::{Life, LifeEnd, settle};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
-use crate::retries::Retries;
 use crate::source::append;
 use crate::source::way::PollTimes;
 use jackfield_core::{Next, after};
@@ -24,18 +23,16 @@ const POLL_LIMITS: PollLimits = PollLimits {
 };
 
 impl Life<'_> {
-    pub(super) async fn poll_once(
-        &mut self,
-        retries: &mut Retries,
-    ) -> Result<Option<LifeEnd>, Failed> {
+    pub(super) async fn poll_once(&mut self) -> Result<Option<LifeEnd>, Failed> {
         let began = Instant::now();
         let (polled, poll) = match self.poll_while_appending().await {
             Ok(polled) => {
+                self.health.polled();
                 let ended = Instant::now();
                 (polled, PollTimes { began, ended })
             }
             Err(failed) if after::source(failed.consequence) == Next::CallAgain => {
-                self.retry_wait(&failed, retries).await?;
+                self.retry_wait(&failed).await?;
                 return Ok(None);
             }
             Err(failed) => return Err(failed),
@@ -56,7 +53,7 @@ impl Life<'_> {
             way,
             durable,
             log_failure,
-            progressed,
+            health,
             serving,
             asked,
             ..
@@ -67,7 +64,7 @@ impl Life<'_> {
             tokio::select! {
                 biased;
                 Some((since, outcome)) = way.oldest(shared.status.metrics()) => {
-                    settle(shared, task, durable, log_failure, progressed, since, outcome);
+                    settle(shared, task, durable, log_failure, health, since, outcome);
                     if log_failure.is_some() {
                         shared.interrupt.raise();
                     }

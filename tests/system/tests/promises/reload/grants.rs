@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jackfield_exchange::Speed;
-use jackfield_system_tests::{Artifacts, Site};
+use jackfield_system_tests::{Artifacts, Site, output};
 use serde_json::{Value, json};
 
 use super::{APPLIED, REFUSED, place};
@@ -15,6 +15,8 @@ use crate::{assert_landed, exchange};
 /// Nobody listens there, and nothing grants it.
 const HTTP: &str = "http://127.0.0.1:9";
 const WEBSOCKET: &str = "ws://127.0.0.1:9";
+/// As web hooks have it: whoever knows the path may call.
+const SECRET: &str = "sesame-of-a-path";
 
 fn written(folder: &Path, settings: &Value) -> String {
     let file = folder.join("settings.json");
@@ -66,10 +68,11 @@ async fn a_version_that_reaches_where_no_grant_goes_is_refused_and_nothing_is_to
         }
     }
     let mut settings = kept["settings"].clone();
-    settings["hook"] = json!({ "urls": ["text", HTTP] });
+    settings["hook"] = json!({ "urls": ["text", format!("{HTTP}/{SECRET}")] });
     let file = written(site.path(), &settings);
     let args = ["trades-kept", "--settings", &file];
-    admin.expect(&site, &args, 25, "`allow.http`").await;
+    let shown = format!("{HTTP} (`hook.urls.1`), which nothing grants: add it to `allow.http`");
+    admin.expect(&site, &args, 25, &shown).await;
     // What lies below a grant is granted, and so is what the running one names.
     let mut settings = kept["settings"].clone();
     settings["hook"] = json!("no URL");
@@ -85,15 +88,25 @@ async fn a_version_that_reaches_where_no_grant_goes_is_refused_and_nothing_is_to
     // By editing the file.
     site.set(
         "/pipelines/trades/source/settings/endpoints/rest",
-        json!(HTTP),
+        json!(format!("{HTTP}/{SECRET}")),
     );
     let line = admin.jackfield.line("which nothing grants").await;
-    let at = place(&site, &format!(r#""rest": "{HTTP}""#));
+    let at = place(&site, &format!(r#""rest": "{HTTP}/{SECRET}""#));
     assert!(line.contains(REFUSED) && line.contains(&at), "{line}");
     assert!(
         line.contains("trades-source") && line.contains(HTTP),
         "{line}"
     );
+    assert!(!line.contains(SECRET), "{line}");
+
+    // A start would take that file, so to `check` it is a warning.
+    let checked = output(&["check", site.file().to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    let named = format!("warning: its settings name {HTTP} (`endpoints.rest`)");
+    assert!(said.contains(&named) && said.contains(&at), "{said}");
+    assert!(said.contains("`allow.http`"), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
 
     // Nothing was touched.
     assert!(!admin.jackfield.log().contains(APPLIED));

@@ -2,7 +2,7 @@
 //! told with its line.
 
 use jackfield_exchange::Speed;
-use jackfield_system_tests::{Artifacts, Site, http, metric};
+use jackfield_system_tests::{Artifacts, Site, http, metric, output};
 use serde_json::{Value, json};
 
 use super::{APPLIED, PARTITIONS, REFUSED, begun};
@@ -106,18 +106,27 @@ async fn a_wrong_file_touches_nothing_and_every_mistake_is_told_with_its_line() 
     ];
     refused(&mut admin, &site, &good, &changes, "is no source", &ways).await;
 
-    // Components that are not there.
+    // Components that are not there, and a wrong setting of one that is.
     let changes = [
         ("/plugins/binance", json!("gone-binance.wasm")),
         ("/plugins/hostile/file", json!("gone-hostile.wasm")),
+        ("/pipelines/trades/sinks/lake/settings/table", json!(5)),
     ];
-    let ways: [&[&str]; 2] = [
+    let ways: [&[&str]; 3] = [
         &[r#""trades": {"#, r#""source": {"#, r#""plugin""#],
         // Of the two that use it, the first.
         &[r#""calm": {"#, r#""plugin""#],
+        &[r#""table""#],
     ];
     let text = "gone-hostile.wasm";
     refused(&mut admin, &site, &good, &changes, text, &ways).await;
+    let checked = output(&["check", site.file().to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(2), "{said}");
+    for way in ways {
+        let at = place(&site, way);
+        assert!(said.contains(&at), "{way:?} is at {at}: {said}");
+    }
 
     // Versions that die before they take over.
     let dying = json!({ "in": "plan", "do": "panic" });

@@ -1,0 +1,50 @@
+//! Topics that a connector needs beside those it writes its records to.
+
+use crate::failures::Failed;
+use crate::host::Host;
+use crate::spec::{OnBadRecord, ReadTopic};
+use jackfield_log::{Cleanup, LogError, TopicSpec};
+use std::collections::BTreeMap;
+
+/// Creates a topic where there is none. A sink may be up before any source wrote: what is there
+/// already stays as it is.
+pub(crate) async fn create(host: &Host, topic: &ReadTopic) -> Result<(), Failed> {
+    if exists(host, &topic.name).await? {
+        return Ok(());
+    }
+    let spec = TopicSpec {
+        name: topic.name.clone(),
+        partitions: topic.partitions,
+        replication: None,
+        cleanup: Cleanup::Delete,
+        configs: topic.configs.clone(),
+    };
+    match host.log.create_topic(&spec).await {
+        Ok(_) => Ok(()),
+        // Others made it in between, and otherwise than this connector would have.
+        Err(LogError::Rejected(_)) if exists(host, &topic.name).await? => Ok(()),
+        Err(error) => Err(Failed::log("create topic", error)),
+    }
+}
+
+/// Creates the topic of dead letters, if the connector has one.
+pub(crate) async fn create_dead_letters(host: &Host, to: &OnBadRecord) -> Result<(), Failed> {
+    match to {
+        OnBadRecord::Stop | OnBadRecord::Skip => Ok(()),
+        OnBadRecord::DeadLetter { topic } => {
+            let topic = ReadTopic {
+                name: topic.clone(),
+                partitions: 1,
+                configs: BTreeMap::new(),
+            };
+            create(host, &topic).await
+        }
+    }
+}
+
+async fn exists(host: &Host, topic: &str) -> Result<bool, Failed> {
+    let described = host.log.describe_topic(topic).await;
+    Ok(described
+        .map_err(|e| Failed::log("describe topic", e))?
+        .is_some())
+}
