@@ -202,7 +202,7 @@ impl<P: Ord + Clone> Ledger<P> {
             .filter(|t| several && !pieces.is_empty() && self.lacks_any(t))
         {
             // It goes nowhere: the target's next commit of this interval begins where it stands now.
-            let spans = self.spans(target, |_| i64::MIN);
+            let spans = self.spans(target, |first, _| first);
             commits.push(Commit {
                 target: target.clone(),
                 pieces: Vec::new(),
@@ -211,7 +211,8 @@ impl<P: Ord + Clone> Ledger<P> {
         }
         for target in targets {
             let pieces = pieces.remove(&target).unwrap_or_default();
-            let spans = self.spans(&target, |owned| owned.staged);
+            // A target may hold more than was staged again after a rewind to a lower one.
+            let spans = self.spans(&target, |first, owned| owned.staged.max(first));
             let behind = spans.iter().any(|span| span.first < span.next);
             if !behind {
                 self.behind_since.remove(&target);
@@ -269,7 +270,7 @@ impl<P: Ord + Clone> Ledger<P> {
     }
 
     /// Whether a partition is read otherwise by now than when the commit that has landed was made
-    /// out, which was at the interval's beginning or at its end.
+    /// out.
     ///
     /// One that is not read here any more is right: who reads it next in this process begins at
     /// what the target holds from now on. Another process asks the targets when its life begins; if
@@ -293,7 +294,8 @@ impl<P: Ord + Clone> Ledger<P> {
             .any(|partition| held.is_none_or(|held| !held.contains_key(partition)))
     }
 
-    fn spans(&self, target: &str, end: impl Fn(&Owned) -> i64) -> Vec<Span<P>> {
+    /// From where a target stands, in each owned partition, to where `next` says.
+    fn spans(&self, target: &str, next: impl Fn(i64, &Owned) -> i64) -> Vec<Span<P>> {
         let held = self.held.get(target);
         self.owned
             .iter()
@@ -302,11 +304,10 @@ impl<P: Ord + Clone> Ledger<P> {
                     .and_then(|held| held.get(partition))
                     .copied()
                     .unwrap_or(owned.before);
-                // A target may hold more than was staged again after a rewind to a lower one.
                 Span {
                     partition: partition.clone(),
                     first,
-                    next: end(owned).max(first),
+                    next: next(first, owned),
                 }
             })
             .collect()

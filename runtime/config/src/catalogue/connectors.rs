@@ -1,13 +1,7 @@
 //! Keys of pipelines and their connectors.
 
-use super::{Field, Need, Section, Shape, Text};
+use super::{DAY, Field, GIB, MIB, Need, SECOND, Section, Shape, Text};
 use crate::names::NameRule;
-
-const SECOND: u64 = 1000;
-const HOUR: u64 = 3600 * SECOND;
-const DAY: u64 = 24 * HOUR;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 /// Instances of one connector: each has a thread's worth of work and its own memory.
 const INSTANCES_MAX: u64 = 64;

@@ -1,12 +1,7 @@
 //! Keys of the log: the embedded one, or Kafka with its schema registry.
 
-use super::{Field, Need, Section, Shape, Text};
+use super::{DAY, Field, GIB, MIB, Need, SECOND, Section, Shape, Text};
 use crate::names::NameRule;
-
-const SECOND: u64 = 1000;
-const DAY: u64 = 24 * 3600 * SECOND;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 pub(super) static LOG: Section = Section {
     id: "log",

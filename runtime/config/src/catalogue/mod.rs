@@ -16,6 +16,12 @@ pub(crate) use process::{FILE, PLUGIN};
 
 use crate::names::NameRule;
 
+// Times in milliseconds, sizes in bytes.
+const SECOND: u64 = 1000;
+const DAY: u64 = 24 * 3600 * SECOND;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
 /// A mapping with known keys.
 pub(crate) struct Section {
     /// Its name in the JSON Schema.

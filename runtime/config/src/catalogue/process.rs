@@ -3,12 +3,8 @@
 use super::admin::ADMIN;
 use super::log::LOG;
 use super::telemetry::TELEMETRY;
-use super::{Field, GRANT, LAKE, Need, PIPELINE, Section, Shape, Text};
+use super::{Field, GIB, GRANT, LAKE, MIB, Need, PIPELINE, SECOND, Section, Shape, Text};
 use crate::names::NameRule;
-
-const SECOND: u64 = 1000;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 pub(crate) static FILE: Section = Section {
     id: "file",

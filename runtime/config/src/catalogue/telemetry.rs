@@ -1,9 +1,7 @@
 //! Keys of what the process tells of itself.
 
-use super::{Field, Need, Section, Shape, Text};
+use super::{Field, Need, SECOND, Section, Shape, Text};
 use crate::names::NameRule;
-
-const SECOND: u64 = 1000;
 
 pub(super) static TELEMETRY: Section = Section {
     id: "telemetry",

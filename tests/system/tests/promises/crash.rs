@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
-use crate::{assert_landed, exchange, run_until_idle};
+use crate::{assert_landed, exchange, run_until_idle, seed};
 
 const KILLS: u32 = 30;
 
@@ -20,11 +20,7 @@ const EARLY_MS: std::ops::Range<u64> = 0..400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_kills_lose_nothing_and_double_nothing() {
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |o| o.seed = seed).await;
     let site = Site::new(&exchange).await;

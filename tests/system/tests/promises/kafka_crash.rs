@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::kafka::assert_topic;
-use crate::{COMMITTED, assert_landed, exchange, run_until_idle};
+use crate::{COMMITTED, assert_landed, exchange, run_until_idle, seed};
 
 const WORKER_KILLS: usize = 30;
 const BROKER_KILLS: usize = 5;
@@ -52,11 +52,7 @@ async fn commits_again(jackfield: &mut Jackfield, exchange: &Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_worker_and_broker_lose_nothing_and_double_nothing() {
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let start = || (Broker::start(), ApicurioRegistry::start());
     let (mut broker, registry) = spawn_blocking(start).await.unwrap();

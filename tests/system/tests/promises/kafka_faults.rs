@@ -19,7 +19,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::kafka::assert_topic;
 use crate::kafka_counts::tried_again;
 use crate::lakes::in_s3;
-use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle};
+use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle, seed};
 
 fn signal(jackfield: &Jackfield, name: &str) {
     let pid = jackfield.pid().expect("it has not been waited for");
@@ -88,11 +88,7 @@ async fn workers_that_come_and_go_lose_nothing_and_double_nothing() {
 /// At least once: what a kill leaves behind may be there twice, but nothing is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_an_at_least_once_source_lose_nothing() {
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let cluster = shared_cluster().await;
     let exchange = exchange(Speed::PerSecond(600.0), |o| o.seed = seed).await;

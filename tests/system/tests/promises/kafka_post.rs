@@ -14,8 +14,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::exchange;
 use crate::rest::Rest;
+use crate::{exchange, seed};
 
 const KILLS: usize = 6;
 /// The kills, and the run to the end.
@@ -76,11 +76,7 @@ fn offsets(answer: &Value) -> BTreeMap<i64, i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_a_sink_that_stores_no_positions_lose_nothing() {
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let cluster = shared_cluster().await;
     let (url, posted) = receiver().await;

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::kafka::assert_topic;
 use crate::kafka_counts::tried_again;
-use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle};
+use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle, seed};
 
 /// As a producer of others might declare it.
 pub(crate) const READING: &str = r#"{"type":"record","name":"Reading","namespace":"plant","fields":[
@@ -258,11 +258,7 @@ async fn a_registry_out_of_reach_sends_nothing_to_the_dead_letters() {
 /// has its letter, and each good one its row.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_while_dead_lettering_lose_no_letter_and_double_no_row() {
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let cluster = shared_cluster().await;
     let mut site = consumer(&cluster).await;
@@ -341,11 +337,7 @@ fn growing_reading(number: i64, version: usize) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_while_schemas_of_several_tables_change_lose_and_double_nothing() {
     const ROUNDS: usize = 15;
-    let seed: u64 = match std::env::var("JACKFIELD_SEED") {
-        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("JACKFIELD_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let cluster = shared_cluster().await;
     let mut site = consumer(&cluster).await;

@@ -61,6 +61,7 @@ use std::path::Path;
 
 use jackfield_exchange::{Exchange, Options, Running, Speed, Trade};
 use jackfield_system_tests::{About, Jackfield, Site, Table, compare, read_pyiceberg};
+use rand::Rng;
 
 /// What a sink says of each commit; the progress lines only count them.
 const COMMITTED: &str = r#""message":"committed""#;
@@ -74,6 +75,16 @@ async fn exchange(speed: Speed, change: impl FnOnce(&mut Options)) -> Running {
     change(&mut options);
     println!("exchange seed {}", options.seed);
     Exchange::start(options).await.unwrap()
+}
+
+/// What a test's moments come from: another each time, or `JACKFIELD_SEED`, to see a failure again.
+fn seed() -> u64 {
+    let seed = match std::env::var("JACKFIELD_SEED") {
+        Ok(text) => text.parse().expect("JACKFIELD_SEED is a number"),
+        Err(_) => rand::rng().random(),
+    };
+    println!("JACKFIELD_SEED={seed}");
+    seed
 }
 
 /// Runs a site's pipeline until it has been idle; it must end well.
