@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::retries::Retries;
 use crate::status::{Exit, State, Status};
 use jackfield_core::{Consequence, Patience};
-use jackfield_log::{Cleanup, LogError, Reader, ReaderEvent, ReaderSpec, Start, TopicSpec};
+use jackfield_log::{Cleanup, Log, LogError, Reader, ReaderEvent, ReaderSpec, Start, TopicSpec};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ const HEALTHY: Duration = Duration::from_secs(120);
 
 /// A connector at work.
 type Serving<'a> = Pin<Box<dyn Future<Output = Exit> + Send + 'a>>;
+/// A member about to join the connector's group.
+type Joining<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reader>, Failed>> + Send + 'a>>;
 
 /// Runs the connector while this worker holds it; without a topic of assignments, at once.
 pub(crate) async fn run<F: Future<Output = Exit> + Send>(
@@ -33,13 +35,29 @@ pub(crate) async fn run<F: Future<Output = Exit> + Send>(
     stop: CancellationToken,
     serve: impl Fn(CancellationToken) -> F + Send + Sync,
 ) -> Exit {
-    let Some(topic) = host.assignments.clone() else {
+    let Some(topic) = host.assignments else {
         return serve(stop).await;
     };
-    let mut retries = Retries::new(patience, host.clock);
+    let retries = Retries::new(patience, host.clock);
+    let connector = status.connector();
+    let join = || -> Joining<'_> { Box::pin(join(&*host.log, &topic, connector)) };
+    hold_on(&status, retries, &stop, join, serve).await
+}
+
+/// Joins again after failures, until the connector ends or nothing helps.
+async fn hold_on<'a, F: Future<Output = Exit> + Send>(
+    status: &Status,
+    mut retries: Retries,
+    stop: &CancellationToken,
+    join: impl Fn() -> Joining<'a> + Send + Sync,
+    serve: impl Fn(CancellationToken) -> F + Send + Sync,
+) -> Exit {
     let exit = loop {
         let since = Instant::now();
-        let held = hold(&host, &topic, &status, &stop, &serve).await;
+        let held = match join().await {
+            Ok(reader) => hold(reader, status, stop, &serve).await,
+            Err(failed) => Err(failed),
+        };
         if since.elapsed() >= HEALTHY {
             retries.progressed();
         }
@@ -75,16 +93,14 @@ pub(crate) async fn run<F: Future<Output = Exit> + Send>(
     exit
 }
 
-/// Joins the connector's group and serves whenever it is assigned, until it is told to stop or
+/// As a member of the connector's group, serves whenever it is assigned, until it is told to stop or
 /// the connector ends by itself.
 async fn hold<F: Future<Output = Exit> + Send>(
-    host: &Host,
-    topic: &str,
+    mut reader: Box<dyn Reader>,
     status: &Status,
     stop: &CancellationToken,
     serve: &(impl Fn(CancellationToken) -> F + Send + Sync),
 ) -> Result<Exit, Failed> {
-    let mut reader = join(host, topic, status.connector()).await?;
     let held = while_held(&mut *reader, status, stop, serve).await;
     let closed = reader.close().await;
     let exit = held?;
@@ -95,13 +111,12 @@ async fn hold<F: Future<Output = Exit> + Send>(
     Ok(exit)
 }
 
-async fn join(host: &Host, topic: &str, connector: &str) -> Result<Box<dyn Reader>, Failed> {
+async fn join(log: &dyn Log, topic: &str, connector: &str) -> Result<Box<dyn Reader>, Failed> {
     let spec = TopicSpec {
         cleanup: Cleanup::Compact,
         ..TopicSpec::new(topic, 1)
     };
-    host.log
-        .create_topic(&spec)
+    log.create_topic(&spec)
         .await
         .map_err(|e| Failed::log("create the topic of assignments", e))?;
     let spec = ReaderSpec {
@@ -110,8 +125,7 @@ async fn join(host: &Host, topic: &str, connector: &str) -> Result<Box<dyn Reade
         topics: vec![topic.to_owned()],
         start: Start::Latest,
     };
-    host.log
-        .reader(&spec)
+    log.reader(&spec)
         .await
         .map_err(|e| Failed::log("join the workers", e))
 }
@@ -201,14 +215,120 @@ async fn end(
 /// What it means that the group told an error.
 fn unheld(error: LogError) -> Failed {
     match error {
-        // To join again would fence the other in turn, and so on for ever.
-        LogError::Fenced(reason) => Failed::for_good(
+        // Two processes under one name would fence each other for ever: neither holds long enough
+        // to be healthy, so that the first whose patience ends leaves it to the other.
+        LogError::Fenced(reason) => Failed::new(
             "hold",
-            format!("another process runs under this worker's name: {reason}"),
+            Consequence::Fenced,
+            format!(
+                "another process runs under this worker's name, or the group's coordinator went \
+                 down before it had saved who holds it: {reason}"
+            ),
         ),
         error @ (LogError::Retriable(_)
         | LogError::Unknown(_)
         | LogError::Rejected(_)
         | LogError::Fatal(_)) => Failed::log("hold", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
+    use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
+    use std::path::Path;
+    use tokio::sync::mpsc;
+
+    const CONNECTOR: &str = "trades";
+
+    async fn log(dir: &Path) -> Arc<EmbeddedLog> {
+        let log = EmbeddedLog::open(EmbeddedConfig::new(dir)).unwrap();
+        let spec = TopicSpec::new("assignments", 1);
+        log.create_topic(&spec).await.unwrap();
+        log
+    }
+
+    async fn joined(log: &EmbeddedLog) -> Result<Box<dyn Reader>, Failed> {
+        let spec = ReaderSpec {
+            group: "group".into(),
+            member: "member".into(),
+            topics: vec!["assignments".into()],
+            start: Start::Latest,
+        };
+        let reader = log.reader(&spec).await;
+        reader.map_err(|e| Failed::log("join the workers", e))
+    }
+
+    fn status() -> Arc<Status> {
+        let labels = ConnectorLabels {
+            pipeline: "market".into(),
+            connector: CONNECTOR.into(),
+            kind: Kind::Source,
+        };
+        let metrics = Telemetry::new().unwrap().connector(&labels);
+        Status::new("market", CONNECTOR, true, metrics)
+    }
+
+    /// A worker that runs the connector whenever it holds it, and what is told of each begin.
+    fn worker(
+        log: &Arc<EmbeddedLog>,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> (tokio::task::JoinHandle<Exit>, mpsc::Receiver<()>) {
+        let (began, begins) = mpsc::channel(64);
+        let (log, stop) = (Arc::clone(log), stop.clone());
+        let retries = Retries::new(Patience { deadline: patience }, Clock::start());
+        let running = tokio::spawn(async move {
+            let serve = move |until: CancellationToken| {
+                let began = began.clone();
+                async move {
+                    began.send(()).await.ok();
+                    until.cancelled().await;
+                    Exit::Drained
+                }
+            };
+            let join = || -> Joining<'_> { Box::pin(joined(&log)) };
+            hold_on(&status(), retries, &stop, join, serve).await
+        });
+        (running, begins)
+    }
+
+    /// A coordinator that goes down before it has saved who came last takes the one before for
+    /// the holder when it is back, and fences the last.
+    #[tokio::test]
+    async fn who_is_fenced_joins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path()).await;
+        let stop = CancellationToken::new();
+        let (running, mut begins) = worker(&log, Duration::from_secs(300), &stop);
+        begins.recv().await.unwrap();
+        let other = joined(&log).await.unwrap();
+        begins.recv().await.unwrap();
+        drop(other);
+        stop.cancel();
+        assert_eq!(running.await.unwrap(), Exit::Drained);
+    }
+
+    #[tokio::test]
+    async fn of_two_under_one_name_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path()).await;
+        let stop = CancellationToken::new();
+        let patience = Duration::from_secs(2);
+        let (one, _begins) = worker(&log, patience, &stop);
+        let (other, _other_begins) = worker(&log, patience, &stop);
+        let (ended, stays) = match futures::future::select(one, other).await {
+            futures::future::Either::Left((exit, stays)) => (exit.unwrap(), stays),
+            futures::future::Either::Right((exit, stays)) => (exit.unwrap(), stays),
+        };
+        let Exit::Failed { trace } = ended else {
+            panic!("it stopped by itself: {ended:?}");
+        };
+        assert!(trace.contains("under this worker's name"), "{trace}");
+        assert!(!stays.is_finished());
+        stop.cancel();
+        assert_eq!(stays.await.unwrap(), Exit::Drained);
     }
 }
