@@ -74,11 +74,15 @@ impl Cursor {
     }
 
     /// Makes a batch ready, if the reader wants any and there is room and something to read.
+    ///
+    /// `batch` is empty before and after: it only lends its buffers.
     pub(crate) fn look(
         &mut self,
         consumer: &BaseConsumer<ReaderContext>,
         both: &Both,
+        batch: &mut BatchWriter,
     ) -> Result<Look, LogError> {
+        debug_assert!(batch.is_empty(), "a look finishes what it has begun");
         let Some((seeks, position)) = self.wanted(both) else {
             return Ok(Look::Idle);
         };
@@ -88,7 +92,6 @@ impl Cursor {
             }
             self.sought = seeks;
         }
-        let mut batch = BatchWriter::new();
         let mut last = None;
         let mut gone = None;
         while gone.is_none() {
@@ -109,7 +112,7 @@ impl Cursor {
             if message.offset() < self.next {
                 continue;
             }
-            match pack::push(&mut batch, &message, self.format) {
+            match pack::push(batch, &message, self.format) {
                 Ok(Pushed::Taken) => last = Some(message.offset()),
                 Ok(Pushed::Full) => {
                     self.carry.push_front(message);
@@ -193,11 +196,16 @@ impl Cursor {
         message: Message,
     ) -> Result<Option<RDKafkaErrorCode>, LogError> {
         match code {
+            // The next look begins with it.
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+                if behind_records =>
+            {
+                self.carry.push_front(message);
+                Ok(None)
+            }
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
-                if behind_records {
-                    self.carry.push_front(message);
-                    return Ok(None);
-                }
                 Ok(Some(code))
             }
             RDKafkaErrorCode::TopicAuthorizationFailed => Err(LogError::Rejected(format!(

@@ -315,6 +315,15 @@ unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Vec<Option<Desc
 /// A header's name and value.
 pub(crate) type Header<'a> = (&'a str, Option<&'a [u8]>);
 
+/// Why the headers of a message can't be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadHeaders {
+    #[error("the name of one of its headers is not UTF-8")]
+    Name,
+    #[error("its headers can't be parsed: {0}")]
+    Unparsed(RDKafkaErrorCode),
+}
+
 /// A message that was consumed.
 pub(crate) struct Message(*mut sys::rd_kafka_message_t);
 
@@ -360,27 +369,37 @@ impl Message {
         (at >= 0).then_some(at)
     }
 
-    /// Headers by name, in order. `None`: a name is not UTF-8.
-    pub(crate) fn headers(&self) -> Option<Vec<Header<'_>>> {
+    /// Headers by name, in order.
+    ///
+    /// The first call makes librdkafka parse them, for which it allocates a buffer even where there
+    /// are none: it has no cheaper question. So this is called once a record.
+    pub(crate) fn headers(&self) -> Result<Vec<Header<'_>>, BadHeaders> {
+        use sys::rd_kafka_resp_err_t as Code;
         let mut all = Vec::new();
-        let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         // SAFETY: headers belong to the message, as do their names and values.
         unsafe {
             let mut headers = ptr::null_mut();
-            if sys::rd_kafka_message_headers(self.0, &mut headers) != none {
-                return Some(all);
+            match sys::rd_kafka_message_headers(self.0, &mut headers) {
+                Code::RD_KAFKA_RESP_ERR_NO_ERROR => {}
+                Code::RD_KAFKA_RESP_ERR__NOENT => return Ok(all),
+                code => return Err(BadHeaders::Unparsed(code.into())),
             }
+            let count = sys::rd_kafka_header_cnt(headers);
+            all.reserve_exact(count);
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            for i in 0..sys::rd_kafka_header_cnt(headers) {
+            for i in 0..count {
                 if sys::rd_kafka_header_get_all(headers, i, &mut name, &mut value, &mut size)
-                    != none
+                    != Code::RD_KAFKA_RESP_ERR_NO_ERROR
                 {
                     break;
                 }
-                all.push((CStr::from_ptr(name).to_str().ok()?, bytes(value, size)));
+                let name = CStr::from_ptr(name)
+                    .to_str()
+                    .map_err(|_| BadHeaders::Name)?;
+                all.push((name, bytes(value, size)));
             }
         }
-        Some(all)
+        Ok(all)
     }
 }
 

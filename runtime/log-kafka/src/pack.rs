@@ -2,7 +2,7 @@
 
 use crate::config::Format;
 use crate::encoding;
-use crate::native::Message;
+use crate::native::{BadHeaders, Message};
 use jackfield_batch::{BatchWriter, Full, Headers, Record, SchemaIds};
 
 /// What became of a message.
@@ -19,8 +19,8 @@ pub(crate) enum Pushed {
 pub(crate) enum Unreadable {
     #[error("it takes {bytes} bytes, where a batch has {bytes_max}")]
     TooLarge { bytes: usize, bytes_max: usize },
-    #[error("the name of one of its headers is not UTF-8")]
-    Headers,
+    #[error(transparent)]
+    Headers(#[from] BadHeaders),
     #[error("its offset is none: {0}")]
     Offset(i64),
 }
@@ -33,7 +33,7 @@ pub(crate) fn push(
 ) -> Result<Pushed, Unreadable> {
     let (value, value_id) = encoding::decoded(format.value, message.value());
     let (key, key_id) = encoding::decoded(format.key, message.key());
-    let headers = message.headers().ok_or(Unreadable::Headers)?;
+    let headers = message.headers()?;
     let record = Record {
         // One without a time was written by a client older than times.
         timestamp_ms: message.timestamp_ms().unwrap_or(0),

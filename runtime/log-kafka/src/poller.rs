@@ -12,6 +12,7 @@ use crate::rebalance::{ReaderContext, Rebalance, native_list};
 use crate::revocation::Revocation;
 use crate::shared::Shared;
 use crate::stand::{Answer, stand};
+use jackfield_batch::BatchWriter;
 use jackfield_log::{Assignment, LogError, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -40,6 +41,9 @@ pub(crate) struct Poller {
     pub(crate) answer: Sender<Answer>,
     pub(crate) answers: Receiver<Answer>,
     pub(crate) cursors: BTreeMap<TopicPartition, Cursor>,
+    /// Lent to each look, so that no batch begins by growing its buffers: one for all partitions,
+    /// of which most may be idle.
+    batch: BatchWriter,
     /// Of whom it is being asked where they stand.
     pub(crate) asked: BTreeSet<TopicPartition>,
     ask_again: Option<Instant>,
@@ -71,6 +75,7 @@ impl Poller {
             answer,
             answers,
             cursors: BTreeMap::new(),
+            batch: BatchWriter::new(),
             asked: BTreeSet::new(),
             ask_again: None,
             assignments: 0,
@@ -258,7 +263,7 @@ impl Poller {
     fn look(&mut self) -> Option<Duration> {
         let mut rest = Some(IDLE);
         for cursor in self.cursors.values_mut() {
-            match cursor.look(&self.consumer, &self.both) {
+            match cursor.look(&self.consumer, &self.both, &mut self.batch) {
                 Ok(Look::Idle) => {}
                 Ok(Look::More) => rest = None,
                 Ok(Look::Again) => rest = rest.map(|rest| rest.min(AGAIN)),
