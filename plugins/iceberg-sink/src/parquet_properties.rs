@@ -36,6 +36,10 @@ const BLOOM_BYTES_DEFAULT: u64 = 1024 * 1024;
 const BLOOM_BYTES_MIN: u64 = 32;
 /// The largest filter that Parquet's writer makes.
 const BLOOM_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Up to here a column of whole numbers may have a dictionary: 8192 longs, less than a page of
+/// them, so that a column of ids gives its own up early. Those of other types go by the writer's
+/// default: their values are larger, or repeat more.
+const NUMBER_DICTIONARY_BYTES: usize = 64 * 1024;
 /// The largest number that a component can count to.
 const COUNT_MAX: u64 = u32::MAX as u64;
 
@@ -86,13 +90,15 @@ pub(crate) fn writer_properties(
     if let Some(bytes) = count(table, PAGE_BYTES)? {
         properties = properties.set_data_page_size_limit(bytes);
     }
-    if let Some(bytes) = count(table, DICTIONARY_BYTES)? {
+    let dictionary = count(table, DICTIONARY_BYTES)?;
+    if let Some(bytes) = dictionary {
         properties = properties.set_dictionary_page_size_limit(bytes);
     }
     if let Some(rows) = count(table, PAGE_ROWS)? {
         properties = properties.set_data_page_row_count_limit(rows);
     }
-    let properties = encodings(properties, schema);
+    let numbers = dictionary.unwrap_or(NUMBER_DICTIONARY_BYTES);
+    let properties = encodings(properties, schema, numbers);
     Ok(bloom_filters(properties, table, schema)?.build())
 }
 
@@ -150,8 +156,13 @@ fn bloom_filters(
 }
 
 /// Times rise a little from row to row: their differences are small, and a dictionary of them is
-/// built in vain. Other whole numbers get theirs when a dictionary does not pay.
-fn encodings(mut properties: WriterPropertiesBuilder, schema: &Schema) -> WriterPropertiesBuilder {
+/// built in vain. Other whole numbers get theirs when a dictionary would take more than so many
+/// bytes.
+fn encodings(
+    mut properties: WriterPropertiesBuilder,
+    schema: &Schema,
+    dictionary_bytes: usize,
+) -> WriterPropertiesBuilder {
     for field in schema.as_struct().fields() {
         let Type::Primitive(primitive) = field.field_type.as_ref() else {
             continue;
@@ -164,9 +175,9 @@ fn encodings(mut properties: WriterPropertiesBuilder, schema: &Schema) -> Writer
                     .set_column_dictionary_enabled(column(), false)
                     .set_column_encoding(column(), delta)
             }
-            PrimitiveType::Long | PrimitiveType::Int | PrimitiveType::Date => {
-                properties.set_column_encoding(column(), delta)
-            }
+            PrimitiveType::Long | PrimitiveType::Int | PrimitiveType::Date => properties
+                .set_column_dictionary_page_size_limit(column(), dictionary_bytes)
+                .set_column_encoding(column(), delta),
             _ => properties,
         };
     }
@@ -253,6 +264,32 @@ mod tests {
         assert_eq!(said("7"), Ok(7));
         assert_eq!(said("9223372036854775807"), Ok(u32::MAX as usize));
         assert!(said("-1").is_err());
+    }
+
+    #[test]
+    fn dictionaries_of_whole_numbers_are_small_unless_the_table_sizes_them() {
+        let field = |id, name: &str, ty| {
+            iceberg::spec::NestedField::required(id, name, Type::Primitive(ty)).into()
+        };
+        let schema = Schema::builder()
+            .with_fields([
+                field(1, "id", PrimitiveType::Long),
+                field(2, "day", PrimitiveType::Date),
+                field(3, "text", PrimitiveType::String),
+            ])
+            .build()
+            .unwrap();
+        let limits = |table: &[(&str, &str)]| {
+            let table = table
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect();
+            let properties = writer_properties(&table, &schema, None).unwrap();
+            ["id", "day", "text"]
+                .map(|it| properties.column_dictionary_page_size_limit(&ColumnPath::from(it)))
+        };
+        assert_eq!(limits(&[]), [64 << 10, 64 << 10, 1 << 20]);
+        assert_eq!(limits(&[(DICTIONARY_BYTES, "2097152")]), [2 << 20; 3]);
     }
 
     #[test]

@@ -180,11 +180,7 @@ fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String
                     precision: holds,
                     scale: there,
                 },
-            ) if scale == there && precision <= holds => Read::Decimal {
-                precision: *precision,
-                scale: *scale,
-                fixed: *fixed,
-            },
+            ) if scale == there && precision <= holds => Read::decimal(*precision, *scale, *fixed),
             (avro, column) => mismatch(avro, column, path, differences),
         },
         (avro, column) => mismatch(avro, column, path, differences),

@@ -8,7 +8,8 @@ use arrow_array::{
     RecordBatch, StringArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{
-    BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer,
+    ArrowNativeType, BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer,
+    ScalarBuffer,
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields, SchemaRef, TimeUnit};
 
@@ -206,18 +207,16 @@ impl Column {
             (Values::F32(it), _) => Arc::new(Float32Array::new(taken(it), nulls)),
             (Values::F64(it), _) => Arc::new(Float64Array::new(taken(it), nulls)),
             (Values::Text { ends, bytes }, _) => {
-                let text = Buffer::from(std::mem::take(bytes));
+                let text = Buffer::from(renewed(bytes));
                 Arc::new(StringArray::try_new(offsets(ends), text, nulls)?)
             }
             (Values::Bytes { ends, bytes }, _) => {
-                let ends = std::mem::replace(ends, vec![0]);
-                let bytes = Buffer::from(std::mem::take(bytes));
-                let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
-                Arc::new(LargeBinaryArray::try_new(ends, bytes, nulls)?)
+                let bytes = Buffer::from(renewed(bytes));
+                Arc::new(LargeBinaryArray::try_new(offsets(ends), bytes, nulls)?)
             }
             (Values::Fixed { width, bytes }, _) => {
                 let width = i32::try_from(*width).unwrap_or(i32::MAX);
-                let bytes = Buffer::from(std::mem::take(bytes));
+                let bytes = Buffer::from(renewed(bytes));
                 Arc::new(FixedSizeBinaryArray::try_new(width, bytes, nulls)?)
             }
             (Values::Struct(columns), DataType::Struct(fields)) => {
@@ -260,14 +259,20 @@ fn end(ends: &[i32]) -> usize {
     usize::try_from(ends.last().copied().unwrap_or(0)).unwrap_or(0)
 }
 
-fn taken<T: arrow_buffer::ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuffer<T> {
-    // As much again is likely to come.
+/// Hands out what was gathered. As much again is likely to come: growing to that would copy it.
+fn renewed<T>(values: &mut Vec<T>) -> Vec<T> {
     let capacity = values.len();
-    ScalarBuffer::from(std::mem::replace(values, Vec::with_capacity(capacity)))
+    std::mem::replace(values, Vec::with_capacity(capacity))
 }
 
-fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])))
+fn taken<T: ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuffer<T> {
+    ScalarBuffer::from(renewed(values))
+}
+
+fn offsets<T: ArrowNativeType>(ends: &mut Vec<T>) -> OffsetBuffer<T> {
+    let taken = taken(ends);
+    ends.push(T::default());
+    OffsetBuffer::new(taken)
 }
 
 fn structure(

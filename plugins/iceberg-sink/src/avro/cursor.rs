@@ -58,6 +58,22 @@ pub(crate) struct Cursor<'a> {
 /// A record with more is a mistake, or an attack.
 pub(crate) const ITEMS_MAX: u32 = 100_000;
 
+/// The bit of each of eight bytes that says that the number goes on.
+const MORE: u64 = 0x8080_8080_8080_8080;
+
+#[inline]
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+/// The seven low bits of each byte, put together: those of two bytes, of four, of eight.
+#[inline]
+fn joined(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
+}
+
 impl<'a> Cursor<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
@@ -90,6 +106,32 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(crate) fn long(&mut self) -> Result<i64, Malformed> {
+        // Lengths, branches and symbols: most numbers are one byte.
+        if let Some((byte, rest)) = self.bytes.split_first()
+            && *byte < 0x80
+        {
+            self.bytes = rest;
+            return Ok(unzigzag(u64::from(*byte)));
+        }
+        self.longer()
+    }
+
+    #[inline]
+    fn longer(&mut self) -> Result<i64, Malformed> {
+        // Times and ids take five to eight bytes, which are read at once.
+        if let Some(chunk) = self.bytes.first_chunk() {
+            let word = u64::from_le_bytes(*chunk);
+            let ends = !word & MORE;
+            if ends != 0 {
+                let bits = ends.trailing_zeros() + 1;
+                self.bytes = self.bytes.get(bits as usize / 8..).unwrap_or_default();
+                return Ok(unzigzag(joined(word & (u64::MAX >> (64 - bits)))));
+            }
+        }
+        self.byte_by_byte()
+    }
+
+    fn byte_by_byte(&mut self) -> Result<i64, Malformed> {
         let mut value = 0_u64;
         let mut shift = 0;
         for (at, byte) in self.bytes.iter().enumerate() {
@@ -100,7 +142,7 @@ impl<'a> Cursor<'a> {
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 self.bytes = self.bytes.get(at + 1..).unwrap_or_default();
-                return Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+                return Ok(unzigzag(value));
             }
             shift += 7;
         }
@@ -175,6 +217,45 @@ mod tests {
         }
         let min = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         assert_eq!(long(&min), Ok(i64::MIN));
+    }
+
+    fn zigzag(value: i64) -> Vec<u8> {
+        let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
+        let mut bytes = Vec::new();
+        while bits >= 0x80 {
+            bytes.push((bits & 0x7f) as u8 | 0x80);
+            bits >>= 7;
+        }
+        bytes.push(bits as u8);
+        bytes
+    }
+
+    #[test]
+    fn longs_of_every_length_end_where_they_end_whatever_follows() {
+        for bits in 0..64 {
+            let mask = i64::MAX >> (63 - bits);
+            for value in [mask, !mask, 0x55aa_1234_5678_9abc & mask] {
+                for (more, filler) in (0..10).flat_map(|more| [(more, 0), (more, 0xff)]) {
+                    let mut bytes = zigzag(value);
+                    bytes.resize(bytes.len() + more, filler);
+                    let mut cursor = Cursor::new(&bytes);
+                    assert_eq!(cursor.long(), Ok(value), "{bytes:x?}");
+                    assert_eq!(cursor.bytes.len(), more, "{bytes:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn longs_may_be_longer_than_they_need_to_be() {
+        for length in 2..=10 {
+            let mut bytes = [0x80_u8; 20];
+            bytes[0] = 0x83;
+            bytes[length - 1] = 0;
+            let mut cursor = Cursor::new(&bytes);
+            assert_eq!(cursor.long(), Ok(-2), "{length}");
+            assert_eq!(cursor.bytes.len(), 20 - length);
+        }
     }
 
     #[test]

@@ -16,10 +16,13 @@ pub(crate) enum Read {
     String,
     Fixed(usize),
     Enum(Vec<String>),
+    /// [`Read::decimal`] makes it.
     Decimal {
         precision: u32,
         scale: u32,
         fixed: Option<usize>,
+        /// 10 to the precision, which no value reaches.
+        limit: u128,
     },
     /// Milliseconds of 32 bits, into microseconds.
     TimeMillis,
@@ -80,6 +83,16 @@ fn of_day(micros: i64) -> Result<i64, Malformed> {
 }
 
 impl Read {
+    /// `precision` is 38 at most.
+    pub(crate) fn decimal(precision: u32, scale: u32, fixed: Option<usize>) -> Self {
+        Self::Decimal {
+            precision,
+            scale,
+            fixed,
+            limit: 10_u128.pow(precision),
+        }
+    }
+
     fn next(&self, cursor: &mut Cursor<'_>, column: &mut Column) -> Result<(), Malformed> {
         if let Self::Nullable { null_branch, read } = self {
             let branch = cursor.long()?;
@@ -125,6 +138,7 @@ impl Read {
                     precision,
                     scale,
                     fixed,
+                    limit,
                 },
                 Values::I128(to),
             ) => {
@@ -136,11 +150,8 @@ impl Read {
                     precision: *precision,
                     scale: *scale,
                 };
-                let unscaled = unscaled(bytes).ok_or_else(digits)?;
-                if unscaled.unsigned_abs() >= 10_u128.pow(*precision) {
-                    return Err(digits());
-                }
-                to.push(unscaled);
+                let unscaled = unscaled(bytes).filter(|it| it.unsigned_abs() < *limit);
+                to.push(unscaled.ok_or_else(digits)?);
             }
             (Self::String, Values::Text { ends, bytes }) => {
                 text(cursor.string()?, ends, bytes)?;
@@ -205,6 +216,12 @@ fn text(value: &str, ends: &mut Vec<i32>, bytes: &mut Vec<u8>) -> Result<(), Mal
 #[inline]
 fn unscaled(bytes: &[u8]) -> Option<i128> {
     let negative = bytes.first().is_some_and(|it| it & 0x80 != 0);
+    // Nearly all are: 64 bits take a fraction of the work that 128 take.
+    if bytes.len() <= size_of::<i64>() {
+        let sign = if negative { -1_i64 } else { 0 };
+        let append = |value: i64, byte: &u8| (value << 8) | i64::from(*byte);
+        return Some(bytes.iter().fold(sign, append).into());
+    }
     let sign = if negative { 0xff } else { 0 };
     let (excess, bytes) = bytes.split_at(bytes.len().saturating_sub(16));
     if excess.iter().any(|it| *it != sign) {
@@ -218,6 +235,10 @@ fn unscaled(bytes: &[u8]) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+
     use super::*;
 
     #[test]
@@ -230,5 +251,53 @@ mod tests {
         let mut long = vec![0];
         long.extend(u128::MAX.to_be_bytes());
         assert_eq!(unscaled(&long), None);
+    }
+
+    #[test]
+    fn decimals_are_the_same_with_and_without_leading_bytes() {
+        for bits in 0..64 {
+            let mask = i64::MAX >> (63 - bits);
+            for value in [mask, !mask] {
+                let bytes = i128::from(value).to_be_bytes();
+                // One bit is the sign's.
+                for length in bits / 8 + 1..=16 {
+                    let read = unscaled(&bytes[16 - length..]);
+                    assert_eq!(read, Some(value.into()), "{value} in {length} bytes");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_decimal_of_any_length_stays_below_its_limit() {
+        let schema = Schema::new(vec![Field::new("d", DataType::Decimal128(4, 2), false)]);
+        let mut rows = Columns::new(Arc::new(schema)).unwrap();
+        let plan = Plan {
+            fields: vec![("d".to_owned(), 0, Read::decimal(4, 2, None))],
+            missing: Vec::new(),
+        };
+        let mut read = |value: i128, length: usize| {
+            let mut datum = vec![length as u8 * 2];
+            datum.extend(&value.to_be_bytes()[16 - length..]);
+            let before = rows.rows();
+            let read = plan.read(&datum, &mut rows);
+            rows.roll_back(before);
+            read
+        };
+        let digits = Malformed::Digits {
+            precision: 4,
+            scale: 2,
+        };
+        let digits = Err(digits.within("d"));
+        for length in [2, 3, 8, 9, 16] {
+            for value in [9999, -9999, 0] {
+                assert_eq!(read(value, length), Ok(()), "{value} in {length} bytes");
+            }
+            for value in [10_000, -10_000] {
+                assert_eq!(read(value, length), digits, "{value} in {length} bytes");
+            }
+        }
+        assert_eq!(read(i128::from(i64::MIN), 8), digits);
+        assert_eq!(read(i128::MIN, 16), digits);
     }
 }
