@@ -2,6 +2,12 @@
 
 use std::fmt::Write;
 
+/// Digits of which an i128 holds every number.
+const DIGITS_MAX: u32 = 38;
+
+/// Digits of which a u64 holds every number, and fewer than it holds: a step of the reading.
+const WORD_DIGITS: usize = 18;
+
 /// `-12345` with scale 2 is `-123.45`.
 pub(crate) fn write(unscaled: i128, scale: u32, out: &mut String) {
     if unscaled < 0 {
@@ -21,6 +27,54 @@ pub(crate) fn write(unscaled: i128, scale: u32, out: &mut String) {
 
 /// The unscaled integer of a text; `None` when it is no decimal, or has more digits than fit.
 pub(crate) fn read(text: &str, scale: u32, precision: u32) -> Option<i128> {
+    plain(text.as_bytes(), scale, precision).or_else(|| of_any_form(text, scale, precision))
+}
+
+/// Of digits with a point at most, as nearly all are, and none that the schema has no place for.
+/// `None` says that it is another text, not that it is no decimal.
+pub(crate) fn plain(text: &[u8], scale: u32, precision: u32) -> Option<i128> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > DIGITS_MAX as usize {
+        return None;
+    }
+    let mut unscaled: u128 = 0;
+    let mut count: u32 = 0;
+    let mut whole = None;
+    for chunk in digits.chunks(WORD_DIGITS) {
+        let mut part: u64 = 0;
+        let before = count;
+        for byte in chunk {
+            match byte {
+                b'0'..=b'9' => {
+                    part = part * 10 + u64::from(byte - b'0');
+                    count += 1;
+                }
+                b'.' if whole.is_none() => whole = Some(count),
+                _ => return None,
+            }
+        }
+        unscaled = match unscaled {
+            0 => u128::from(part),
+            _ => unscaled * u128::from(10_u64.pow(count - before)) + u128::from(part),
+        };
+    }
+    let fraction = count - whole.unwrap_or(count);
+    let shift = scale.checked_sub(fraction)?;
+    let fits = count.checked_add(shift)? <= precision.min(DIGITS_MAX);
+    if count == 0 || !fits {
+        return None;
+    }
+    if shift > 0 {
+        unscaled *= 10_u128.pow(shift);
+    }
+    let unscaled = i128::try_from(unscaled).ok()?;
+    Some(if negative { -unscaled } else { unscaled })
+}
+
+fn of_any_form(text: &str, scale: u32, precision: u32) -> Option<i128> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -71,20 +125,19 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> Option<i128> {
     Some(i128::from_be_bytes(whole))
 }
 
-/// In as few bytes as hold it.
-pub(crate) fn shortest(unscaled: i128) -> Vec<u8> {
-    let bytes = unscaled.to_be_bytes();
-    let sign = if unscaled < 0 { 0xff } else { 0 };
-    let mut from = 0;
-    while from < 15 && bytes[from] == sign && (bytes[from + 1] ^ sign) & 0x80 == 0 {
-        from += 1;
-    }
-    bytes[from..].to_vec()
+/// The last of a big-endian integer's bytes: as few as hold it.
+pub(crate) fn shortest(bytes: &[u8; 16]) -> &[u8] {
+    let unscaled = i128::from_be_bytes(*bytes);
+    let bits = if unscaled < 0 { !unscaled } else { unscaled };
+    // And a bit for the sign.
+    let len = (128 - bits.leading_zeros() as usize) / 8 + 1;
+    &bytes[16 - len..]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn text_and_integers() {
@@ -99,7 +152,8 @@ mod tests {
             write(unscaled, scale, &mut written);
             assert_eq!(written, text);
             assert_eq!(read(text, scale, 38), Some(unscaled));
-            assert_eq!(of_bytes(&shortest(unscaled)), Some(unscaled));
+            let bytes = unscaled.to_be_bytes();
+            assert_eq!(of_bytes(shortest(&bytes)), Some(unscaled));
         }
         assert_eq!(read("1e-2", 4, 10), Some(100));
         assert_eq!(read("1.50", 1, 10), Some(15));
@@ -111,13 +165,60 @@ mod tests {
     #[test]
     fn bytes_of_every_length() {
         for unscaled in [0, 1, -1, 127, 128, -128, -129, i128::MAX, i128::MIN] {
-            let short = shortest(unscaled);
-            assert_eq!(of_bytes(&short), Some(unscaled));
+            let bytes = unscaled.to_be_bytes();
+            assert_eq!(of_bytes(shortest(&bytes)), Some(unscaled));
             let sign = if unscaled < 0 { 0xff } else { 0 };
             let long = [vec![sign; 20], unscaled.to_be_bytes().to_vec()].concat();
             assert_eq!(of_bytes(&long), Some(unscaled));
         }
         assert_eq!(of_bytes(&[]), None);
         assert_eq!(of_bytes(&[1; 17]), None);
+        for (unscaled, len) in [
+            (0_i128, 1),
+            (-1, 1),
+            (127, 1),
+            (128, 2),
+            (-128, 1),
+            (-129, 2),
+            (i128::MAX, 16),
+            (i128::MIN, 16),
+        ] {
+            let bytes = unscaled.to_be_bytes();
+            assert_eq!(shortest(&bytes).len(), len, "{unscaled}");
+        }
+    }
+
+    #[test]
+    fn common_texts_are_plain() {
+        assert_eq!(plain(b"63042.17000000", 8, 38), Some(6_304_217_000_000));
+        assert_eq!(plain(b"-0.5", 8, 38), Some(-50_000_000));
+        assert_eq!(plain(b"7", 0, 1), Some(7));
+        let all = "9".repeat(37);
+        assert_eq!(plain(all.as_bytes(), 0, 38), Some(10_i128.pow(37) - 1));
+        let wei = plain(b"12345678901234567.123456789012345678", 18, 38);
+        assert_eq!(wei, Some(12_345_678_901_234_567_123_456_789_012_345_678));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_says_what_is_read_of_any_form(
+            text in "-?[0-9]{0,40}(\\.[0-9]{0,40})?(e[0-9])?|[-+.eE0-9]{0,8}",
+            scale in 0..=38_u32,
+            precision in 0..=38_u32,
+        ) {
+            if let Some(unscaled) = plain(text.as_bytes(), scale, precision) {
+                prop_assert_eq!(of_any_form(&text, scale, precision), Some(unscaled));
+            }
+        }
+
+        #[test]
+        fn plain_says_what_is_read_of_any_form_of_few_digits(
+            text in "-?[0-9]{0,20}\\.[0-9]{0,18}",
+            scale in 0..20_u32,
+        ) {
+            if let Some(unscaled) = plain(text.as_bytes(), scale, 38) {
+                prop_assert_eq!(of_any_form(&text, scale, 38), Some(unscaled));
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Reading: JSON becomes Avro datums again.
 
 use crate::log::Shared;
+use crate::read::DatumReader;
 use crate::schemas::Newest;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -168,28 +169,27 @@ fn turned(raw: &Fetched, newest: &Newest) -> Result<Turned, LogError> {
         failed: false,
         unknown: BTreeSet::new(),
     };
+    let mut datums = DatumReader::of(&newest.plan);
     let mut after = raw.position;
     for (index, record) in (0u32..).zip(batch.iter()) {
         let offset = batch
             .offset(index)
             .ok_or_else(|| malformed(&"it has no offsets"))?;
-        let read = record.value.map(|text| newest.plan.datum_of(text));
-        let (datum, reason) = match read {
+        let (datum, reason) = match record.value {
             None => (None, None),
-            Some(Ok((datum, unknown))) => {
-                turned.unknown.extend(unknown);
-                (Some(datum), None)
-            }
-            Some(Err(unreadable)) => {
-                turned.failed = true;
-                (None, Some(unreadable.to_string()))
-            }
+            Some(text) => match datums.read(text, &mut turned.unknown) {
+                Ok(datum) => (Some(datum), None),
+                Err(unreadable) => {
+                    turned.failed = true;
+                    (None, Some(unreadable.to_string()))
+                }
+            },
         };
         let mut headers: Vec<(&str, Option<&[u8]>)> = Vec::new();
         let mut avro = record.clone();
         match &reason {
             None => {
-                avro.value = datum.as_deref();
+                avro.value = datum;
                 avro.schemas = SchemaIds {
                     value: newest.id,
                     key: 0,
