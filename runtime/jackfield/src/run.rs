@@ -104,7 +104,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
     let watching = CancellationToken::new();
     let reconciling = tokio::spawn(herd.reconcile(watching.clone()));
     let asked = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-    let watch = operate::watch::files(loader, args.file.clone(), asked, watched, watching.clone());
+    let files = Arc::clone(&loader);
+    let watch = operate::watch::files(files, args.file.clone(), asked, watched, watching.clone());
     let watch = tokio::spawn(watch);
     let disk = open.embedded.map(|log| {
         let watching = watching.clone();
@@ -118,7 +119,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         }
     }
 
-    let ending = until_stopped(
+    let mut ending = until_stopped(
         &args,
         &pipelines,
         clock,
@@ -143,6 +144,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         tracing::warn!(%error, "connectors made over REST were not looked up to the end");
     }
     admin.stop();
+    ending.exits.extend(loader.ended_with_process());
     // What pushes may hang as long as the receiver does; it is not waited for.
     if !closing.close(FLUSH_MAX) && pushes {
         tracing::warn!("the last metrics may not have been pushed");

@@ -1,5 +1,7 @@
 //! The WASM engine, its clock, and the way from a file to a plugin.
 
+mod loaded;
+
 use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::limits::EPOCH_TICK;
@@ -7,11 +9,11 @@ use crate::linkers::{Linkers, imports_of};
 use crate::plugin::{Plugin, PluginInner};
 use crate::precompiled::Precompiled;
 use crate::state::State;
+use loaded::Loaded;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use wasmtime::{Config, Store, StoreContextMut, UpdateDeadline};
@@ -63,8 +65,7 @@ pub(crate) struct Inner {
     linkers: Linkers,
     cache: Cache,
     precompiled: Option<Precompiled>,
-    /// By digest. Held while a plugin is compiled, so that the same one is compiled once.
-    loaded: tokio::sync::Mutex<HashMap<String, Weak<PluginInner>>>,
+    loaded: Loaded<PluginInner>,
     _ticker: Ticker,
 }
 
@@ -100,29 +101,24 @@ impl Engine {
                 linkers,
                 cache,
                 precompiled,
-                loaded: tokio::sync::Mutex::default(),
+                loaded: Loaded::default(),
                 _ticker: ticker,
             }),
         })
     }
 
     /// Loads a plugin: the file is copied by its content's hash, so that it may be overwritten
-    /// afterwards, and compiled unless that was done before.
+    /// afterwards, and compiled unless that was done before. Whoever loads another one does not
+    /// wait for that.
     ///
     /// # Errors
     /// The file is not the expected one, damaged, or no connector of this version.
     pub async fn load(&self, file: &Path, sha256: Option<&str>) -> Result<Plugin, LoadError> {
-        let mut loaded = self.inner.loaded.lock().await;
         let (path, expected) = (file.to_owned(), sha256.map(str::to_owned));
         let (bytes, digest) = blocking(move || read(&path, expected.as_deref())).await?;
-        if let Some(known) = loaded.get(&digest).and_then(Weak::upgrade) {
-            return Ok(Plugin::of(known));
-        }
-        let (engine, path) = (Arc::clone(&self.inner), file.to_owned());
-        let plugin = blocking(move || engine.compile(&path, &bytes, digest)).await?;
-        let plugin = Arc::new(plugin);
-        loaded.retain(|_, known| known.strong_count() > 0);
-        loaded.insert(plugin.digest().to_owned(), Arc::downgrade(&plugin));
+        let (engine, path, of) = (Arc::clone(&self.inner), file.to_owned(), digest.clone());
+        let compiling = blocking(move || engine.compile(&path, &bytes, of));
+        let plugin = self.inner.loaded.get_or_make(&digest, compiling).await?;
         Ok(Plugin::of(plugin))
     }
 }
@@ -280,6 +276,40 @@ impl Drop for Ticker {
             && thread.join().is_err()
         {
             tracing::error!("the clock of the WASM engine had panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::pin::pin;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// Longer than reading a file that is no component takes on any machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_file_is_loaded_while_another_one_is_being_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(&EngineConfig {
+            cache_dir: folder.path().join("cache"),
+            compiled: None,
+        });
+        let engine = engine.unwrap();
+        let file = folder.path().join("none.wasm");
+        std::fs::write(&file, "no component").unwrap();
+        let never = pending::<Result<PluginInner, LoadError>>();
+        let mut compiling = pin!(engine.inner.loaded.get_or_make("another", never));
+        tokio::select! {
+            biased;
+            _ = &mut compiling => unreachable!("its compilation never ends"),
+            loaded = timeout(PATIENCE, engine.load(&file, None)) => {
+                let error = loaded.expect("it waits for nobody").unwrap_err();
+                assert!(matches!(error, LoadError::NotAComponent { .. }), "{error}");
+            }
         }
     }
 }

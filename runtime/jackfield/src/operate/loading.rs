@@ -1,6 +1,7 @@
 //! Components for what runs, loaded as it is declared.
 
 use super::not_taken::NotTaken;
+use super::removals::Removals;
 use crate::check::granted::{self, Named};
 use crate::declared::{self, Declared};
 use crate::plugins;
@@ -45,6 +46,7 @@ pub(crate) struct Loader {
     file_name: String,
     /// How long what is taken away may drain.
     pub(super) grace: Duration,
+    pub(super) removals: Removals,
 }
 
 impl Loader {
@@ -65,6 +67,7 @@ impl Loader {
             shown: Mutex::new(Arc::new(config.clone())),
             file: tokio::sync::Mutex::new(config),
             grace,
+            removals: Removals::default(),
         })
     }
 

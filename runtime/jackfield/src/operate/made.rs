@@ -5,7 +5,7 @@ use crate::declared::{Declared, Way};
 use crate::start_error::StartError;
 use crate::wiring::Spec;
 use jackfield_config::Config;
-use jackfield_pipeline::{Pipelines, Target, Unchanged};
+use jackfield_pipeline::{Exit, Pipelines, Target, Unchanged};
 use jackfield_plugin::Engine;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -85,8 +85,22 @@ impl Loader {
         if self.made().remove(connector).is_none() {
             return;
         }
-        if let Err(unchanged) = self.pipelines.remove(connector, self.grace).await {
-            tracing::error!(%connector, %unchanged, "is not removed");
-        }
+        self.end(connector).await;
+    }
+
+    /// Ends what runs under this name.
+    pub(super) async fn end(&self, connector: &str) {
+        let removal = self.pipelines.remove(connector, self.grace);
+        self.removals.see(connector, removal).await;
+    }
+
+    /// The process is about to end: what is being taken away ends with it.
+    pub(super) fn process_ends(&self) {
+        self.removals.process_ends();
+    }
+
+    /// How those connectors ended that were being taken away when the process was told to end.
+    pub(crate) fn ended_with_process(&self) -> BTreeMap<String, Exit> {
+        self.removals.exits()
     }
 }

@@ -10,6 +10,7 @@ mod not_taken;
 mod operator;
 mod records;
 mod reload;
+mod removals;
 mod render;
 pub(crate) mod token;
 mod view;

@@ -263,12 +263,8 @@ impl Loader {
             }
         }
         for together in [sources, sinks] {
-            let ending = together.into_iter().map(|name| async move {
-                if let Err(unchanged) = self.pipelines.remove(&name, self.grace).await {
-                    tracing::error!(connector = %name, %unchanged, "is not removed");
-                }
-            });
-            join_all(ending).await;
+            let ending = together.into_iter();
+            join_all(ending.map(|name| async move { self.end(&name).await })).await;
         }
     }
 

@@ -1,62 +1,14 @@
 //! Partitions that go to another member of a sink's group while they can't be committed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-use jackfield_system_tests::{Artifacts, Cluster, kept_below, shared_cluster, write_topic};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use jackfield_system_tests::{Artifacts, kept_below, shared_cluster, write_topic};
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
+use crate::kafka_guest::Guest;
 use crate::kafka_records::{READING, consumer, reading};
 
 const PARTITIONS: i64 = 2;
 const RECORDS: i64 = 40;
-/// How soon a guest notices that it is to leave.
-const POLL: Duration = Duration::from_millis(50);
-
-/// Another member of a group, which takes its share of the partitions until it is dropped.
-struct Guest {
-    leaves: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Guest {
-    fn joins(cluster: &Cluster, group: &str, topic: &str) -> Guest {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &cluster.servers)
-            .set("group.id", group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            // What it reads is not to be taken for the group's position.
-            .set("enable.auto.commit", "false")
-            .create()
-            .unwrap();
-        consumer.subscribe(&[topic]).unwrap();
-        let leaves = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&leaves);
-        let thread = std::thread::spawn(move || {
-            while !told.load(Ordering::Acquire) {
-                drop(consumer.poll(POLL));
-            }
-        });
-        Guest {
-            leaves,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.leaves.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
-}
 
 /// What a task was given and can't stage is thrown away with the partition, and not taken for
 /// committed: else it would become visible with a later commit, beside what the next owner reads.
