@@ -16,6 +16,7 @@ mod files;
 mod grouping;
 mod location;
 mod maintain;
+mod memcmp;
 mod metrics;
 mod offsets;
 mod orphans;
