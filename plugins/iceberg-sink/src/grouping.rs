@@ -1,6 +1,6 @@
 //! Rows → rows of one partition each, before anything is encoded.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ fn keys(values: &[ArrayRef]) -> Result<Rows> {
 
 /// Puts together the runs of each partition; each run has a key.
 fn gathered(keys: &Rows, runs: impl IntoIterator<Item = Range<usize>>) -> Vec<Members> {
-    let mut groups: HashMap<&[u8], usize> = HashMap::new();
+    let mut groups: HashMap<&[u8], usize> = HashMap::default();
     let mut members: Vec<Members> = Vec::new();
     let mut last: Option<(&[u8], usize)> = None;
     for (key, run) in keys.iter().zip(runs) {
