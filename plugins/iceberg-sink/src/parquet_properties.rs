@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use iceberg::spec::{PrimitiveType, Schema, Type};
-use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::{
-    DEFAULT_MAX_ROW_GROUP_ROW_COUNT, WriterProperties, WriterPropertiesBuilder,
+    DEFAULT_MAX_ROW_GROUP_ROW_COUNT, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 use parquet::schema::types::ColumnPath;
 
@@ -16,6 +16,7 @@ const LEVEL: &str = "write.parquet.compression-level";
 const ROW_GROUP_BYTES: &str = "write.parquet.row-group-size-bytes";
 const PAGE_BYTES: &str = "write.parquet.page-size-bytes";
 const DICTIONARY_BYTES: &str = "write.parquet.dict-size-bytes";
+const PAGE_VERSION: &str = "write.parquet.page-version";
 const PAGE_ROWS: &str = "write.parquet.page-row-limit";
 const BLOOM: &str = "write.parquet.bloom-filter-enabled.column.";
 const BLOOM_FPP: &str = "write.parquet.bloom-filter-fpp.column.";
@@ -81,6 +82,7 @@ pub(crate) fn writer_properties(
         .unwrap_or(ROW_GROUP_BYTES_MAX)
         .min(ROW_GROUP_BYTES_MAX);
     let mut properties = WriterProperties::builder()
+        .set_writer_version(page_version(table)?)
         .set_compression(compression)
         .set_max_row_group_bytes(Some(row_group.max(1)))
         .set_created_by(format!(
@@ -98,7 +100,7 @@ pub(crate) fn writer_properties(
         properties = properties.set_data_page_row_count_limit(rows);
     }
     let numbers = dictionary.unwrap_or(NUMBER_DICTIONARY_BYTES);
-    let properties = encodings(properties, schema, numbers);
+    let properties = dictionaries(properties, schema, numbers);
     Ok(bloom_filters(properties, table, schema)?.build())
 }
 
@@ -155,29 +157,38 @@ fn bloom_filters(
     Ok(properties)
 }
 
-/// Times rise a little from row to row: their differences are small, and a dictionary of them is
-/// built in vain. Other whole numbers get theirs when a dictionary would take more than so many
-/// bytes.
-fn encodings(
+/// Version 1 has plain values and dictionaries, which every reader takes. Version 2 has differences
+/// and common beginnings too: smaller, and refused by Iceberg's vectorized readers until lately.
+fn page_version(table: &HashMap<String, String>) -> Result<WriterVersion, String> {
+    match table.get(PAGE_VERSION).map(String::as_str) {
+        None => Ok(WriterVersion::PARQUET_1_0),
+        Some(said) if said.eq_ignore_ascii_case("v1") => Ok(WriterVersion::PARQUET_1_0),
+        Some(said) if said.eq_ignore_ascii_case("v2") => Ok(WriterVersion::PARQUET_2_0),
+        Some(said) => Err(format!(
+            "the table says {PAGE_VERSION}={said}: this sink writes v1 and v2"
+        )),
+    }
+}
+
+/// Times rise from row to row, so that a dictionary of them is built in vain. Other whole numbers
+/// get none that would take more than so many bytes.
+fn dictionaries(
     mut properties: WriterPropertiesBuilder,
     schema: &Schema,
-    dictionary_bytes: usize,
+    bytes_max: usize,
 ) -> WriterPropertiesBuilder {
     for field in schema.as_struct().fields() {
         let Type::Primitive(primitive) = field.field_type.as_ref() else {
             continue;
         };
         let column = || ColumnPath::from(field.name.as_str());
-        let delta = Encoding::DELTA_BINARY_PACKED;
         properties = match primitive {
             PrimitiveType::Timestamp | PrimitiveType::Timestamptz | PrimitiveType::Time => {
-                properties
-                    .set_column_dictionary_enabled(column(), false)
-                    .set_column_encoding(column(), delta)
+                properties.set_column_dictionary_enabled(column(), false)
             }
-            PrimitiveType::Long | PrimitiveType::Int | PrimitiveType::Date => properties
-                .set_column_dictionary_page_size_limit(column(), dictionary_bytes)
-                .set_column_encoding(column(), delta),
+            PrimitiveType::Long | PrimitiveType::Int | PrimitiveType::Date => {
+                properties.set_column_dictionary_page_size_limit(column(), bytes_max)
+            }
             _ => properties,
         };
     }

@@ -1,11 +1,13 @@
 //! Tables that come, go and change while the sink runs.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable, StoreError};
 use parquet::basic::Compression;
 use parquet::column::page::Page;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
@@ -386,12 +388,29 @@ fn files_have_the_pages_that_a_table_asks_for() {
 }
 
 #[test]
+fn pages_are_of_the_version_that_a_table_asks_for_and_of_the_first_by_themselves() {
+    let encodings = |properties: &str| -> BTreeSet<String> {
+        let reader = encoded(50_000, properties);
+        let columns = reader.metadata().row_group(0).columns();
+        let encodings = columns.iter().flat_map(ColumnChunkMetaData::encodings);
+        encodings.map(|it| it.to_string()).collect()
+    };
+    // RLE is how dictionaries are pointed into, and how nulls are told.
+    let first = ["PLAIN", "RLE", "RLE_DICTIONARY"].map(str::to_owned).into();
+    assert_eq!(encodings(r#""owner":"me""#), first);
+    assert_eq!(encodings(r#""write.parquet.page-version":"v1""#), first);
+    let second = encodings(r#""write.parquet.page-version":"V2""#);
+    assert!(second.contains("DELTA_BINARY_PACKED"), "{second:?}");
+}
+
+#[test]
 fn a_table_of_another_format_is_refused_before_a_row_is_taken() {
     let world = World::new(by_day_and_symbol());
     world.land(0, 0, 1, "c1").unwrap();
     for (key, value) in [
         ("write.format.default", "orc"),
         ("write.parquet.compression-codec", "brotli"),
+        ("write.parquet.page-version", "v3"),
         ("write.target-file-size-bytes", "large"),
         ("write.metadata.metrics.default", "some"),
     ] {
