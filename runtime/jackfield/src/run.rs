@@ -119,16 +119,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, StartError> {
         }
     }
 
-    let mut ending = until_stopped(
-        &args,
-        &pipelines,
-        clock,
-        live,
-        &mut signals,
-        watching,
-        watch,
-    )
-    .await;
+    let mut ending =
+        until_stopped(&args, &loader, clock, live, &mut signals, watching, watch).await;
     publishing.cancel();
     if let Some(publish) = publish
         && let Err(error) = publish.await
@@ -198,19 +190,26 @@ fn start(
 
 async fn until_stopped(
     args: &RunArgs,
-    pipelines: &Pipelines,
+    loader: &operate::Loader,
     clock: Clock,
     live: Option<MultiProgress>,
     signals: &mut Signals,
     watching: CancellationToken,
     watch: JoinHandle<()>,
 ) -> Ending {
+    let pipelines = &loader.pipelines;
     let shown = CancellationToken::new();
     let progress = progress::show(pipelines.clone(), clock, live, shown.clone());
     let progress = tokio::spawn(progress);
-    tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping: draining"),
-        () = idle(args, pipelines) => tracing::info!("idle, and all is committed: stopping"),
+    let signal = tokio::select! {
+        name = signals.next() => Some(name),
+        () = idle(args, pipelines) => None,
+    };
+    // Whoever reads that it stops may take it that the end of every connector counts.
+    loader.process_ends();
+    match signal {
+        Some(name) => tracing::info!(signal = name, "stopping: draining"),
+        None => tracing::info!("idle, and all is committed: stopping"),
     }
     watching.cancel();
     let ending = pipelines.shut_down(args.grace).await;

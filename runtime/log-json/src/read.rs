@@ -17,6 +17,10 @@ use seed::Seed;
 use serde::de::DeserializeSeed;
 use std::collections::BTreeSet;
 
+/// After so many texts in a row that the quick way does not read, it is not tried any more: their
+/// producer writes them so, and each was looked at twice.
+const ODD_IN_A_ROW_MAX: u32 = 16;
+
 /// Why a text is no value of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not the JSON of its schema: {0}")]
@@ -67,6 +71,8 @@ impl Plan {
 pub(crate) struct DatumReader<'p> {
     plan: &'p Plan,
     flat: Option<FlatReader<'p>>,
+    /// Texts since the last one that `flat` read.
+    odd_in_a_row: u32,
     datum: Vec<u8>,
     /// Of the text that serde read last.
     unknown: Vec<String>,
@@ -77,6 +83,7 @@ impl<'p> DatumReader<'p> {
         Self {
             plan,
             flat: FlatReader::of(plan),
+            odd_in_a_row: 0,
             datum: Vec::new(),
             unknown: Vec::new(),
         }
@@ -90,15 +97,20 @@ impl<'p> DatumReader<'p> {
         unknown: &mut BTreeSet<String>,
     ) -> Result<&[u8], Unreadable> {
         self.datum.clear();
-        if let Some(flat) = &mut self.flat
-            && flat.read(text, &mut self.datum).is_some()
-        {
-            for name in flat.strangers() {
-                if !unknown.contains(name) {
-                    unknown.insert(name.to_owned());
+        if let Some(flat) = &mut self.flat {
+            if flat.read(text, &mut self.datum).is_some() {
+                for name in flat.strangers() {
+                    if !unknown.contains(name) {
+                        unknown.insert(name.to_owned());
+                    }
                 }
+                self.odd_in_a_row = 0;
+                return Ok(&self.datum);
             }
-            return Ok(&self.datum);
+            self.odd_in_a_row += 1;
+            if self.odd_in_a_row == ODD_IN_A_ROW_MAX {
+                self.flat = None;
+            }
         }
         self.datum.clear();
         self.unknown.clear();

@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 const SAY_AFTER: Duration = Duration::from_secs(3);
 /// A membership that lasted so long was healthy: its failure is counted as a first one.
 const HEALTHY: Duration = Duration::from_secs(120);
+/// The same of one that another member ended: of two under one name each has it for as long as the
+/// other drains, of which a single call may take two minutes, and waits for its next try.
+const UNDISPUTED: Duration = Duration::from_secs(300);
 
 /// A connector at work.
 type Serving<'a> = Pin<Box<dyn Future<Output = Exit> + Send + 'a>>;
@@ -58,7 +61,12 @@ async fn hold_on<'a, F: Future<Output = Exit> + Send>(
             Ok(reader) => hold(reader, status, stop, &serve).await,
             Err(failed) => Err(failed),
         };
-        if since.elapsed() >= HEALTHY {
+        let fenced = |failed: &Failed| failed.consequence == Consequence::Fenced;
+        let healthy = match &held {
+            Err(failed) if fenced(failed) => UNDISPUTED,
+            Ok(_) | Err(_) => HEALTHY,
+        };
+        if since.elapsed() >= healthy {
             retries.progressed();
         }
         let waited = match held {
@@ -240,6 +248,10 @@ mod tests {
     use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
     use std::path::Path;
     use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    /// Far longer than anything here takes.
+    const STUCK_AFTER: Duration = Duration::from_secs(120);
 
     const CONNECTOR: &str = "trades";
 
@@ -284,7 +296,8 @@ mod tests {
             let serve = move |until: CancellationToken| {
                 let began = began.clone();
                 async move {
-                    began.send(()).await.ok();
+                    // Nobody may look any more.
+                    began.try_send(()).ok();
                     until.cancelled().await;
                     Exit::Drained
                 }
@@ -303,12 +316,15 @@ mod tests {
         let log = log(dir.path()).await;
         let stop = CancellationToken::new();
         let (running, mut begins) = worker(&log, Duration::from_secs(300), &stop);
-        begins.recv().await.unwrap();
+        let begun = timeout(STUCK_AFTER, begins.recv()).await;
+        begun.unwrap().unwrap();
         let other = joined(&log).await.unwrap();
-        begins.recv().await.unwrap();
+        let begun = timeout(STUCK_AFTER, begins.recv()).await;
+        begun.unwrap().unwrap();
         drop(other);
         stop.cancel();
-        assert_eq!(running.await.unwrap(), Exit::Drained);
+        let ended = timeout(STUCK_AFTER, running).await;
+        assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
     }
 
     #[tokio::test]
@@ -319,7 +335,8 @@ mod tests {
         let patience = Duration::from_secs(2);
         let (one, _begins) = worker(&log, patience, &stop);
         let (other, _other_begins) = worker(&log, patience, &stop);
-        let (ended, stays) = match futures::future::select(one, other).await {
+        let one_ends = timeout(STUCK_AFTER, futures::future::select(one, other)).await;
+        let (ended, stays) = match one_ends.unwrap() {
             futures::future::Either::Left((exit, stays)) => (exit.unwrap(), stays),
             futures::future::Either::Right((exit, stays)) => (exit.unwrap(), stays),
         };

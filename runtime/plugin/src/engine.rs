@@ -112,12 +112,18 @@ impl Engine {
     /// wait for that.
     ///
     /// # Errors
-    /// The file is not the expected one, damaged, or no connector of this version.
+    /// The file is not the expected one or changed meanwhile, damaged, or no connector of this
+    /// version.
     pub async fn load(&self, file: &Path, sha256: Option<&str>) -> Result<Plugin, LoadError> {
         let (path, expected) = (file.to_owned(), sha256.map(str::to_owned));
-        let (bytes, digest) = blocking(move || read(&path, expected.as_deref())).await?;
+        let read_once = blocking(move || Ok(read(&path, expected.as_deref())?.1));
+        let digest: String = read_once.await?;
         let (engine, path, of) = (Arc::clone(&self.inner), file.to_owned(), digest.clone());
-        let compiling = blocking(move || engine.compile(&path, &bytes, of));
+        // Read again when it has its turn: those that wait for theirs hold no file.
+        let compiling = blocking(move || {
+            let (bytes, _) = read(&path, Some(&of))?;
+            engine.compile(&path, &bytes, of)
+        });
         let plugin = self.inner.loaded.get_or_make(&digest, compiling).await?;
         Ok(Plugin::of(plugin))
     }

@@ -32,7 +32,7 @@ pub(crate) struct Wanted<'a> {
 /// Loads components as it is declared, and changes what runs.
 pub(crate) struct Loader {
     pub(super) workshop: Workshop,
-    pub(super) pipelines: Pipelines,
+    pub(crate) pipelines: Pipelines,
     controls: Controls,
     /// What runs, as it was declared when it was made so.
     applied: Mutex<BTreeMap<String, Declared>>,

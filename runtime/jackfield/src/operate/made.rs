@@ -95,7 +95,7 @@ impl Loader {
     }
 
     /// The process is about to end: what is being taken away ends with it.
-    pub(super) fn process_ends(&self) {
+    pub(crate) fn process_ends(&self) {
         self.removals.process_ends();
     }
 

@@ -65,7 +65,6 @@ impl Herd {
     /// all that the end of the process ends.
     pub(crate) async fn reconcile(self: Arc<Self>, stop: CancellationToken) {
         self.look_until(stop).await;
-        self.loader.process_ends();
         self.endings.all_over(self.loader.grace).await;
     }
 
