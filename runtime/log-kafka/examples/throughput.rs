@@ -174,6 +174,8 @@ fn librdkafka_alone(servers: &str, topic: &str, records: usize) {
         .set("bootstrap.servers", servers)
         .set("group.id", topic)
         .set("isolation.level", "read_committed")
+        // By itself it rests for a second whenever enough lies ready.
+        .set("fetch.queue.backoff.ms", "10")
         .create()
         .unwrap();
     let mut all = TopicPartitionList::new();

@@ -2,6 +2,8 @@
 //! The exchange runs in this process, so that its work does not count.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jackfield_exchange::{Exchange, Options, Running, Speed};
@@ -11,6 +13,8 @@ use tokio::time::sleep;
 
 /// Between two looks at the metrics.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// The same where looking is what is measured: a look costs the process as much as a scrape.
+const LOOK_SELDOM: Duration = Duration::from_millis(100);
 
 fn number(name: &str, default: u32) -> u32 {
     let text = std::env::var(name).ok();
@@ -24,7 +28,7 @@ async fn main() {
     start_up().await;
     throughput(laps).await;
     latency(number("SECONDS", 20)).await;
-    scraped(number("SCRAPED_LAPS", 20)).await;
+    scraped(number("SCRAPED_LAPS", 120)).await;
 }
 
 async fn exchange(speed: Speed, laps: u32) -> Running {
@@ -62,11 +66,22 @@ impl Watched {
 
     /// Waits until a connector's counter has come so far.
     async fn until(&self, metric: &str, connector: &str, reaches: f64) -> Duration {
+        self.looked(metric, connector, reaches, LOOK_EVERY).await
+    }
+
+    /// The same with so much time between two looks.
+    async fn looked(
+        &self,
+        metric: &str,
+        connector: &str,
+        reaches: f64,
+        every: Duration,
+    ) -> Duration {
         loop {
             if value(&self.page().await, metric, connector, "").unwrap_or(0.0) >= reaches {
                 return self.began.elapsed();
             }
-            sleep(LOOK_EVERY).await;
+            sleep(every).await;
         }
     }
 
@@ -241,41 +256,60 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
     site.set("/pipelines/trades/sinks", Value::Null);
     let source = Watched::run(&site).await;
     let (records, connector) = ("jackfield_records_total", "trades-source");
-    let first = source.until(records, connector, 1.0).await;
+    let first = source.looked(records, connector, 1.0, LOOK_SELDOM).await;
     let cpu = source.cpu();
+    let (scraped, told) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
     let pages: Vec<_> = (0..if storm { STREAMS } else { 0 })
         .map(|_| {
             let events = source.metrics.replace("/metrics", "/events");
             let request = source.http.get(events).bearer_auth(token.trim());
+            let told = Arc::clone(&told);
             tokio::spawn(async move {
                 let mut answer = request.send().await.unwrap();
                 assert_eq!(answer.status(), 200);
                 // The end of the run cuts it off.
-                while let Ok(Some(_)) = answer.chunk().await {}
+                while let Ok(Some(_)) = answer.chunk().await {
+                    told.fetch_add(1, Ordering::Relaxed);
+                }
             })
         })
         .collect();
     let scrapers: Vec<_> = (0..if storm { SCRAPERS } else { 0 })
         .map(|_| {
             let (http, url) = (source.http.clone(), source.metrics.clone());
+            let scraped = Arc::clone(&scraped);
             tokio::spawn(async move {
                 loop {
-                    if let Ok(answer) = http.get(&url).send().await {
-                        // The end of the run may cut it off.
-                        let _cut = answer.bytes().await;
+                    // The end of the run may cut one off.
+                    if let Ok(answer) = http.get(&url).send().await
+                        && answer.bytes().await.is_ok()
+                    {
+                        scraped.fetch_add(1, Ordering::Relaxed);
                     }
                     sleep(Duration::from_secs(1)).await;
                 }
             })
         })
         .collect();
-    let last = source.until(records, connector, total).await;
+    let last = source.looked(records, connector, total, LOOK_SELDOM).await;
     let used = source.cpu() - cpu;
+    let (scraped, told) = (
+        scraped.load(Ordering::Relaxed),
+        told.load(Ordering::Relaxed),
+    );
+    let seconds = (last - first).as_secs_f64();
+    if storm {
+        println!("{scraped} scrapes and {told} parts of event streams in {seconds:.1} s");
+        // Answers take their time on two processors that are busy; a storm it is all the same.
+        let asked = SCRAPERS as f64 * seconds;
+        assert!(scraped as f64 > asked / 4.0, "there was no storm");
+        assert!(told >= STREAMS as u64, "there were no pages");
+    }
     let all = scrapers.iter().chain(&pages);
     all.for_each(tokio::task::JoinHandle::abort);
     source.stop().await;
-    (total / (last - first).as_secs_f64(), total / used)
+    (total / seconds, total / used)
 }
 
 /// At an even pace, both ends running.

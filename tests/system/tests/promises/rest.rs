@@ -215,7 +215,6 @@ async fn clients_of_kafka_connect_drive_it() {
     rest.stop().await;
 }
 
-/// With the token, on another address than loopback's, and over HTTPS.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_server_that_others_reach_needs_a_token_of_the_file() {
     let exchange = exchange(Speed::Unlimited, |_| {}).await;
