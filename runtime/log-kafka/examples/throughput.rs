@@ -35,7 +35,7 @@ async fn main() {
         Some(_) => None,
     };
     let servers = own.unwrap_or_else(|| broker.as_ref().unwrap().address());
-    let records: usize = args.next().map_or(1_000_000, |n| n.parse().unwrap());
+    let records: usize = args.next().map_or(5_000_000, |n| n.parse().unwrap());
     let log = KafkaLog::open(KafkaConfig::new(&servers)).unwrap();
     let alone = format!("alone-{}", Uuid::new_v4().simple());
     log.create_topic(&TopicSpec::new(&alone, PARTITIONS))
