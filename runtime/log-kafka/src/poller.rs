@@ -41,8 +41,8 @@ pub(crate) struct Poller {
     pub(crate) answer: Sender<Answer>,
     pub(crate) answers: Receiver<Answer>,
     pub(crate) cursors: BTreeMap<TopicPartition, Cursor>,
-    /// Lent to each look, so that no batch begins by growing its buffers: one for all partitions,
-    /// of which most may be idle.
+    /// Lent to each look, so that no batch begins by growing the buffer of its records: one for all
+    /// partitions, of which most may be idle.
     batch: BatchWriter,
     /// Of whom it is being asked where they stand.
     pub(crate) asked: BTreeSet<TopicPartition>,

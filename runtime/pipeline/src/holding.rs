@@ -61,9 +61,8 @@ async fn hold_on<'a, F: Future<Output = Exit> + Send>(
             Ok(reader) => hold(reader, status, stop, &serve).await,
             Err(failed) => Err(failed),
         };
-        let fenced = |failed: &Failed| failed.consequence == Consequence::Fenced;
         let healthy = match &held {
-            Err(failed) if fenced(failed) => UNDISPUTED,
+            Err(failed) if failed.consequence == Consequence::Fenced => UNDISPUTED,
             Ok(_) | Err(_) => HEALTHY,
         };
         if since.elapsed() >= healthy {
