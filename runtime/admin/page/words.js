@@ -56,6 +56,7 @@ export function moment(ms) {
 
 /** Microseconds. */
 export function micros(us) {
+  if (us === null || us === undefined) return "–";
   return us < 1000 ? `${us}\u00a0µs` : time(us / 1000);
 }
 

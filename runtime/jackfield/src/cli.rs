@@ -153,7 +153,7 @@ pub(crate) struct SwapArgs {
     /// The connector, such as `trades-source`
     pub(crate) connector: String,
     /// The new component; without it the one of the file stays, and its settings change
-    #[arg(required_unless_present_any = ["settings", "named"])]
+    #[arg(required_unless_present_any = ["settings", "named", "history"])]
     pub(crate) file: Option<PathBuf>,
     /// The new component by its name in the process's `admin.components`, instead of uploading one
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
@@ -177,6 +177,9 @@ pub(crate) struct SwapArgs {
     /// Do not wait for the end of the probation
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Change nothing, and show the last swaps of the connector since the process started
+    #[arg(long, conflicts_with_all = ["file", "named", "settings", "sha256", "probation", "dry_run", "shadow", "no_wait"])]
+    pub(crate) history: bool,
     /// Where the process listens, instead of the file's `admin.listen`, by HTTPS if the file says so
     #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     pub(crate) address: Option<SocketAddr>,

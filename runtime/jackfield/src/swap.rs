@@ -1,7 +1,7 @@
 //! `jackfield swap`: asks a running process to change a connector, and waits for what becomes of it.
 
 use crate::cli::SwapArgs;
-use crate::client::{Admin, AskError, read};
+use crate::client::{self, Admin, AskError, read};
 use crate::exit::Exit;
 use crate::shadow;
 use crate::start_error::StartError;
@@ -15,6 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn swap(args: SwapArgs) -> Result<Exit, StartError> {
     let admin = Admin::near(&args.at, args.address)?;
+    if args.history {
+        return client::history(&admin, &args.connector, args.at.json).await;
+    }
     let answer = order(&admin, &args).await?;
     let (status, body) = read(answer).await?;
     if !(200..300).contains(&status) {
@@ -160,8 +163,9 @@ fn show(report: &Value, json: bool) {
     match report["outcome"].as_str() {
         Some("prepared") => println!("{connector}: {to} can take over from {from}"),
         Some("on-probation") => println!(
-            "{connector}: {to} took over from {from}, paused {} µs, {} in flight: on probation",
-            report["pause_us"], report["in_flight"]
+            "{connector}: {to} took over from {from}, {}, {} in flight: on probation",
+            paused(report),
+            report["in_flight"]
         ),
         Some("kept") => println!("{connector}: {to} stays"),
         Some("rolled-back") => println!(
@@ -172,10 +176,24 @@ fn show(report: &Value, json: bool) {
     }
 }
 
+fn paused(report: &Value) -> String {
+    match report["pause_us"].as_u64() {
+        Some(us) => format!("paused {us} µs"),
+        None => "in other slots".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use jackfield_pipeline::Refused;
+    use serde_json::json;
+
+    #[test]
+    fn a_pause_is_only_told_where_it_is_known() {
+        assert_eq!(paused(&json!({ "pause_us": 412 })), "paused 412 µs");
+        assert_eq!(paused(&json!({ "pause_us": null })), "in other slots");
+    }
 
     /// One of each, as docs/HOT-SWAP.md has them.
     fn each_refusal() -> Vec<Refused> {

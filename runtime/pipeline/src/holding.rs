@@ -8,6 +8,7 @@ use crate::failures::Failed;
 use crate::host::Host;
 use crate::retries::Retries;
 use crate::status::{Exit, State, Status};
+use crate::swap::Desk;
 use jackfield_core::{Consequence, Patience};
 use jackfield_log::{Cleanup, Log, LogError, Reader, ReaderEvent, ReaderSpec, Start, TopicSpec};
 use std::pin::Pin;
@@ -16,8 +17,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// After so long without an assignment another worker has the connector, and people are told: a
-/// group of one member settles sooner.
+/// After so long without an assignment another worker has the connector, and people are told, as
+/// is whoever wants to change it here: a group of one member settles sooner.
 const SAY_AFTER: Duration = Duration::from_secs(3);
 /// A membership that lasted so long was healthy: its failure is counted as a first one.
 const HEALTHY: Duration = Duration::from_secs(120);
@@ -34,6 +35,7 @@ type Joining<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reader>, Failed>> 
 pub(crate) async fn run<F: Future<Output = Exit> + Send>(
     host: Host,
     status: Arc<Status>,
+    desk: &Desk,
     patience: Patience,
     stop: CancellationToken,
     serve: impl Fn(CancellationToken) -> F + Send + Sync,
@@ -44,12 +46,13 @@ pub(crate) async fn run<F: Future<Output = Exit> + Send>(
     let retries = Retries::new(patience, host.clock);
     let connector = status.connector();
     let join = || -> Joining<'_> { Box::pin(join(&*host.log, &topic, connector)) };
-    hold_on(&status, retries, &stop, join, serve).await
+    hold_on(&status, desk, retries, &stop, join, serve).await
 }
 
 /// Joins again after failures, until the connector ends or nothing helps.
 async fn hold_on<'a, F: Future<Output = Exit> + Send>(
     status: &Status,
+    desk: &Desk,
     mut retries: Retries,
     stop: &CancellationToken,
     join: impl Fn() -> Joining<'a> + Send + Sync,
@@ -58,7 +61,7 @@ async fn hold_on<'a, F: Future<Output = Exit> + Send>(
     let exit = loop {
         let since = Instant::now();
         let held = match join().await {
-            Ok(reader) => hold(reader, status, stop, &serve).await,
+            Ok(reader) => hold(reader, status, desk, stop, &serve).await,
             Err(failed) => Err(failed),
         };
         let healthy = match &held {
@@ -105,10 +108,11 @@ async fn hold_on<'a, F: Future<Output = Exit> + Send>(
 async fn hold<F: Future<Output = Exit> + Send>(
     mut reader: Box<dyn Reader>,
     status: &Status,
+    desk: &Desk,
     stop: &CancellationToken,
     serve: &(impl Fn(CancellationToken) -> F + Send + Sync),
 ) -> Result<Exit, Failed> {
-    let held = while_held(&mut *reader, status, stop, serve).await;
+    let held = while_held(&mut *reader, status, desk, stop, serve).await;
     let closed = reader.close().await;
     let exit = held?;
     // It is left in any case; the brokers notice it by themselves otherwise.
@@ -140,6 +144,7 @@ async fn join(log: &dyn Log, topic: &str, connector: &str) -> Result<Box<dyn Rea
 async fn while_held<F: Future<Output = Exit> + Send>(
     reader: &mut dyn Reader,
     status: &Status,
+    desk: &Desk,
     stop: &CancellationToken,
     serve: &(impl Fn(CancellationToken) -> F + Send + Sync),
 ) -> Result<Exit, Failed> {
@@ -155,6 +160,7 @@ async fn while_held<F: Future<Output = Exit> + Send>(
             None => tokio::select! {
                 () = stop.cancelled() => return Ok(Exit::Drained),
                 event = reader.next() => event,
+                never = desk.turn_away(), if said => match never {},
                 () = tokio::time::sleep(SAY_AFTER), if !said => {
                     said = true;
                     tracing::info!(%connector, "another worker has it: waiting to take it over");
@@ -243,10 +249,12 @@ fn unheld(error: LogError) -> Failed {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::shadow::WatchOrder;
+    use crate::swap::{Claim, Order, Refused};
     use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
     use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
     use std::path::Path;
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, oneshot};
     use tokio::time::timeout;
 
     /// Far longer than anything here takes.
@@ -262,9 +270,13 @@ mod tests {
     }
 
     async fn joined(log: &EmbeddedLog) -> Result<Box<dyn Reader>, Failed> {
+        joined_as(log, "member").await
+    }
+
+    async fn joined_as(log: &EmbeddedLog, member: &str) -> Result<Box<dyn Reader>, Failed> {
         let spec = ReaderSpec {
             group: "group".into(),
-            member: "member".into(),
+            member: member.into(),
             topics: vec!["assignments".into()],
             start: Start::Latest,
         };
@@ -288,6 +300,15 @@ mod tests {
         patience: Duration,
         stop: &CancellationToken,
     ) -> (tokio::task::JoinHandle<Exit>, mpsc::Receiver<()>) {
+        worker_at(Desk::new(&status()), log, patience, stop)
+    }
+
+    fn worker_at(
+        desk: Arc<Desk>,
+        log: &Arc<EmbeddedLog>,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> (tokio::task::JoinHandle<Exit>, mpsc::Receiver<()>) {
         let (began, begins) = mpsc::channel(64);
         let (log, stop) = (Arc::clone(log), stop.clone());
         let retries = Retries::new(Patience { deadline: patience }, Clock::start());
@@ -302,7 +323,7 @@ mod tests {
                 }
             };
             let join = || -> Joining<'_> { Box::pin(joined(&log)) };
-            hold_on(&status(), retries, &stop, join, serve).await
+            hold_on(&status(), &desk, retries, &stop, join, serve).await
         });
         (running, begins)
     }
@@ -321,6 +342,46 @@ mod tests {
         let begun = timeout(STUCK_AFTER, begins.recv()).await;
         begun.unwrap().unwrap();
         drop(other);
+        stop.cancel();
+        let ended = timeout(STUCK_AFTER, running).await;
+        assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
+    }
+
+    /// Whoever takes over has the orders that come then, and none that came before.
+    #[tokio::test]
+    async fn a_worker_that_waits_turns_orders_away_until_it_takes_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path()).await;
+        let holder = joined_as(&log, "holder").await.unwrap();
+        let (stop, desk) = (CancellationToken::new(), Desk::new(&status()));
+        let patience = Duration::from_secs(300);
+        let (running, mut begins) = worker_at(Arc::clone(&desk), &log, patience, &stop);
+        let order = || {
+            let (reply, answer) = oneshot::channel();
+            let outputs = false;
+            (Order::Watch(WatchOrder { outputs, reply }), answer)
+        };
+        // More than may wait.
+        for _ in 0..5 {
+            let (order, answer) = order();
+            let answered = desk.order(order, &Claim::default(), answer).await;
+            assert!(matches!(answered, Err(Refused::NotRunning(_))));
+        }
+        holder.close().await.unwrap();
+        let begun = timeout(STUCK_AFTER, begins.recv()).await;
+        begun.unwrap().unwrap();
+        let mut orders = desk.orders.try_lock().unwrap();
+        assert!(orders.try_recv().is_err());
+        let (order, answer) = order();
+        let claim = Claim::default();
+        let obeyed = async {
+            let Some(Order::Watch(order)) = orders.recv().await else {
+                panic!("another order was given");
+            };
+            assert!(order.reply.send(Err(Refused::Same)).is_ok());
+        };
+        let (answered, ()) = tokio::join!(desk.order(order, &claim, answer), obeyed);
+        assert!(matches!(answered, Err(Refused::Same)));
         stop.cancel();
         let ended = timeout(STUCK_AFTER, running).await;
         assert_eq!(ended.unwrap().unwrap(), Exit::Drained);

@@ -151,6 +151,7 @@ impl Pipelines {
         let (stop, again) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let supervisor = {
             let (status, desk) = (Arc::clone(&status), Arc::clone(&desk));
+            let own_desk = Arc::clone(&desk);
             let (lever, stop) = (Arc::clone(&lever), stop.clone());
             let (run_status, again, end) = (Arc::clone(&status), Arc::clone(&again), stop.clone());
             let serve = move |stop: CancellationToken| {
@@ -168,7 +169,7 @@ impl Pipelines {
                     exit
                 }
             };
-            async move { supervise(host, &status, patience, &lever, stop, serve).await }
+            async move { supervise(host, &status, &own_desk, patience, &lever, stop, serve).await }
         };
         let span = tracing::info_span!("connector", %name);
         let member = Member {

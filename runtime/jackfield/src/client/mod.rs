@@ -6,6 +6,7 @@
 //! | `door` | how it is reached, and by what it is known |
 //! | `args` | what each command takes |
 //! | `status`, `lifecycle`, `offsets`, `topics`, `tail`, `levels` | a command each |
+//! | `swaps` | what became of a connector's swaps |
 //! | `table` | tables for people |
 
 mod admin;
@@ -15,6 +16,7 @@ mod levels;
 mod lifecycle;
 mod offsets;
 mod status;
+mod swaps;
 mod table;
 mod tail;
 mod topics;
@@ -27,6 +29,7 @@ pub(crate) use levels::level;
 pub(crate) use lifecycle::{Change, change, restart};
 pub(crate) use offsets::offsets;
 pub(crate) use status::status;
+pub(crate) use swaps::history;
 pub(crate) use tail::tail;
 pub(crate) use topics::topics;
 

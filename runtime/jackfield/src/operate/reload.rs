@@ -185,7 +185,7 @@ impl Loader {
 
     async fn apply(
         &self,
-        plan: Plan,
+        mut plan: Plan,
         new: &BTreeMap<String, Declared>,
         specs: &mut BTreeMap<String, Spec>,
     ) -> Changes {
@@ -199,6 +199,8 @@ impl Loader {
                     self.is_now(&name, new);
                     changes.swapped.push(name);
                 }
+                // Another worker has taken it over meanwhile, or it has ended.
+                Err(Refused::NotRunning(_)) => plan.replace.push(name),
                 // It goes on as it was, and the next reading of the file tries again.
                 Err(refused) => {
                     tracing::error!(connector = %name, %refused, "does not take what the file says");
@@ -238,6 +240,32 @@ impl Loader {
         changes.replaced = plan.replace;
         changes.added = plan.add;
         changes
+    }
+
+    /// Builds a connector that does not run here from its component's file as it is now, and begins
+    /// it anew: it has that when it is to run.
+    ///
+    /// # Errors
+    /// It can't be built, and stays as it was; or the process is ending.
+    pub(super) async fn renew(&self, connector: &str) -> Result<(), StartError> {
+        // The file is not applied meanwhile.
+        let running = self.file.lock().await;
+        let Some(declared) = self.declared(connector) else {
+            return Ok(());
+        };
+        let file = &running.warnings.file;
+        let built = self.workshop.build(file, &[&declared]).await?;
+        let target = self.pipelines.target(connector).unwrap_or(Target::Running);
+        self.end(connector).await;
+        for spec in built {
+            // What is made over REST may have been changed or ended meanwhile, and that counts.
+            let made = self.made();
+            let of_file = self.is_declared(connector);
+            if of_file || made.get(connector) == Some(&declared) {
+                self.add(spec, target)?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a connector.

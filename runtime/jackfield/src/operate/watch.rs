@@ -131,7 +131,7 @@ async fn reload(loader: &Loader, file: &Path, telemetry: &Telemetry, again: bool
 }
 
 /// Whether every connector took the file or refused it for good: what only has to wait is tried
-/// again.
+/// again. One that does not run here begins anew, to have it when it does.
 async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
     let mut settled = true;
     for connector in connectors {
@@ -145,11 +145,11 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
             Err(NotTaken::Refused(Refused::Busy(_) | Refused::NotAtRest { .. })) => {
                 settled = false;
             }
+            Err(NotTaken::Refused(Refused::NotRunning(_))) => renew(loader, file, connector).await,
             Err(
                 refused @ (NotTaken::Reaches(_)
                 | NotTaken::Refused(
                     Refused::Unknown(_)
-                    | Refused::NotRunning(_)
                     | Refused::KnownBad(_)
                     | Refused::NotLoadable(_)
                     | Refused::WrongDigest(_)
@@ -166,6 +166,18 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
         }
     }
     settled
+}
+
+/// What another worker runs, or what rests or has failed, has nothing to swap.
+async fn renew(loader: &Loader, file: &Path, connector: &str) {
+    match loader.renew(connector).await {
+        Ok(()) => {
+            tracing::info!(%connector, file = %file.display(), "the file has changed: begins with it when it is to run");
+        }
+        Err(error) => {
+            tracing::warn!(%connector, file = %file.display(), %error, "the file has changed and is not taken");
+        }
+    }
 }
 
 #[cfg(test)]

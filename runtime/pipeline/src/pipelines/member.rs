@@ -56,6 +56,7 @@ pub(super) fn asked_for() -> State {
 pub(super) async fn supervise<F: Future<Output = Exit> + Send + 'static>(
     host: Host,
     status: &Arc<Status>,
+    desk: &Desk,
     patience: Patience,
     lever: &Lever,
     stop: CancellationToken,
@@ -66,6 +67,7 @@ pub(super) async fn supervise<F: Future<Output = Exit> + Send + 'static>(
         let exit = holding::run(
             host.clone(),
             Arc::clone(status),
+            desk,
             patience,
             stop.clone(),
             obey,

@@ -5,6 +5,7 @@ use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
 use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -121,7 +122,7 @@ impl Desk {
         self.kept().current.clone()
     }
 
-    /// Whether there is anybody to give an order to.
+    /// Whether there is anybody to give an order to. Who waits for another worker turns it away.
     pub(crate) fn at_work(&self) -> Result<(), Refused> {
         match self.status.report().state {
             State::Failed { .. } | State::Stopped | State::Paused => {
@@ -157,6 +158,15 @@ impl Desk {
         answered.unwrap_or_else(|_| Err(Refused::NotRunning(self.connector.clone())))
     }
 
+    /// Turns away all orders, also those that were given before, for as long as this is awaited:
+    /// another worker runs the connector, and whoever asks here is told at once.
+    pub(crate) async fn turn_away(&self) -> Infallible {
+        let mut orders = self.orders.lock().await;
+        // The end of an order answers it. The desk keeps a sender, so there is always a next one.
+        while orders.recv().await.is_some() {}
+        std::future::pending().await
+    }
+
     /// What runs from now on.
     pub(crate) fn runs(&self, version: &Arc<Version>) {
         self.kept().current = Some(Arc::clone(version));
@@ -188,7 +198,7 @@ impl Desk {
             to: to.name(),
             by: by.to_owned(),
             at_ms: now_ms(),
-            pause_us: 0,
+            pause_us: None,
             in_flight: 0,
             outcome,
         }
@@ -200,8 +210,10 @@ impl Desk {
             connector = %report.connector, from = %report.from, to = %report.to, by = %report.by,
             pause_us = report.pause_us, in_flight = report.in_flight, "swapped: on probation"
         );
-        let pause = Duration::from_micros(report.pause_us);
-        self.status.metrics().swap_pause(pause);
+        if let Some(pause_us) = report.pause_us {
+            let pause = Duration::from_micros(pause_us);
+            self.status.metrics().swap_pause(pause);
+        }
         let mut kept = self.kept();
         kept.swaps = report.number;
         kept.current = Some(Arc::clone(to));

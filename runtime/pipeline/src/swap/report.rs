@@ -35,8 +35,10 @@ pub struct SwapReport {
     pub by: String,
     /// When it was cut over, ms since the epoch.
     pub at_ms: i64,
-    /// For how long nothing was taken, µs: the longest of its slots or tasks.
-    pub pause_us: u64,
+    /// For how long nothing was taken, µs: the longest of its slots or tasks. None of a swap that was
+    /// not made, or after which the work is split in another way: all slots of both versions are
+    /// others then.
+    pub pause_us: Option<u64>,
     /// A source's inbox events, or a sink's rows, that were taken and not durable when the old
     /// version was told to rest.
     pub in_flight: u64,

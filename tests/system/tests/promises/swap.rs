@@ -439,6 +439,38 @@ fn trapping(component: &Path) -> Vec<u8> {
     panic!("{} is no source", component.display());
 }
 
+/// One that rests when its file changes goes on resting, and goes on with the changed file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_while_its_connector_rests_is_what_it_goes_on_with() {
+    let exchange = busy_exchange(LAPS).await;
+    let mut site = Site::new(&exchange).await;
+    let file = site.path().join("running.wasm");
+    std::fs::copy(Artifacts::get().plugin("binance-source"), &file).unwrap();
+    site.set("/plugins/binance", json!(file));
+    let copy = changed_copy("binance-source", site.path(), "copy").await;
+    let mut admin = Admin::run(&site, &[]).await;
+    let path = "/status/trades-source";
+    let before = admin
+        .until("it runs", path, |now| now["records"] != 0)
+        .await;
+    admin.put("/connectors/trades-source/pause").await;
+    let in_state = |state: &'static str| move |now: &Value| now["connector"]["state"] == state;
+    admin.until("it rests", path, in_state("PAUSED")).await;
+    std::fs::copy(&copy, &file).unwrap();
+    admin.jackfield.line("begins with it when it is to").await;
+    admin.until("it rests", path, in_state("PAUSED")).await;
+    admin.put("/connectors/trades-source/resume").await;
+    let after = admin
+        .until("it goes on", path, |now| now["records"] != 0)
+        .await;
+    assert_ne!(after["plugin"]["sha256"], before["plugin"]["sha256"]);
+    exchange.finished().await;
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    run_until_idle(&site, "4s").await;
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
 /// A worse version that comes by the file is taken back and left alone; a good one that comes after
 /// it stays.
 #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,13 @@ async fn another_split_of_the_work_goes_on_where_each_line_stands_and_goes_back(
     let more = json!({ "slots": 5, "mark": "e" });
     // More slots than the pipeline allows.
     swap(at, connector, &with(&good, more), "1s", (27, "larger than")).await;
+    let swaps = admin.get("/connectors/many-source/swaps").await;
+    assert_eq!(swaps.as_array().map(Vec::len), Some(3), "{swaps}");
+    for swap in swaps.as_array().unwrap() {
+        assert_eq!(swap["pause_us"], Value::Null, "nobody has measured it");
+    }
+    let shown = [connector, "--history"];
+    admin.expect(&site, &shown, 0, "silent").await;
     end(admin).await;
     let kept = kept_below(&root(&site, "many"));
     assert_eq!(kept.fault(|_| false), None);

@@ -254,7 +254,7 @@ impl Coordinator<'_> {
         for pause in pauses {
             longest = longest.max(pause.await.unwrap_or_default());
         }
-        report.pause_us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        report.pause_us = Some(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX));
         report.in_flight = rows;
         // Until these are visible the old version is what runs: a life that ends now begins with it.
         let committed = self.commit_staged(staged, rows, started).await;

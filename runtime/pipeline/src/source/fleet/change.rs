@@ -10,7 +10,6 @@ use jackfield_plugin::SourceInstance;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 impl Fleet<'_, '_> {
     /// Changes to the version that was prepared, or says why not.
@@ -44,7 +43,6 @@ impl Fleet<'_, '_> {
         }
         claim.begin()?;
         let (rested, goes) = self.bring_to_rest().await?;
-        let began = Instant::now();
         let mut report = desk.report(&from, &to, &options.by, Outcome::OnProbation);
         report.in_flight = rested.iter().map(|it| it.in_flight).sum();
         let (replanned, pause) = match made {
@@ -54,11 +52,15 @@ impl Fleet<'_, '_> {
                     let _ended = go.send(Go::End);
                 }
                 self.replanning = true;
-                (true, began.elapsed())
+                // Nobody knows yet when the new slots take something.
+                (true, None)
             }
-            Made::Instances(instances) => (false, self.hand_over(&to, instances, goes).await?),
+            Made::Instances(instances) => {
+                let pause = self.hand_over(&to, instances, goes).await?;
+                (false, Some(pause))
+            }
         };
-        report.pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        report.pause_us = pause.map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX));
         let now = self.host.clock.now();
         let work = self.status.work();
         let probation = Probation::begin(now, options.probation, work, &self.standing.pace);

@@ -6,10 +6,16 @@ use crate::shadow::{SlotWatch, TAP_BYTES_MAX, Twin};
 use crate::source::feeds::Routes;
 use crate::source::turn::{Fallback, Go, Rested, Successor};
 use crate::swap::Version;
-use jackfield_core::SourceTask;
+use jackfield_core::{Consequence, SourceTask};
 use jackfield_plugin::{CallError, Feed, Saved, SourceInstance};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// Longest time that a slot waits for its next version to open. Nothing is taken meanwhile: what
+/// arrives fills the inbox, after which connections are not read and the origin may close them. A
+/// start, which keeps nobody waiting, gives it longer.
+const OPEN_SUCCESSOR_MAX: Duration = Duration::from_secs(10);
 
 impl Life<'_> {
     /// Comes to rest, and lets another instance go on if all goes well.
@@ -121,7 +127,14 @@ impl Life<'_> {
         inbox.settle(contained);
         inbox.rewind(contained);
         let readable = saved.clone().and_then(|it| version.reads(it));
-        match self.open_successor(&version, instance, readable).await {
+        let opening = self.open_successor(&version, instance, readable);
+        let opened = tokio::time::timeout(OPEN_SUCCESSOR_MAX, opening).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let within = OPEN_SUCCESSOR_MAX.as_secs();
+            let reason = format!("it took longer than {within} s while nothing was taken");
+            Err(Failed::new("open", Consequence::Replace, reason))
+        });
+        match opened {
             Ok((instance, routes, feeds)) => {
                 // The old one is only dropped: what it would do in `close` is not its turn any more.
                 self.instance = instance;
