@@ -214,14 +214,18 @@ impl Reader<'_> {
         let Some(whole) = self.text(keys::SETTINGS) else {
             return nest(self.plugin.schema, entries, &mut self.errors);
         };
-        let whole = serde_json::from_str::<Value>(whole).ok();
-        match whole.filter(Value::is_object) {
-            None => self.errors.push(keys::SETTINGS, "not a JSON object"),
-            Some(_) if !entries.is_empty() => self.errors.push(
+        match serde_json::from_str::<Value>(whole) {
+            Err(error) => self
+                .errors
+                .push(keys::SETTINGS, format!("not JSON: {error}")),
+            Ok(whole) if !whole.is_object() => {
+                self.errors.push(keys::SETTINGS, "not a JSON object");
+            }
+            Ok(_) if !entries.is_empty() => self.errors.push(
                 keys::SETTINGS,
                 "it is all of the plugin's settings: remove the others, or it",
             ),
-            Some(whole) => return whole,
+            Ok(whole) => return whole,
         }
         json!({})
     }

@@ -56,8 +56,8 @@ pub enum ConfigRecord {
     Level(String, String),
     /// Nothing that we read.
     Other,
-    /// It should be one of ours and can't be read.
-    Unreadable,
+    /// It should be one of ours and can't be read: why, without its values, which may be secret.
+    Unreadable(String),
 }
 
 /// The key of a connector's config.
@@ -89,30 +89,40 @@ impl ConfigRecord {
 
 /// Reads an entry.
 pub fn parse_entry(key: &str, value: &str) -> ConfigRecord {
-    let value: Option<Value> = serde_json::from_str(value).ok();
+    entry(key, value).unwrap_or_else(ConfigRecord::Unreadable)
+}
+
+fn entry(key: &str, text: &str) -> Result<ConfigRecord, String> {
+    // What is wrong with JSON is told by its place, not by what stands there.
+    let value = || serde_json::from_str::<Value>(text).map_err(|e| format!("not JSON: {e}"));
     if let Some(name) = key.strip_prefix(CONNECTOR) {
-        let config =
-            value.and_then(|it| serde_json::from_value(it.get("properties")?.clone()).ok());
-        return config.map_or(ConfigRecord::Unreadable, |config| {
-            ConfigRecord::Connector(name.to_owned(), config)
-        });
+        let value = value()?;
+        // The error would show a value, which may be a secret.
+        let config: FlatConfig = value
+            .get("properties")
+            .and_then(|it| serde_json::from_value(it.clone()).ok())
+            .ok_or("its `properties` are not texts by name")?;
+        return Ok(ConfigRecord::Connector(name.to_owned(), config));
     }
     if let Some(name) = key.strip_prefix(TARGET_STATE) {
-        let state = value.and_then(|it| {
-            let word = it.get("state.v2").or_else(|| it.get("state"))?.as_str()?;
-            TargetState::parse(word)
-        });
-        return state.map_or(ConfigRecord::Unreadable, |state| {
-            ConfigRecord::Target(name.to_owned(), state)
-        });
+        let value = value()?;
+        let state = value
+            .get("state.v2")
+            .or_else(|| value.get("state"))
+            .and_then(Value::as_str)
+            .and_then(TargetState::parse)
+            .ok_or("neither its `state.v2` nor its `state` is one that a connector can have")?;
+        return Ok(ConfigRecord::Target(name.to_owned(), state));
     }
     if let Some(logger) = key.strip_prefix(LEVEL) {
-        let level = value.and_then(|it| Some(it.get("level")?.as_str()?.to_owned()));
-        return level.map_or(ConfigRecord::Unreadable, |level| {
-            ConfigRecord::Level(logger.to_owned(), level)
-        });
+        let value = value()?;
+        let level = value
+            .get("level")
+            .and_then(Value::as_str)
+            .ok_or("its `level` is not a text")?;
+        return Ok(ConfigRecord::Level(logger.to_owned(), level.to_owned()));
     }
-    ConfigRecord::Other
+    Ok(ConfigRecord::Other)
 }
 
 #[cfg(test)]
@@ -148,6 +158,21 @@ mod tests {
             parse_entry("commit-a", r#"{"tasks":1}"#),
             ConfigRecord::Other
         );
-        assert_eq!(parse_entry("connector-a", "{"), ConfigRecord::Unreadable);
+    }
+
+    #[test]
+    fn why_an_entry_cannot_be_read_is_told_without_its_values() {
+        for (key, value, part) in [
+            ("connector-a", "{", "line 1 column 1"),
+            ("connector-a", r#"{"properties":{"a":5150}}"#, "properties"),
+            ("connector-a", "{}", "properties"),
+            ("target-state-a", r#"{"state":"5150"}"#, "`state`"),
+            ("logger-cluster-a", r#"{"level":5150}"#, "`level`"),
+        ] {
+            let ConfigRecord::Unreadable(why) = parse_entry(key, value) else {
+                panic!("{key}: {value}");
+            };
+            assert!(why.contains(part) && !why.contains("5150"), "{why}");
+        }
     }
 }

@@ -61,6 +61,8 @@ fn what_can_not_be_honoured_is_an_error_of_its_key() {
         (Sink, "compression-level", "99", "22"),
         (Sink, "compression-level", "high", "not a whole number"),
         (Sink, "tabel", "x", "did you mean `table`?"),
+        (Sink, "settings", "{\"table\"", "line 1 column 8"),
+        (Sink, "settings", "[]", "not a JSON object"),
         (Sink, "table", "${ENV}", "variables and files"),
         (Sink, "table", "${file:/etc/passwd}", "variables and files"),
         (

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{all_values, open};
-use jackfield_log::{Identity, Log};
+use common::{all_values, identity, open};
+use jackfield_log::Log;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -56,12 +56,7 @@ async fn kills_lose_nothing_acknowledged_and_tear_no_append() {
             last >= acknowledged,
             "kill {kill}: {acknowledged} was acknowledged, {last} are there"
         );
-        let identity = Identity {
-            cluster: "test".into(),
-            connector: "numbers-source".into(),
-            slot: "0".into(),
-        };
-        let stored = log.stored(&identity).await.unwrap();
+        let stored = log.stored(&identity("numbers-source")).await.unwrap();
         let position = stored.positions[0].offset.as_deref().unwrap();
         assert_eq!(
             position,

@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{all_values, append, identity, next, open, spec, until, values};
-use jackfield_log::{Log, LogError, ReaderEvent, TopicPartition, TopicSpec};
+use common::{PATIENCE, all_values, identity, next, open, spec};
+use jackfield_batch::{BatchWriter, Record};
+use jackfield_log::{Append, Log, LogError, Output, ReaderEvent, TopicPartition, TopicSpec};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog, hold};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,42 @@ fn forgetful(dir: &std::path::Path, retention: Duration) -> Arc<EmbeddedLog> {
     config.retention = Some(retention);
     config.retention_every = Duration::from_millis(5);
     EmbeddedLog::open(config).unwrap()
+}
+
+/// One append of these values to one partition.
+fn values(topic: &str, partition: i32, values: &[&str]) -> Append {
+    let mut batch = BatchWriter::new();
+    for value in values {
+        let record = Record {
+            value: Some(value.as_bytes()),
+            ..Record::default()
+        };
+        batch.push(&record).unwrap();
+    }
+    Append {
+        outputs: vec![Output {
+            topic: topic.into(),
+            partition,
+            batch: batch.finish().into(),
+        }],
+        ..Append::default()
+    }
+}
+
+/// Appends and waits until it is durable.
+async fn append(log: &Arc<EmbeddedLog>, connector: &str, append: Append) {
+    let mut writer = log.writer(&identity(connector)).await.unwrap();
+    writer.append(append).await.unwrap().await.unwrap();
+}
+
+/// Waits for a condition.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 async fn start(log: &Arc<EmbeddedLog>, topic: &str) -> i64 {

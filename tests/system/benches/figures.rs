@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jackfield_exchange::{Exchange, Options, Running, Speed};
-use jackfield_system_tests::{Artifacts, Jackfield, Site, http};
+use jackfield_system_tests::{Rates, Site, Watched};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -35,94 +35,6 @@ async fn exchange(speed: Speed, laps: u32) -> Running {
     let mut options = Options::spot().unwrap();
     (options.speed, options.laps) = (speed, laps);
     Exchange::start(options).await.unwrap()
-}
-
-/// One process, looked at from outside.
-struct Watched {
-    jackfield: Jackfield,
-    metrics: String,
-    http: reqwest::Client,
-    began: Instant,
-}
-
-impl Watched {
-    async fn run(site: &Site) -> Watched {
-        let began = Instant::now();
-        let mut jackfield = Jackfield::run(site, &["--log-format", "text"]);
-        let metrics = format!("{}/metrics", jackfield.admin().await);
-        let http = http();
-        Watched {
-            jackfield,
-            metrics,
-            http,
-            began,
-        }
-    }
-
-    async fn page(&self) -> String {
-        let response = self.http.get(&self.metrics).send().await.unwrap();
-        response.text().await.unwrap()
-    }
-
-    /// Waits until a connector's counter has come so far.
-    async fn until(&self, metric: &str, connector: &str, reaches: f64) -> Duration {
-        self.looked(metric, connector, reaches, LOOK_EVERY).await
-    }
-
-    /// The same with so much time between two looks.
-    async fn looked(
-        &self,
-        metric: &str,
-        connector: &str,
-        reaches: f64,
-        every: Duration,
-    ) -> Duration {
-        loop {
-            if value(&self.page().await, metric, connector, "").unwrap_or(0.0) >= reaches {
-                return self.began.elapsed();
-            }
-            sleep(every).await;
-        }
-    }
-
-    /// User and system seconds so far.
-    fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        // In clock ticks, 100 a second on Linux.
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-    }
-
-    fn resident_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.unwrap().trim().trim_end_matches(" kB");
-        kib.parse::<f64>().unwrap() / 1024.0
-    }
-
-    fn pid(&self) -> u32 {
-        self.jackfield.pid().expect("it runs")
-    }
-
-    async fn stop(mut self) {
-        self.jackfield.terminate().await;
-        assert_eq!(self.jackfield.wait().await, 0);
-    }
-}
-
-/// The value of a connector's series, with `label` in it where several belong to it.
-fn value(page: &str, metric: &str, connector: &str, label: &str) -> Option<f64> {
-    let connector = format!("connector=\"{connector}\"");
-    page.lines()
-        .filter(|line| line.starts_with(metric) && line[metric.len()..].starts_with('{'))
-        .find(|line| line.contains(&connector) && line.contains(label))
-        .and_then(|line| line.rsplit(' ').next())
-        .and_then(|text| text.parse().ok())
 }
 
 /// The upper bound of the bucket that a quantile lies in, ms.
@@ -161,11 +73,11 @@ async fn start_up() {
     for _ in 0..5 {
         let exchange = exchange(Speed::Unlimited, 1).await;
         let site = Site::new(&exchange).await;
-        let watched = Watched::run(&site).await;
-        let first = watched
-            .until("jackfield_records_total", "trades-source", 1.0)
+        let mut watched = Watched::run(&site, LOOK_EVERY).await;
+        let (first, _) = watched
+            .until("jackfield_records_total", "trades-source", 1)
             .await;
-        firsts.push(first);
+        firsts.push(first.at - watched.began);
         watched.stop().await;
     }
     firsts.sort();
@@ -178,7 +90,7 @@ async fn start_up() {
 /// First only into the log, then only out of it, each as fast as it goes.
 async fn throughput(laps: u32) {
     let exchange = exchange(Speed::Unlimited, laps).await;
-    let total = exchange.status().total as f64;
+    let total = exchange.status().total;
     let mut site = Site::new(&exchange).await;
     let sink = json!({
         "plugin": "iceberg", "topics": ["trade"], "commit": { "every": "10s", "rows": 1_000_000 },
@@ -186,35 +98,27 @@ async fn throughput(laps: u32) {
         "allow": { "lake": "local" }
     });
     site.set("/pipelines/trades/sinks", Value::Null);
-    let source = Watched::run(&site).await;
+    let mut source = Watched::run(&site, LOOK_EVERY).await;
     let (records, connector) = ("jackfield_records_total", "trades-source");
-    let first = source.until(records, connector, 1.0).await;
-    let cpu = source.cpu();
-    let last = source.until(records, connector, total).await;
-    let used = source.cpu() - cpu;
+    let (first, _) = source.until(records, connector, 1).await;
+    let (last, _) = source.until(records, connector, total).await;
     println!(
-        "source path, frame to log: {total} trades, {:.0} records/s, {:.0} records per CPU second, {:.0} MiB resident",
-        total / (last - first).as_secs_f64(),
-        total / used,
+        "source path, frame to log: {total} trades, {}, {:.0} MiB resident",
+        Rates::between(first, last, total),
         source.resident_mib()
     );
     source.stop().await;
 
     site.set("/pipelines/trades/source", Value::Null);
     site.set("/pipelines/trades/sinks", json!({ "lake": sink }));
-    let sink = Watched::run(&site).await;
-    let first = sink
-        .until("jackfield_records_total", "trades-lake", 1.0)
-        .await;
-    let cpu = sink.cpu();
-    let last = sink
-        .until("jackfield_committed_rows_total", "trades-lake", total)
-        .await;
-    let used = sink.cpu() - cpu;
+    let mut sink = Watched::run(&site, LOOK_EVERY).await;
+    let connector = "trades-lake";
+    let (first, _) = sink.until(records, connector, 1).await;
+    let committed = "jackfield_committed_rows_total";
+    let (last, _) = sink.until(committed, connector, total).await;
+    let Rates { wall, cpu } = Rates::between(first, last, total);
     println!(
-        "sink path, log to commit: {total} rows, {:.0} rows/s, {:.0} rows per CPU second, {:.0} MiB resident",
-        total / (last - first).as_secs_f64(),
-        total / used,
+        "sink path, log to commit: {total} rows, {wall:.0} rows/s, {cpu:.0} rows per CPU second, {:.0} MiB resident",
         sink.resident_mib()
     );
     sink.stop().await;
@@ -235,35 +139,33 @@ async fn scraped(laps: u32) {
         alone.push(source_path(laps, false).await);
         stormed.push(source_path(laps, true).await);
     }
-    let median = |figures: &mut Vec<(f64, f64)>, of: fn(&(f64, f64)) -> f64| {
-        let mut figures: Vec<f64> = figures.iter().map(of).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[ROUNDS / 2]
-    };
-    let (rate, per_cpu) = (|it: &(f64, f64)| it.0, |it: &(f64, f64)| it.1);
     println!(
         "source path under {SCRAPERS} scrapers and {STREAMS} open pages, medians of {ROUNDS} rounds in turns: {:.1} % of the records/s, {:.1} % of the records per CPU second",
-        100.0 * median(&mut stormed, rate) / median(&mut alone, rate),
-        100.0 * median(&mut stormed, per_cpu) / median(&mut alone, per_cpu),
+        100.0 * median(&stormed, |it| it.wall) / median(&alone, |it| it.wall),
+        100.0 * median(&stormed, |it| it.cpu) / median(&alone, |it| it.cpu),
     );
 }
 
-/// Records a second, and records per CPU second.
-async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
+fn median(rates: &[Rates], of: fn(&Rates) -> f64) -> f64 {
+    let mut figures: Vec<f64> = rates.iter().map(of).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+async fn source_path(laps: u32, storm: bool) -> Rates {
     let exchange = exchange(Speed::Unlimited, laps).await;
-    let total = exchange.status().total as f64;
+    let total = exchange.status().total;
     let mut site = Site::new(&exchange).await;
     site.set("/pipelines/trades/sinks", Value::Null);
-    let source = Watched::run(&site).await;
+    let mut source = Watched::run(&site, LOOK_SELDOM).await;
     let (records, connector) = ("jackfield_records_total", "trades-source");
-    let first = source.looked(records, connector, 1.0, LOOK_SELDOM).await;
-    let cpu = source.cpu();
+    let (first, _) = source.until(records, connector, 1).await;
     let (scraped, told) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let token = std::fs::read_to_string(Artifacts::get().state.join("admin-token")).unwrap();
+    let token = source.token();
     let pages: Vec<_> = (0..if storm { STREAMS } else { 0 })
         .map(|_| {
-            let events = source.metrics.replace("/metrics", "/events");
-            let request = source.http.get(events).bearer_auth(token.trim());
+            let events = format!("{}/events", source.admin);
+            let request = source.http.get(events).bearer_auth(&token);
             let told = Arc::clone(&told);
             tokio::spawn(async move {
                 let mut answer = request.send().await.unwrap();
@@ -277,7 +179,7 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
         .collect();
     let scrapers: Vec<_> = (0..if storm { SCRAPERS } else { 0 })
         .map(|_| {
-            let (http, url) = (source.http.clone(), source.metrics.clone());
+            let (http, url) = (source.http.clone(), format!("{}/metrics", source.admin));
             let scraped = Arc::clone(&scraped);
             tokio::spawn(async move {
                 loop {
@@ -292,13 +194,12 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
             })
         })
         .collect();
-    let last = source.looked(records, connector, total, LOOK_SELDOM).await;
-    let used = source.cpu() - cpu;
+    let (last, _) = source.until(records, connector, total).await;
     let (scraped, told) = (
         scraped.load(Ordering::Relaxed),
         told.load(Ordering::Relaxed),
     );
-    let seconds = (last - first).as_secs_f64();
+    let seconds = (last.at - first.at).as_secs_f64();
     if storm {
         println!("{scraped} scrapes and {told} parts of event streams in {seconds:.1} s");
         // Answers take their time on two processors that are busy; a storm it is all the same.
@@ -309,7 +210,7 @@ async fn source_path(laps: u32, storm: bool) -> (f64, f64) {
     let all = scrapers.iter().chain(&pages);
     all.for_each(tokio::task::JoinHandle::abort);
     source.stop().await;
-    (total / seconds, total / used)
+    Rates::between(first, last, total)
 }
 
 /// At an even pace, both ends running.
@@ -317,9 +218,9 @@ async fn latency(seconds: u32) {
     const RATE: u32 = 10_000;
     let laps = (RATE * seconds).div_ceil(15_863);
     let exchange = exchange(Speed::PerSecond(f64::from(RATE)), laps).await;
-    let total = exchange.status().total as f64;
+    let total = exchange.status().total;
     let site = Site::new(&exchange).await;
-    let watched = Watched::run(&site).await;
+    let mut watched = Watched::run(&site, LOOK_EVERY).await;
     watched
         .until("jackfield_committed_rows_total", "trades-lake", total)
         .await;
@@ -336,7 +237,7 @@ async fn latency(seconds: u32) {
         "received to durable in the log at {RATE} trades/s, the oldest of each append: p50 {}, p99 {}; both ends took {:.1} CPU seconds for {total} trades, {:.0} MiB resident",
         of(0.5),
         of(0.99),
-        watched.cpu(),
+        watched.now().cpu_s,
         watched.resident_mib()
     );
     watched.stop().await;

@@ -18,6 +18,7 @@ mod prometheus;
 mod readers;
 mod site;
 mod topics;
+mod watched;
 
 pub use artifacts::{Artifacts, repository, target};
 pub use changed::changed_copy;
@@ -37,6 +38,7 @@ pub use site::{Site, both, gaps_sink, trades_sink};
 pub use topics::{
     TopicRecord, python, read_topic, read_topic_by_java, values, write_topic, write_topic_by_java,
 };
+pub use watched::{Moment, Rates, Watched};
 
 use std::time::Duration;
 

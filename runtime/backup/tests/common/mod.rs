@@ -1,9 +1,4 @@
 //! Folders to save, and places to put them back to.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses another part"
-)]
 
 use jackfield_backup::{Manifest, Part, Place, save};
 use std::fs;
@@ -11,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-pub struct Site {
+pub(crate) struct Site {
     dir: TempDir,
 }
 
 impl Site {
     /// A log with a folder in it, and a catalog that is one file.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Self {
             dir: TempDir::new().unwrap(),
         };
@@ -30,11 +25,11 @@ impl Site {
         site
     }
 
-    pub fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    pub fn part(&self, name: &str, path: &str) -> Part {
+    pub(crate) fn part(&self, name: &str, path: &str) -> Part {
         Part {
             name: name.to_owned(),
             path: self.at(path),
@@ -42,7 +37,7 @@ impl Site {
         }
     }
 
-    pub fn save(&self) -> Manifest {
+    pub(crate) fn save(&self) -> Manifest {
         let parts = [
             self.part("log", "log"),
             self.part("catalog", "catalog.db"),
@@ -51,7 +46,7 @@ impl Site {
         save(&parts, &self.at("backup"), "0.1.0", 5).unwrap()
     }
 
-    pub fn places(&self, below: &str) -> [Place; 2] {
+    pub(crate) fn places(&self, below: &str) -> [Place; 2] {
         let place = |name: &str, path: &str| Place {
             name: name.to_owned(),
             path: self.at(below).join(path),
@@ -62,6 +57,6 @@ impl Site {
     }
 }
 
-pub fn give_mode(path: &Path, mode: u32) {
+pub(crate) fn give_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

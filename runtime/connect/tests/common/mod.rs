@@ -1,5 +1,4 @@
 //! The file, the plugins and the configs of these tests.
-#![allow(dead_code, reason = "each test uses its part of it")]
 
 use jackfield_config::{Config, End, ParseContext};
 use jackfield_connect::{Described, FlatConfig, KeyErrors, Wanted};

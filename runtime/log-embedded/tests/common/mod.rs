@@ -1,27 +1,20 @@
 //! What the tests of the embedded log share.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses another part"
-)]
 
-use jackfield_batch::{Batch, BatchWriter, Limits, Record};
-use jackfield_log::{
-    Append, Identity, Log, Output, Reader, ReaderEvent, ReaderSpec, Start, TopicPartition,
-};
+use jackfield_batch::{Batch, Limits};
+use jackfield_log::{Identity, Log, Reader, ReaderEvent, ReaderSpec, Start, TopicPartition};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn open(dir: &Path) -> Arc<EmbeddedLog> {
+pub(crate) fn open(dir: &Path) -> Arc<EmbeddedLog> {
     EmbeddedLog::open(EmbeddedConfig::new(dir)).unwrap()
 }
 
-pub fn identity(connector: &str) -> Identity {
+pub(crate) fn identity(connector: &str) -> Identity {
     Identity {
         cluster: "test".into(),
         connector: connector.into(),
@@ -29,33 +22,7 @@ pub fn identity(connector: &str) -> Identity {
     }
 }
 
-/// One append of these values to one partition.
-pub fn values(topic: &str, partition: i32, values: &[&str]) -> Append {
-    let mut batch = BatchWriter::new();
-    for value in values {
-        let record = Record {
-            value: Some(value.as_bytes()),
-            ..Record::default()
-        };
-        batch.push(&record).unwrap();
-    }
-    Append {
-        outputs: vec![Output {
-            topic: topic.into(),
-            partition,
-            batch: batch.finish().into(),
-        }],
-        ..Append::default()
-    }
-}
-
-/// Appends and waits until it is durable.
-pub async fn append(log: &Arc<EmbeddedLog>, connector: &str, append: Append) {
-    let mut writer = log.writer(&identity(connector)).await.unwrap();
-    writer.append(append).await.unwrap().await.unwrap();
-}
-
-pub fn spec(group: &str, topic: &str) -> ReaderSpec {
+pub(crate) fn spec(group: &str, topic: &str) -> ReaderSpec {
     ReaderSpec {
         group: group.into(),
         member: "0".into(),
@@ -65,7 +32,7 @@ pub fn spec(group: &str, topic: &str) -> ReaderSpec {
 }
 
 /// The next event, within patience.
-pub async fn next(reader: &mut Box<dyn Reader>) -> ReaderEvent {
+pub(crate) async fn next(reader: &mut Box<dyn Reader>) -> ReaderEvent {
     tokio::time::timeout(PATIENCE, reader.next())
         .await
         .expect("an event")
@@ -73,7 +40,7 @@ pub async fn next(reader: &mut Box<dyn Reader>) -> ReaderEvent {
 }
 
 /// The values of all records that a partition holds, in order.
-pub async fn all_values(log: &Arc<EmbeddedLog>, topic: &str, partition: i32) -> Vec<String> {
+pub(crate) async fn all_values(log: &Arc<EmbeddedLog>, topic: &str, partition: i32) -> Vec<String> {
     let ends = log.ends(topic, partition).await.unwrap();
     let at = TopicPartition::new(topic, partition);
     let mut reader = log
@@ -97,14 +64,4 @@ pub async fn all_values(log: &Arc<EmbeddedLog>, topic: &str, partition: i32) -> 
         position = fetched.next_offset;
     }
     found
-}
-
-/// Waits for a condition.
-pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never: {what}"));
 }

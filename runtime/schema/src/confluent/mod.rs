@@ -81,32 +81,6 @@ impl ConfluentRegistry {
             }),
         })
     }
-
-    /// Whether `schema` could be registered under `subject` now; registers nothing.
-    ///
-    /// # Errors
-    /// [`SchemaError::Incompatible`] with the registry's own message when it could not.
-    pub async fn check(&self, subject: &str, schema: &Schema) -> Result<(), SchemaError> {
-        let schema = registrable(schema)?;
-        let request = Request {
-            path: vec!["compatibility", "subjects", subject, "versions", "latest"],
-            query: Some("verbose=true"),
-            body: Some(body(&schema)),
-        };
-        match self.asker.ask::<Compatible>(&request).await {
-            Ok(answer) if answer.is_compatible => Ok(()),
-            Ok(answer) => Err(SchemaError::Incompatible {
-                subject: subject.to_owned(),
-                reason: match answer.messages {
-                    Some(messages) if !messages.is_empty() => messages.join("; "),
-                    Some(_) | None => "the registry says so, and no more".to_owned(),
-                },
-            }),
-            // A subject that does not exist yet takes anything.
-            Err(Unanswered::Refused(refusal)) if is_not_found(&refusal) => Ok(()),
-            Err(unanswered) => Err(unanswered.or_refused(|it| refused(subject, it))),
-        }
-    }
 }
 
 #[async_trait]
@@ -163,13 +137,6 @@ struct Body<'a> {
 struct Registered {
     /// Never 0, which stands for no schema.
     id: NonZeroU32,
-}
-
-#[derive(Deserialize)]
-struct Compatible {
-    is_compatible: bool,
-    #[serde(default)]
-    messages: Option<Vec<String>>,
 }
 
 /// The schema as it is registered, the same however it was laid out.

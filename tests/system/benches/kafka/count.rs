@@ -3,14 +3,13 @@
 
 use std::process::Stdio;
 
-use jackfield_system_tests::{Cluster, PATIENCE};
+use jackfield_system_tests::{Cluster, Moment, PATIENCE, Rates};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::process::Command;
 
 use crate::PARTITIONS;
-use crate::watched::{Moment, Rates};
 
 /// The word that makes the bench's program this process.
 pub(crate) const COUNT: &str = "count";

@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use jackfield_exchange::{Exchange, Options, Speed};
-use jackfield_system_tests::{Cluster, Site, http, shared_cluster};
+use jackfield_system_tests::{Cluster, Rates, Site, Watched, http, shared_cluster};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::PARTITIONS;
 use crate::count::{AS_THE_SINK, FAR_AHEAD, counted};
 use crate::fill::{TRADE, fill, text};
-use crate::watched::{LOOK_EVERY, Rates, Watched};
+use crate::{LOOK_EVERY, PARTITIONS};
 
 /// As Kafka Connect had it. The last commit waits for no interval: see [`Filled::landed`].
 const COMMIT_EVERY: &str = "10s";
@@ -90,7 +89,7 @@ impl Filled {
                     "access-key-id": "key", "secret-access-key": "secret" }
         });
         site.set("/lakes/local", lake);
-        let mut sink = Watched::run(site).await;
+        let mut sink = Watched::run(site, LOOK_EVERY).await;
         sink.jackfield.line("reading from").await;
         sleep(SETTLED_AFTER).await;
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
@@ -118,7 +117,7 @@ impl Filled {
     /// the same records: after the sink, so that whatever is slow at first is on our side.
     pub(crate) async fn landed(&self) {
         let (format, records) = (self.format, self.records);
-        let mut sink = Watched::run(&self.site).await;
+        let mut sink = Watched::run(&self.site, LOOK_EVERY).await;
         let read = "jackfield_records_total";
         let (from, before) = sink.until(read, "trades-lake", 1).await;
         sink.until(read, "trades-lake", records).await;

@@ -7,12 +7,15 @@ mod count;
 mod fill;
 mod lake;
 mod source;
-mod watched;
+
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 /// Of the topics.
 const PARTITIONS: i32 = 4;
+/// Between two looks at the metrics, or at the memory.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PARTS: [&str; 3] = ["source", "stopped", "lake"];
 const FORMATS: [&str; 2] = ["avro", "json"];
 

@@ -5,16 +5,15 @@ use std::time::Duration;
 use jackfield_exchange::{Exchange, Options, Speed};
 use jackfield_log::{Log, TopicSpec};
 use jackfield_log_kafka::{KafkaConfig, KafkaLog};
-use jackfield_system_tests::{Cluster, PATIENCE, Site, shared_cluster};
+use jackfield_system_tests::{Cluster, Moment, PATIENCE, Rates, Site, Watched, shared_cluster};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::PARTITIONS;
 use crate::count::{self, AS_THE_SINK};
-use crate::watched::{Moment, Rates, Watched};
+use crate::{LOOK_EVERY, PARTITIONS};
 
 pub(crate) async fn measure(laps: u32) {
     let cluster = shared_cluster().await;
@@ -30,7 +29,7 @@ pub(crate) async fn measure(laps: u32) {
         site.on_kafka(&cluster);
         site.set("/pipelines/trades/sinks", Value::Null);
         site.set("/pipelines/trades/delivery", json!(delivery));
-        let mut source = Watched::run(&site).await;
+        let mut source = Watched::run(&site, LOOK_EVERY).await;
         let records = "jackfield_records_total";
         let (from, before) = source.until(records, "trades-source", 1).await;
         let (to, _) = source.until(records, "trades-source", total).await;

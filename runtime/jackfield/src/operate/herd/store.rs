@@ -46,8 +46,8 @@ impl Store {
                     kept.levels.insert(logger, level);
                 }
                 ConfigRecord::Other => {}
-                ConfigRecord::Unreadable => {
-                    tracing::warn!(topic = %self.topic, key, "an entry can't be read and counts for nothing");
+                ConfigRecord::Unreadable(why) => {
+                    tracing::warn!(topic = %self.topic, key, why, "an entry can't be read and counts for nothing");
                 }
             }
         }

@@ -103,24 +103,3 @@ async fn an_id_of_zero_is_no_answer() {
     let registry = client(&fake.url(), PATIENT);
     assert_eq!(registry.register("t-value", &avro(TRADE)).await, Ok(1));
 }
-
-#[tokio::test]
-async fn compatibility_is_checked_without_registering() {
-    let fake = Fake::serve(|_, seen| match seen.path.split('/').nth(3) {
-        Some("good") => answer(200, r#"{"is_compatible": true, "messages": []}"#),
-        Some("bad") => answer(200, r#"{"is_compatible": false, "messages": ["a", "b"]}"#),
-        Some("curt") => answer(200, r#"{"is_compatible": false}"#),
-        Some(_) | None => refusal(404, 40401, "Subject not found"),
-    })
-    .await;
-    let registry = client(&fake.url(), PATIENT);
-    assert_eq!(registry.check("good", &avro(TRADE)).await, Ok(()));
-    assert_eq!(registry.check("new", &avro(TRADE)).await, Ok(()));
-    for (subject, reason) in [("bad", "a; b"), ("curt", "and no more")] {
-        let error = registry.check(subject, &avro(TRADE)).await.unwrap_err();
-        assert!(matches!(error, SchemaError::Incompatible { .. }));
-        assert!(error.to_string().contains(reason), "{error}");
-    }
-    let path = "/compatibility/subjects/good/versions/latest?verbose=true";
-    assert_eq!(fake.seen()[0].path, path);
-}

@@ -1,5 +1,4 @@
 //! A client, as the tests of the exchange need it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::time::Duration;
 
@@ -12,33 +11,33 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Longer than anything here takes, short enough to see a hang.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub async fn exchange(change: impl FnOnce(&mut Options)) -> Running {
+pub(crate) async fn exchange(change: impl FnOnce(&mut Options)) -> Running {
     let mut options = Options::spot().unwrap();
     options.seed = 7;
     change(&mut options);
     Exchange::start(options).await.unwrap()
 }
 
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 /// What ended a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     Close(u16, String),
     /// Without a close frame.
     Lost,
 }
 
 impl Client {
-    pub async fn open(running: &Running, path: &str) -> Client {
+    pub(crate) async fn open(running: &Running, path: &str) -> Client {
         Client::try_open(running, path).await.unwrap()
     }
 
-    pub async fn try_open(
+    pub(crate) async fn try_open(
         running: &Running,
         path: &str,
     ) -> Result<Client, tokio_tungstenite::tungstenite::Error> {
@@ -49,12 +48,12 @@ impl Client {
         Ok(Client { socket })
     }
 
-    pub async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
     /// The next message of any kind.
-    pub async fn message(&mut self) -> Result<Message, Ended> {
+    pub(crate) async fn message(&mut self) -> Result<Message, Ended> {
         let next = timeout(PATIENCE, self.socket.next())
             .await
             .expect("no hang");
@@ -68,7 +67,7 @@ impl Client {
     }
 
     /// The next text, pings answered on the way.
-    pub async fn text(&mut self) -> Result<String, Ended> {
+    pub(crate) async fn text(&mut self) -> Result<String, Ended> {
         loop {
             if let Message::Text(text) = self.message().await? {
                 return Ok(text.to_string());
@@ -76,12 +75,12 @@ impl Client {
         }
     }
 
-    pub async fn json(&mut self) -> Value {
+    pub(crate) async fn json(&mut self) -> Value {
         serde_json::from_str(&self.text().await.unwrap()).unwrap()
     }
 
     /// Texts until the connection ends.
-    pub async fn rest(&mut self) -> (Vec<String>, Ended) {
+    pub(crate) async fn rest(&mut self) -> (Vec<String>, Ended) {
         let mut texts = Vec::new();
         loop {
             match self.text().await {
@@ -92,7 +91,7 @@ impl Client {
     }
 
     /// So many trades, in the combined form, as symbol and id.
-    pub async fn trades(&mut self, count: usize) -> Vec<(String, i64)> {
+    pub(crate) async fn trades(&mut self, count: usize) -> Vec<(String, i64)> {
         let mut trades = Vec::new();
         while trades.len() < count {
             trades.extend(trade(&self.text().await.unwrap()));
@@ -102,23 +101,23 @@ impl Client {
 }
 
 /// Symbol and id of a combined trade.
-pub fn trade(text: &str) -> Option<(String, i64)> {
+pub(crate) fn trade(text: &str) -> Option<(String, i64)> {
     let json: Value = serde_json::from_str(text).unwrap();
     let data = json.get("data")?;
     Some((data["s"].as_str()?.to_owned(), data["t"].as_i64()?))
 }
 
 /// Symbols and ids of a recording, in order.
-pub fn ids(trades: &[jackfield_exchange::Trade]) -> Vec<(String, i64)> {
+pub(crate) fn ids(trades: &[jackfield_exchange::Trade]) -> Vec<(String, i64)> {
     trades
         .iter()
         .map(|trade| (trade.symbol.to_string(), trade.trade_id))
         .collect()
 }
 
-pub const BOTH: &str = "/stream?streams=btcusdt@trade/ethusdt@trade";
+pub(crate) const BOTH: &str = "/stream?streams=btcusdt@trade/ethusdt@trade";
 
-pub async fn get(running: &Running, path: &str) -> (u16, reqwest::header::HeaderMap, Value) {
+pub(crate) async fn get(running: &Running, path: &str) -> (u16, reqwest::header::HeaderMap, Value) {
     let url = format!("{}{path}", running.rest_url());
     let response = http().get(url).send().await.unwrap();
     let status = response.status().as_u16();
@@ -126,7 +125,7 @@ pub async fn get(running: &Running, path: &str) -> (u16, reqwest::header::Header
     (status, headers, response.json().await.unwrap())
 }
 
-pub fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     // The provider is wanted to build a client at all, also for plain HTTP; a second
     // test of the process finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();

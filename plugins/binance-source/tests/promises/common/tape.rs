@@ -8,22 +8,22 @@ use super::LandedTrade;
 
 /// A trade as it was recorded.
 #[derive(Debug, Clone)]
-pub struct Taped {
-    pub symbol: String,
-    pub id: i64,
-    pub price: String,
-    pub quantity: String,
-    pub trade_time_ms: i64,
-    pub event_time_ms: i64,
-    pub is_buyer_maker: bool,
+pub(crate) struct Taped {
+    pub(crate) symbol: String,
+    pub(crate) id: i64,
+    pub(crate) price: String,
+    pub(crate) quantity: String,
+    pub(crate) trade_time_ms: i64,
+    pub(crate) event_time_ms: i64,
+    pub(crate) is_buyer_maker: bool,
     /// Since the first trade of the tape.
-    pub at_ms: u64,
+    pub(crate) at_ms: u64,
     /// The frame, byte for byte.
-    pub frame: String,
+    pub(crate) frame: String,
 }
 
 /// The first trades of the recording that the replaying exchange ships.
-pub fn tape(trades: usize) -> Vec<Taped> {
+pub(crate) fn tape(trades: usize) -> Vec<Taped> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/exchange/recordings/spot-trades-20240808.jsonl.gz"
@@ -68,7 +68,7 @@ fn unscaled(text: &str) -> i128 {
 }
 
 impl Taped {
-    pub fn assert_is(&self, landed: &LandedTrade) {
+    pub(crate) fn assert_is(&self, landed: &LandedTrade) {
         assert_eq!(landed.price, unscaled(&self.price));
         assert_eq!(landed.quantity, unscaled(&self.quantity));
         assert_eq!(landed.trade_time_us, self.trade_time_ms * 1000);

@@ -1,7 +1,4 @@
 //! The binary: its ready line, its flags, its control endpoint.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::io::Write;
 use std::process::Stdio;
@@ -12,6 +9,8 @@ use jackfield_exchange::Recording;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::support;
 
 async fn start(args: &[&str]) -> (Child, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_jackfield-exchange"))

@@ -1,12 +1,10 @@
 //! Whatever happens, what is settled is the recording: each trade once, in order.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{RestFault, Run, from_the_beginning, settings, tape};
 use jackfield_sdk::batch::event::RequestError;
+
+use crate::common::{RestFault, Run, from_the_beginning, settings, tape};
 
 /// Random faults on every side, at random moments, and random ends of the instance and of the
 /// process, with random amounts of unsettled work.

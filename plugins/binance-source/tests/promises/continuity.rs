@@ -1,12 +1,10 @@
 //! Trades land once and in order, whatever a connection and REST make of them.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Run, TICK, from_the_beginning, settings, tape};
 use jackfield_sdk::source::Imports;
+
+use crate::common::{RestFault, Run, TICK, from_the_beginning, settings, tape};
 
 const BOTH: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
 
@@ -110,7 +108,7 @@ fn what_comes_before_its_predecessor_waits_and_its_event_is_not_done() {
     run.until("100 landed", |run| run.bench.landed("trade").len() >= 100);
     let wire = run.exchange.live_wires()[0];
     run.exchange.wires.get_mut(&wire).unwrap().skip = 3;
-    run.exchange.rest_faults.push_back(common::RestFault::Lost);
+    run.exchange.rest_faults.push_back(RestFault::Lost);
     run.run_for(1000);
     let (done, given) = (run.bench.done_through(), run.bench.host.given_through());
     assert!(
@@ -324,7 +322,7 @@ fn holding_is_bounded_in_events_and_in_time() {
     for _ in 0..1000 {
         run.exchange
             .rest_faults
-            .push_back(common::RestFault::Status(500, vec![], ""));
+            .push_back(RestFault::Status(500, vec![], ""));
     }
     run.run_for(19_000);
     assert!(run.bench.done_through() <= held_from + 20, "held meanwhile");
@@ -371,7 +369,7 @@ fn what_waits_for_rest_is_known() {
     run.run_for(500);
     assert_eq!(run.bench.poll().unwrap().behind, 0);
     for _ in 0..100 {
-        let fault = common::RestFault::Status(500, vec![], "");
+        let fault = RestFault::Status(500, vec![], "");
         run.exchange.rest_faults.push_back(fault);
     }
     let wire = run.exchange.live_wires()[0];

@@ -1,11 +1,9 @@
 //! The public REST endpoints.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use jackfield_exchange::{Recording, Running, Speed};
 use serde_json::json;
-use support::{BOTH, Client, exchange, get, http};
+
+use crate::support::{BOTH, Client, exchange, get, http};
 
 async fn over() -> Running {
     let running = exchange(|o| o.speed = Speed::Unlimited).await;

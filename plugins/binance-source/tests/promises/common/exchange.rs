@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::Taped;
 
 /// The steps of its clock.
-pub const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// From a connection's opening, or a message, or a request, to what follows.
 const ROUND_TRIP: Duration = Duration::from_millis(30);
 
 /// How the next requests fare.
 #[derive(Debug, Clone)]
-pub enum RestFault {
+pub(crate) enum RestFault {
     Status(u16, Vec<(&'static str, String)>, &'static str),
     Failed(RequestError),
     /// Neither answered nor failed, ever.
@@ -26,50 +26,50 @@ pub enum RestFault {
 }
 
 #[derive(Debug, Default)]
-pub struct Wire {
-    pub subscribed: BTreeSet<String>,
+pub(crate) struct Wire {
+    pub(crate) subscribed: BTreeSet<String>,
     /// Messages of the client that were read.
     read: usize,
     /// Frames on their way to the client.
     on_the_way: VecDeque<(Duration, String)>,
     /// Nothing comes any more, not even a closing.
-    pub half_open: bool,
+    pub(crate) half_open: bool,
     /// Streams whose trades are no longer sent.
-    pub silent: BTreeSet<String>,
+    pub(crate) silent: BTreeSet<String>,
     /// So many trades are not sent.
-    pub skip: u32,
+    pub(crate) skip: u32,
     /// So many trades are sent twice.
-    pub duplicate: u32,
+    pub(crate) duplicate: u32,
     /// So many trades are collected and then sent backwards.
-    pub reverse: u32,
+    pub(crate) reverse: u32,
     reversed: Vec<String>,
     opened: bool,
     opens_at: Duration,
     /// Trades come so much later than REST knows them.
-    pub lag: Duration,
+    pub(crate) lag: Duration,
 }
 
 #[derive(Debug)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     tape: Vec<Taped>,
     /// Trades that were made.
     made: usize,
     started_at: Option<Duration>,
-    pub wires: BTreeMap<u64, Wire>,
+    pub(crate) wires: BTreeMap<u64, Wire>,
     answers: Vec<(Duration, u64)>,
     seen_requests: BTreeSet<u64>,
     /// For the next requests, in order.
-    pub rest_faults: VecDeque<RestFault>,
+    pub(crate) rest_faults: VecDeque<RestFault>,
     /// Ids that nobody has: neither sent nor known to REST.
-    pub holes: Vec<(String, i64, i64)>,
+    pub(crate) holes: Vec<(String, i64, i64)>,
     /// Streams that a SUBSCRIBE does not take, though it says so.
-    pub deaf_to: BTreeSet<String>,
+    pub(crate) deaf_to: BTreeSet<String>,
     /// No connection can be opened.
-    pub refuse: bool,
+    pub(crate) refuse: bool,
     /// A client that reads slowly: at most so many frames of a connection in a tick.
-    pub frames_per_tick: usize,
+    pub(crate) frames_per_tick: usize,
     /// The market stands still, though the clock goes on.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     random: u64,
     /// Connections that will be closed: when, which, with what code.
     closing: Vec<(Duration, u64, u16)>,
@@ -78,7 +78,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn new(tape: Vec<Taped>, seed: u64) -> Self {
+    pub(crate) fn new(tape: Vec<Taped>, seed: u64) -> Self {
         Self {
             tape,
             made: 0,
@@ -98,27 +98,27 @@ impl Exchange {
         }
     }
 
-    pub fn tape(&self) -> &[Taped] {
+    pub(crate) fn tape(&self) -> &[Taped] {
         &self.tape
     }
 
     /// Whether all trades were made.
-    pub fn played(&self) -> bool {
+    pub(crate) fn played(&self) -> bool {
         self.made == self.tape.len()
     }
 
     /// Trades that no connection has brought.
-    pub fn never_live(&self) -> Vec<i64> {
+    pub(crate) fn never_live(&self) -> Vec<i64> {
         let never = |it: &&Taped| !self.delivered.contains(&it.frame);
         self.tape.iter().filter(never).map(|it| it.id).collect()
     }
 
     /// So many trades are in the past when the first client comes.
-    pub fn make(&mut self, trades: usize) {
+    pub(crate) fn make(&mut self, trades: usize) {
         self.made = trades;
     }
 
-    pub fn random(&mut self, below: u64) -> u64 {
+    pub(crate) fn random(&mut self, below: u64) -> u64 {
         // xorshift64*
         self.random = self.random.max(1);
         self.random ^= self.random >> 12;
@@ -128,7 +128,7 @@ impl Exchange {
     }
 
     /// The client's process is gone.
-    pub fn forget_clients(&mut self) {
+    pub(crate) fn forget_clients(&mut self) {
         self.wires.clear();
         self.answers.clear();
         self.seen_requests.clear();
@@ -136,7 +136,7 @@ impl Exchange {
     }
 
     /// The connections that trades are sent on, the newest last.
-    pub fn live_wires(&self) -> Vec<u64> {
+    pub(crate) fn live_wires(&self) -> Vec<u64> {
         self.wires
             .iter()
             .filter(|(_, wire)| wire.opened)
@@ -145,14 +145,14 @@ impl Exchange {
     }
 
     /// The connection ends; what is on its way is lost.
-    pub fn drop_wire(&mut self, host: &FakeHost, id: u64, code: u16) {
+    pub(crate) fn drop_wire(&mut self, host: &FakeHost, id: u64, code: u16) {
         if self.wires.remove(&id).is_some() {
             host.closed(id, code, "by the exchange");
         }
     }
 
     /// The exchange announces that it will close a connection.
-    pub fn shut_down(&mut self, host: &FakeHost, id: u64, lead: Duration) {
+    pub(crate) fn shut_down(&mut self, host: &FakeHost, id: u64, lead: Duration) {
         let now = host.now();
         let wire = self.wires.get_mut(&id).unwrap();
         let frame = json!({"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}});
@@ -161,12 +161,12 @@ impl Exchange {
     }
 
     /// A little time passes.
-    pub fn tick(&mut self, host: &FakeHost) {
+    pub(crate) fn tick(&mut self, host: &FakeHost) {
         self.tick_by(host, TICK);
     }
 
     /// So much time passes at once.
-    pub fn tick_by(&mut self, host: &FakeHost, step: Duration) {
+    pub(crate) fn tick_by(&mut self, host: &FakeHost, step: Duration) {
         host.advance(step);
         let now = host.now();
         self.meet_connections(host, now);

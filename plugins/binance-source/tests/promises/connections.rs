@@ -1,15 +1,13 @@
 //! Connections come and go; nothing is lost.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{RestFault, Run, from_the_beginning, settings, tape};
 use jackfield_sdk::Failure;
 use jackfield_sdk::batch::event::RequestError;
 use jackfield_sdk::source::testing::Bench;
 use jackfield_sdk::source::{ConnectionState, HttpError, Imports, WebSocketError};
+
+use crate::common::{RestFault, Run, from_the_beginning, settings, tape};
 
 const BOTH: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
 

@@ -1,14 +1,12 @@
 //! The WebSocket protocol, as the exchange documents it.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
 use futures::SinkExt;
 use jackfield_exchange::{Limits, Recording, Speed};
-use support::{BOTH, Client, Ended, exchange, ids};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+use crate::support::{self, BOTH, Client, Ended, exchange, ids};
 
 #[tokio::test]
 async fn every_trade_arrives_as_recorded() {

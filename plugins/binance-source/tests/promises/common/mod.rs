@@ -1,9 +1,4 @@
 //! An exchange without a network: it speaks through a [`FakeHost`], on the test's clock.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses another part"
-)]
 
 mod exchange;
 mod tape;
@@ -18,30 +13,30 @@ use jackfield_sdk::Failure;
 use jackfield_sdk::avro::AvroRecord;
 use jackfield_sdk::source::testing::{Bench, FakeHost, Landed};
 
-pub use exchange::{Exchange, RestFault, TICK};
-pub use tape::{Taped, tape};
+pub(crate) use exchange::{Exchange, RestFault, TICK};
+pub(crate) use tape::{Taped, tape};
 
 /// A trade as it landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LandedTrade {
-    pub symbol: String,
-    pub trade_id: i64,
-    pub price: i128,
-    pub quantity: i128,
-    pub trade_time_us: i64,
-    pub event_time_us: Option<i64>,
-    pub is_buyer_maker: bool,
-    pub received_us: i64,
+pub(crate) struct LandedTrade {
+    pub(crate) symbol: String,
+    pub(crate) trade_id: i64,
+    pub(crate) price: i128,
+    pub(crate) quantity: i128,
+    pub(crate) trade_time_us: i64,
+    pub(crate) event_time_us: Option<i64>,
+    pub(crate) is_buyer_maker: bool,
+    pub(crate) received_us: i64,
 }
 
 /// A source, an exchange, and the log between polls.
-pub struct Run {
-    pub bench: Bench<BinanceSource>,
-    pub exchange: Exchange,
+pub(crate) struct Run {
+    pub(crate) bench: Bench<BinanceSource>,
+    pub(crate) exchange: Exchange,
 }
 
 /// Settings for these symbols; `more` is JSON fields, with a comma in front.
-pub fn settings(symbols: &[&str], more: &str) -> String {
+pub(crate) fn settings(symbols: &[&str], more: &str) -> String {
     let symbols = serde_json::to_string(symbols).unwrap();
     format!(
         r#"{{"symbols": {symbols}, "endpoints": {{"websocket": "wss://ws.test", "rest": "https://rest.test"}}{more}}}"#
@@ -49,7 +44,7 @@ pub fn settings(symbols: &[&str], more: &str) -> String {
 }
 
 /// `start-at` for the first trades of a tape.
-pub fn from_the_beginning(tape: &[Taped]) -> String {
+pub(crate) fn from_the_beginning(tape: &[Taped]) -> String {
     let mut first = BTreeMap::new();
     for it in tape {
         first.entry(it.symbol.clone()).or_insert(it.id);
@@ -61,11 +56,11 @@ pub fn from_the_beginning(tape: &[Taped]) -> String {
 }
 
 impl Run {
-    pub fn new(tape: Vec<Taped>, settings: &str) -> Self {
+    pub(crate) fn new(tape: Vec<Taped>, settings: &str) -> Self {
         Self::seeded(tape, settings, 1)
     }
 
-    pub fn seeded(tape: Vec<Taped>, settings: &str, seed: u64) -> Self {
+    pub(crate) fn seeded(tape: Vec<Taped>, settings: &str, seed: u64) -> Self {
         let bench = Bench::open_on(FakeHost::new(seed), settings, BTreeMap::new()).unwrap();
         Self {
             bench,
@@ -74,7 +69,7 @@ impl Run {
     }
 
     /// A tick of time, and polls until what came is taken; nothing is settled.
-    pub fn tick(&mut self) -> Result<(), Failure> {
+    pub(crate) fn tick(&mut self) -> Result<(), Failure> {
         self.exchange.tick(&self.bench.host);
         self.poll_until_taken()
     }
@@ -89,7 +84,7 @@ impl Run {
     }
 
     /// Ticks, all settled, until the condition holds.
-    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         for _ in 0..600_000 {
             self.tick().unwrap();
             self.bench.settle_all();
@@ -101,19 +96,19 @@ impl Run {
     }
 
     /// Ticks until every trade of the tape has landed.
-    pub fn until_all_landed(&mut self) {
+    pub(crate) fn until_all_landed(&mut self) {
         let expected = self.exchange.tape().len();
         self.until("all landed", |run| {
             run.exchange.played() && run.bench.landed("trade").len() >= expected
         });
     }
 
-    pub fn run_for(&mut self, ms: u64) {
+    pub(crate) fn run_for(&mut self, ms: u64) {
         self.run_in_steps(ms, TICK);
     }
 
     /// Hours in steps of a second.
-    pub fn run_for_hours(&mut self, hours: u64) {
+    pub(crate) fn run_for_hours(&mut self, hours: u64) {
         self.run_in_steps(hours * 3_600_000, Duration::from_secs(1));
     }
 
@@ -126,12 +121,12 @@ impl Run {
     }
 
     /// The process dies and comes back.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.bench.kill().unwrap();
         self.exchange.forget_clients();
     }
 
-    pub fn landed(&self) -> Vec<LandedTrade> {
+    pub(crate) fn landed(&self) -> Vec<LandedTrade> {
         self.bench
             .landed("trade")
             .into_iter()
@@ -139,7 +134,7 @@ impl Run {
             .collect()
     }
 
-    pub fn gaps(&self) -> Vec<(String, i64, i64, String)> {
+    pub(crate) fn gaps(&self) -> Vec<(String, i64, i64, String)> {
         self.bench
             .landed("gap")
             .into_iter()
@@ -148,11 +143,11 @@ impl Run {
     }
 
     /// Each symbol's trades landed once, in order, as they were recorded.
-    pub fn assert_landed_is_the_tape(&self) {
+    pub(crate) fn assert_landed_is_the_tape(&self) {
         self.assert_landed(|_| true);
     }
 
-    pub fn assert_landed(&self, expected: impl Fn(&Taped) -> bool) {
+    pub(crate) fn assert_landed(&self, expected: impl Fn(&Taped) -> bool) {
         let landed = self.landed();
         let mut by_symbol: BTreeMap<&str, Vec<&LandedTrade>> = BTreeMap::new();
         for it in &landed {
@@ -187,7 +182,7 @@ fn fields(schema: &str, value: &[u8]) -> BTreeMap<String, Value> {
     fields.into_iter().collect()
 }
 
-pub fn decode_trade(it: &Landed) -> LandedTrade {
+pub(crate) fn decode_trade(it: &Landed) -> LandedTrade {
     let fields = fields(TradeRecord::SCHEMA, &it.value);
     let text = |name: &str| match &fields[name] {
         Value::String(text) => text.clone(),
@@ -236,7 +231,7 @@ pub fn decode_trade(it: &Landed) -> LandedTrade {
     trade
 }
 
-pub fn decode_gap(it: &Landed) -> (String, i64, i64, String) {
+pub(crate) fn decode_gap(it: &Landed) -> (String, i64, i64, String) {
     let fields = fields(GapRecord::SCHEMA, &it.value);
     match (
         &fields["symbol"],

@@ -1,14 +1,12 @@
 //! Each fault does what it says, and a client that reconnects and asks REST gets everything.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jackfield_exchange::{Fault, Recording, Running, Scheduled, Speed, storm};
-use support::{BOTH, Client, Ended, exchange, get, http, ids};
 use tokio::time::{Instant, timeout};
+
+use crate::support::{self, BOTH, Client, Ended, exchange, get, http, ids};
 
 const AT: u64 = 1000;
 
