@@ -61,7 +61,6 @@ fn the_workflow_of_a_release_checks_what_it_publishes() {
     let workflow = read(".github/workflows/release.yml");
     for wanted in [
         "run: make test-dist\n",
-        "(${GITHUB_SHA::12})",
         "make test-image\n",
         "scripts/release-assets assets dist/dist-amd64 dist/dist-arm64\n",
         "docker buildx imagetools create --tag \"$image\" \"$image-amd64\" \"$image-arm64\"\n",
@@ -69,6 +68,9 @@ fn the_workflow_of_a_release_checks_what_it_publishes() {
     ] {
         assert!(workflow.contains(wanted), "{wanted}");
     }
+    let named = "\" ${GITHUB_REF_NAME#v} (${GITHUB_SHA::12})\"";
+    let checked = workflow.matches(named).count();
+    assert_eq!(checked, 2, "the tarball and the image are the tag's own");
     for arch in ["amd64", "arm64"] {
         let machines = workflow.matches(&format!("arch: {arch} }}")).count();
         assert_eq!(

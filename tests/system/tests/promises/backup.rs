@@ -1,18 +1,17 @@
 //! A backup, put back: everything, or the log alone.
 
+mod first_format;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    Artifacts, Jackfield, Site, output, python, read_pyiceberg, repository, shared_cluster,
+    Artifacts, Jackfield, Site, output, python, repository, shared_cluster,
 };
 use serde_json::{Value, json};
 
 use crate::{assert_landed, exchange, run_until_idle};
-
-/// Trades that the log of `formats/1.tar.gz` holds.
-const FIRST_FORMAT_TRADES: usize = 2_192;
 
 /// A site whose state is its own, with the components compiled already.
 async fn site(exchange: &jackfield_exchange::Running) -> Site {
@@ -130,33 +129,6 @@ async fn a_log_that_is_older_than_its_table_goes_on_once_the_table_is_taken_back
     std::fs::write(&script, take_back(&site)).unwrap();
     let said = python(script.to_str().unwrap(), &[], "").await;
     assert!(said.contains("market.trades is at"), "{said}");
-    run_until_idle(&site, "4s").await;
-    exchange.finished().await;
-    assert_landed(&data, &exchange.trades()).await;
-}
-
-/// What the first version left behind: its records are read, and its source goes on.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_and_a_state_of_the_first_format_open() {
-    let exchange = exchange(Speed::Unlimited, |_| {}).await;
-    let mut site = site(&exchange).await;
-    let saved = repository().join("tests/system/formats/1.tar.gz");
-    let unpacked = Command::new("tar")
-        .arg("-xzf")
-        .arg(saved)
-        .arg("-C")
-        .arg(site.path())
-        .status();
-    assert!(unpacked.unwrap().success());
-    well(&site, "restore", &["--without-lakes"]).await;
-
-    let data = site.path().join("data");
-    let source = site.take("/pipelines/trades/source");
-    run_until_idle(&site, "2s").await;
-    let kept = read_pyiceberg(&data, "market.trades").await;
-    assert_eq!(kept.rows.len(), FIRST_FORMAT_TRADES);
-
-    site.set("/pipelines/trades/source", source);
     run_until_idle(&site, "4s").await;
     exchange.finished().await;
     assert_landed(&data, &exchange.trades()).await;
