@@ -1,18 +1,20 @@
 //! Coordinators and leaders that move to other brokers while records are written and read: each
-//! record is there once, in order. The mock's brokers move them when they are told, and after each
-//! move the broker that has it is slow, which shows: what does not move lies on another one.
+//! record is there once, in order. The mock's brokers move them when they are told. That a client
+//! has followed shows in one of two ways, since what does not move lies on a broker of its own:
+//! only the new broker is slow, and an answer takes that long; or the old one is down, and all goes
+//! on.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "common/mock.rs"]
 mod cluster;
 mod common;
+#[path = "elections/group.rs"]
+mod group;
 
 use cluster::Cluster;
-use common::{
-    again, append, at, content, identity, last, numbered, numbers, open, spec, texts, unique,
-    within,
-};
-use jackfield_log::{Log, Reader, ReaderEvent};
+use common::{again, content, identity, last, numbered, numbers, open, unique, within};
+use group::Group;
+use jackfield_log::Log;
 use jackfield_log_kafka::KafkaLog;
 use rdkafka::mocking::MockCoordinator;
 use std::collections::VecDeque;
@@ -28,6 +30,8 @@ const APPENDS_EACH: u64 = 20;
 const IN_FLIGHT: usize = 8;
 /// How much later a slow broker answers.
 const SLOW: Duration = Duration::from_millis(200);
+/// How long an append is tried: so long that none fails because the machine is slow.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Whose turn a move is.
 fn broker(turn: u64) -> i32 {
@@ -59,6 +63,15 @@ fn all_quick(cluster: &Cluster) {
     cluster.with(|it| it.broker_round_trip_time(ALL, Duration::ZERO).unwrap());
 }
 
+/// Cuts the connections to a broker, which takes no new ones.
+fn down(cluster: &Cluster, broker: i32) {
+    cluster.with(move |it| it.broker_down(broker).unwrap());
+}
+
+fn up(cluster: &Cluster, broker: i32) {
+    cluster.with(move |it| it.broker_up(broker).unwrap());
+}
+
 /// What moves while records are written.
 #[derive(Debug, Clone, Copy)]
 enum Moving {
@@ -66,6 +79,16 @@ enum Moving {
     Coordinator,
     /// The leaders of the topic.
     Leaders,
+}
+
+/// What becomes of the broker that something has moved away from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Old {
+    /// It answers, and says that it is no longer the one.
+    Answers,
+    /// It is down until records have landed without it. Not for leaders: outside of transactions
+    /// the mock takes a batch that is sent again for another one.
+    Down,
 }
 
 /// Partitions of the topic that is written to.
@@ -93,8 +116,9 @@ impl Moving {
 
 /// Appends numbers while something moves from broker to broker, and looks whether each of them is
 /// there once, in order, with its position.
-async fn append_while(moving: Moving, exactly_once: bool) {
-    let (cluster, config) = Cluster::start();
+async fn append_while(moving: Moving, old: Old, exactly_once: bool) {
+    let (cluster, mut config) = Cluster::start();
+    config.delivery_timeout = DELIVERY_TIMEOUT;
     let topic = unique("topic");
     cluster.make(&topic, PARTITIONS);
     let positions = config.positions_topic();
@@ -125,17 +149,27 @@ async fn append_while(moving: Moving, exactly_once: bool) {
             }
         }
         moving.to(&cluster, &topic, broker(turn));
+        if old == Old::Down {
+            down(&cluster, broker(turn - 1));
+        }
         for pending in in_flight.drain(..) {
             within("an outcome", pending).await.unwrap();
         }
-        slow(&cluster, broker(turn));
+        if old == Old::Answers {
+            slow(&cluster, broker(turn));
+        }
         let begin = Instant::now();
         all += 1;
         let append = numbered(&topic, PARTITIONS, all);
         common::append(&mut writer, append).await.unwrap();
         let took = begin.elapsed();
-        assert!(took >= SLOW, "{moving:?} did not move: {took:?}");
-        all_quick(&cluster);
+        match old {
+            Old::Answers => {
+                assert!(took >= SLOW, "{moving:?} did not move: {took:?}");
+                all_quick(&cluster);
+            }
+            Old::Down => up(&cluster, broker(turn - 1)),
+        }
     }
     assert_eq!(last(&log, &identity).await, all);
     for partition in content(&log, &topic, PARTITIONS).await {
@@ -145,92 +179,75 @@ async fn append_while(moving: Moving, exactly_once: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_of_transactions_that_moves_costs_nothing() {
-    append_while(Moving::Coordinator, true).await;
+    append_while(Moving::Coordinator, Old::Answers, true).await;
+}
+
+/// An append is begun and committed while the broker that was the coordinator can't be reached, and
+/// the mock's brokers open and commit a transaction only where its coordinator is: the writer has
+/// found the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_goes_on_when_its_coordinator_moves_and_the_old_one_is_down() {
+    append_while(Moving::Coordinator, Old::Down, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaders_that_move_cost_nothing() {
     for exactly_once in [true, false] {
-        append_while(Moving::Leaders, exactly_once).await;
+        append_while(Moving::Leaders, Old::Answers, exactly_once).await;
     }
 }
 
-/// A member, with what it read and how much of that is committed.
-struct Member {
-    reader: Box<dyn Reader>,
-    read: Vec<String>,
-    committed: usize,
-}
-
-impl Member {
-    /// Reads so many records in all and commits them.
-    async fn read(&mut self, records: usize) {
-        while self.committed < records {
-            match within("an event", self.reader.next()).await.unwrap() {
-                ReaderEvent::Assigned(assigned) => {
-                    let it = &assigned[0];
-                    // What was not committed before is read again.
-                    self.read.truncate(self.committed);
-                    let offset = it.committed.unwrap_or(it.ends.start);
-                    self.reader.seek(&it.at, offset).unwrap();
-                }
-                ReaderEvent::Batch(fetched) => {
-                    self.read.extend(texts(&fetched.batch));
-                    let stands = [(fetched.at, fetched.next_offset)];
-                    self.reader.commit(&stands).await.unwrap();
-                    self.committed = self.read.len();
-                }
-                ReaderEvent::Revoking(all) => self.reader.release(&all).await.unwrap(),
-                ReaderEvent::Lost(_) => {}
-            }
-        }
-    }
-}
-
-/// A member commits to wherever its group's coordinator is by now, and reads on.
+/// The broker that was the coordinator goes on taking commits, as any broker of the mock does; only
+/// the member's heartbeats are told that it is no longer the one. The new one alone is slow: a
+/// commit that takes that long has gone there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_of_a_group_that_moves_costs_nothing() {
-    let (cluster, config) = Cluster::start();
-    let topic = unique("topic");
-    cluster.make(&topic, 1);
-    lead(&cluster, &topic, 1, STAYS);
-    let group = unique("group");
-    // As the log names it in the cluster.
-    let native = format!("{}-{group}", config.cluster);
-    let move_to = |broker| {
-        coordinate(&cluster, MockCoordinator::Group(native.clone()), broker);
-    };
-    move_to(broker(0));
-    let log: Arc<dyn Log> = KafkaLog::open(config).unwrap();
-    let mut writer = open(&log, &identity("connector")).await;
-    let spec = spec(&group, &topic);
-    let mut member = Member {
-        reader: again("a member joins", || log.reader(&spec)).await,
-        read: Vec::new(),
-        committed: 0,
-    };
-    let mut written = 0;
+    let mut group = Group::start(broker(0)).await;
     for turn in 1..=MOVES {
-        for _ in 0..APPENDS_EACH {
-            written += 1;
-            append(&mut writer, numbered(&topic, 1, written))
-                .await
-                .unwrap();
-        }
-        member.read(usize::try_from(written).unwrap()).await;
-        move_to(broker(turn));
-        written += 1;
-        append(&mut writer, numbered(&topic, 1, written))
-            .await
-            .unwrap();
-        slow(&cluster, broker(turn));
-        member.read(usize::try_from(written).unwrap()).await;
-        all_quick(&cluster);
+        group.go_on(APPENDS_EACH).await;
+        group.move_to(broker(turn));
+        slow(&group.cluster, broker(turn));
+        let follows = async {
+            loop {
+                group.go_on(1).await;
+                if group.commit_took >= SLOW {
+                    break;
+                }
+            }
+        };
+        within("a commit goes to the new coordinator", follows).await;
+        all_quick(&group.cluster);
     }
-    assert_eq!(member.read, numbers(written));
-    let offsets = log.group_offsets(&group, std::slice::from_ref(&topic));
-    let offsets = within("the group's offsets", offsets).await.unwrap();
-    let end = again("the end", || log.ends(&topic, 0)).await.end;
-    assert_eq!(offsets, [(at(&topic, 0), end)]);
-    member.reader.close().await.unwrap();
+    group.end().await;
+}
+
+/// The broker that was the coordinator can't be reached from before the records are appended until
+/// after they are committed: the member, which sends commits to no one but the coordinator it knows
+/// of, has found the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_goes_on_when_its_coordinator_moves_and_the_old_one_is_down() {
+    let mut group = Group::start(broker(0)).await;
+    for turn in 1..=MOVES {
+        group.go_on(APPENDS_EACH).await;
+        group.move_to(broker(turn));
+        down(&group.cluster, broker(turn - 1));
+        group.go_on(APPENDS_EACH).await;
+        up(&group.cluster, broker(turn - 1));
+    }
+    group.end().await;
+}
+
+/// The broker that was the coordinator can't be reached from before the heartbeat that is refused
+/// until the member has its partition again, and the mock's brokers let no one join a group but at
+/// its coordinator: the member has joined at the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_joins_again_where_its_coordinator_is_when_the_old_one_is_down() {
+    let mut group = Group::start(broker(0)).await;
+    group.go_on(APPENDS_EACH).await;
+    group.move_to(broker(1));
+    down(&group.cluster, broker(0));
+    group.join_again().await;
+    group.go_on(APPENDS_EACH).await;
+    up(&group.cluster, broker(0));
+    group.end().await;
 }
