@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// After so long without an assignment another worker has the connector, and people are told, as
-/// is whoever wants to change it here: a group of one member settles sooner.
-const SAY_AFTER: Duration = Duration::from_secs(3);
+/// is whoever wants to change it here. A group of one member settles sooner, though brokers wait 3 s
+/// for others before they settle a new group (`group.initial.rebalance.delay.ms`).
+const SAY_AFTER: Duration = Duration::from_secs(8);
 /// A membership that lasted so long was healthy: its failure is counted as a first one.
 const HEALTHY: Duration = Duration::from_secs(120);
 /// The same of one that another member ended: of two under one name each has it for as long as the

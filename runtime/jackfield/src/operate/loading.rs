@@ -8,8 +8,8 @@ use crate::plugins;
 use crate::workshop::Workshop;
 use jackfield_config::Config;
 use jackfield_pipeline::{
-    Controls, Pipelines, Plugged, Refused, ShadowOptions, ShadowReport, SwapOptions, SwapReport,
-    Version,
+    Controls, Pipelines, Plugged, Refused, ShadowOptions, ShadowReport, State, SwapOptions,
+    SwapReport, Version,
 };
 use jackfield_plugin::{LoadError, Plugin};
 use serde_json::Value;
@@ -111,6 +111,31 @@ impl Loader {
             }
         })?;
         Ok(self.controls.swap(connector, to, options).await?)
+    }
+
+    /// Has a connector that does not run here begin with what its declaration says now, when it is to
+    /// run. One that has FAILED gets another chance with it.
+    pub(super) async fn begins_anew(&self, connector: &str) -> Result<(), NotTaken> {
+        let declared = self.declared(connector);
+        let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
+        let version = self.version(&declared, Wanted::default()).await?;
+        let reaches = self.reaches(&declared, &version);
+        if !reaches.is_empty() {
+            return Err(NotTaken::Reaches(reaches));
+        }
+        Ok(self.begins_with(connector, version)?)
+    }
+
+    /// The same with a version that is known already.
+    pub(super) fn begins_with(&self, connector: &str, version: Version) -> Result<(), Refused> {
+        self.controls.begins_with(connector, version)?;
+        let failed = self.pipelines.status(connector);
+        let failed = failed.is_some_and(|it| matches!(it.report().state, State::Failed { .. }));
+        if failed && self.pipelines.restart(connector).is_err() {
+            // It was taken away meanwhile.
+            return Err(Refused::Unknown(connector.to_owned()));
+        }
+        Ok(())
     }
 
     /// A version that does not reach where no grant goes.

@@ -1,6 +1,6 @@
 //! The file, read again while it runs: only what has changed in it changes.
 
-use super::not_taken::{self, NotTaken};
+use super::not_taken::{self as words, NotTaken};
 use super::operator::PROBATION;
 use super::{Loader, Wanted};
 use crate::check;
@@ -31,17 +31,28 @@ pub(crate) enum NotReloaded {
 }
 
 /// What a reading of the file changed; connectors by name.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) removed: Vec<String>,
     pub(crate) replaced: Vec<String>,
     pub(crate) swapped: Vec<String>,
+    /// Do not run here, and begin with what changed when they are to run.
+    pub(crate) later: Vec<String>,
     pub(crate) added: Vec<String>,
+    /// To be tried again: they go on as they were.
+    pub(crate) not_now: Vec<String>,
 }
 
 impl Changes {
     pub(super) fn any(&self) -> bool {
-        *self != Self::default()
+        let all = [
+            &self.removed,
+            &self.replaced,
+            &self.swapped,
+            &self.later,
+            &self.added,
+        ];
+        all.into_iter().any(|names| !names.is_empty())
     }
 }
 
@@ -50,11 +61,21 @@ impl Changes {
 struct Plan {
     gone: Vec<String>,
     swaps: Vec<(String, Version)>,
+    /// They do not run here.
+    later: Vec<(String, Version)>,
     /// To end and begin anew.
     replace: Vec<String>,
     add: Vec<String>,
     /// Declared otherwise, and the same runs.
     same: Vec<String>,
+}
+
+/// What became of a version that was shown to a connector.
+enum Rehearsed {
+    /// It can take over.
+    Swaps(Version),
+    /// The connector does not run here, and has nothing to compare with.
+    Later(Version),
 }
 
 impl Loader {
@@ -85,7 +106,7 @@ impl Loader {
         if changes.any() {
             tracing::info!(
                 removed = ?changes.removed, replaced = ?changes.replaced, swapped = ?changes.swapped,
-                added = ?changes.added, "the changed file is applied"
+                later = ?changes.later, added = ?changes.added, "the changed file is applied"
             );
         }
         Ok(changes)
@@ -125,11 +146,10 @@ impl Loader {
         for name in swaps {
             let declared = &new[&name];
             match self.rehearse(&name, declared).await {
-                Ok(version) => plan.swaps.push((name, version)),
+                Ok(Rehearsed::Swaps(version)) => plan.swaps.push((name, version)),
+                Ok(Rehearsed::Later(version)) => plan.later.push((name, version)),
                 Err(NotTaken::Refused(Refused::Same)) => plan.same.push(name),
-                Err(NotTaken::Refused(Refused::NotRunning(_) | Refused::Unknown(_))) => {
-                    plan.replace.push(name);
-                }
+                Err(NotTaken::Refused(Refused::Unknown(_))) => plan.replace.push(name),
                 Err(NotTaken::Refused(
                     refused @ (Refused::Busy(_) | Refused::NotAtRest { .. }),
                 )) => {
@@ -139,7 +159,8 @@ impl Loader {
                     });
                 }
                 Err(NotTaken::Refused(
-                    refused @ (Refused::KnownBad(_)
+                    refused @ (Refused::NotRunning(_)
+                    | Refused::KnownBad(_)
                     | Refused::NotLoadable(_)
                     | Refused::WrongDigest(_)
                     | Refused::WrongWorld { .. }
@@ -154,7 +175,7 @@ impl Loader {
                 }
                 Err(NotTaken::Reaches(all)) => {
                     for named in all {
-                        let why = format!("{name}: {}", not_taken::reaches(&named));
+                        let why = format!("{name}: {}", words::reaches(&named));
                         let settings = declared.settings();
                         findings.push(settings.error_at(&named.steps(), &why, MEND));
                     }
@@ -172,13 +193,17 @@ impl Loader {
     }
 
     /// What a swap would say.
-    async fn rehearse(&self, name: &str, declared: &Declared) -> Result<Version, NotTaken> {
+    async fn rehearse(&self, name: &str, declared: &Declared) -> Result<Rehearsed, NotTaken> {
         let version = self.version(declared, Wanted::default()).await?;
         let options = options(true);
-        self.controls().swap(name, version.clone(), options).await?;
+        let rehearsed = match self.controls().swap(name, version.clone(), options).await {
+            Ok(_) => Rehearsed::Swaps(version.clone()),
+            Err(Refused::NotRunning(_)) => Rehearsed::Later(version.clone()),
+            Err(refused) => return Err(refused.into()),
+        };
         let reaches = self.reaches(declared, &version);
         if reaches.is_empty() {
-            return Ok(version);
+            return Ok(rehearsed);
         }
         Err(NotTaken::Reaches(reaches))
     }
@@ -194,17 +219,25 @@ impl Loader {
             self.is_now(&name, new);
         }
         for (name, version) in plan.swaps {
+            let again = version.clone();
             match self.controls().swap(&name, version, options(false)).await {
                 Ok(_) => {
                     self.is_now(&name, new);
                     changes.swapped.push(name);
                 }
                 // Another worker has taken it over meanwhile, or it has ended.
-                Err(Refused::NotRunning(_)) => plan.replace.push(name),
-                // It goes on as it was, and the next reading of the file tries again.
-                Err(refused) => {
-                    tracing::error!(connector = %name, %refused, "does not take what the file says");
+                Err(Refused::NotRunning(_)) => plan.later.push((name, again)),
+                Err(refused) => not_taken(name, &refused, &mut changes),
+            }
+        }
+        for (name, version) in plan.later {
+            match self.begins_with(&name, version) {
+                Ok(()) => {
+                    self.is_now(&name, new);
+                    changes.later.push(name);
                 }
+                Err(Refused::Same) => self.is_now(&name, new),
+                Err(refused) => not_taken(name, &refused, &mut changes),
             }
         }
         let targets: BTreeMap<String, Target> = plan
@@ -242,32 +275,6 @@ impl Loader {
         changes
     }
 
-    /// Builds a connector that does not run here from its component's file as it is now, and begins
-    /// it anew: it has that when it is to run.
-    ///
-    /// # Errors
-    /// It can't be built, and stays as it was; or the process is ending.
-    pub(super) async fn renew(&self, connector: &str) -> Result<(), StartError> {
-        // The file is not applied meanwhile.
-        let running = self.file.lock().await;
-        let Some(declared) = self.declared(connector) else {
-            return Ok(());
-        };
-        let file = &running.warnings.file;
-        let built = self.workshop.build(file, &[&declared]).await?;
-        let target = self.pipelines.target(connector).unwrap_or(Target::Running);
-        self.end(connector).await;
-        for spec in built {
-            // What is made over REST may have been changed or ended meanwhile, and that counts.
-            let made = self.made();
-            let of_file = self.is_declared(connector);
-            if of_file || made.get(connector) == Some(&declared) {
-                self.add(spec, target)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Starts a connector.
     pub(crate) fn add(&self, spec: Spec, target: Target) -> Result<(), Unchanged> {
         match spec {
@@ -299,6 +306,30 @@ impl Loader {
     fn is_now(&self, name: &str, new: &BTreeMap<String, Declared>) {
         if let Some(declared) = new.get(name) {
             self.applied().insert(name.to_owned(), declared.clone());
+        }
+    }
+}
+
+/// It goes on as it was.
+fn not_taken(name: String, refused: &Refused, changes: &mut Changes) {
+    match refused {
+        Refused::Busy(_) | Refused::NotAtRest { .. } => {
+            tracing::info!(connector = %name, %refused, "the changed file has to wait");
+            changes.not_now.push(name);
+        }
+        Refused::Unknown(_)
+        | Refused::NotRunning(_)
+        | Refused::Same
+        | Refused::KnownBad(_)
+        | Refused::NotLoadable(_)
+        | Refused::WrongDigest(_)
+        | Refused::WrongWorld { .. }
+        | Refused::WeakerDelivery
+        | Refused::StateVersion { .. }
+        | Refused::Grant(_)
+        | Refused::Settings(_)
+        | Refused::Fails(_) => {
+            tracing::error!(connector = %name, %refused, "does not take what the file says");
         }
     }
 }

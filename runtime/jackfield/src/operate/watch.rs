@@ -114,7 +114,7 @@ async fn reload(loader: &Loader, file: &Path, telemetry: &Telemetry, again: bool
             if changes.any() {
                 telemetry.config_reloaded(ReloadOutcome::Applied);
             }
-            true
+            changes.not_now.is_empty()
         }
         Err(NotReloaded::NotNow { connector, refused }) => {
             if !again {
@@ -131,7 +131,7 @@ async fn reload(loader: &Loader, file: &Path, telemetry: &Telemetry, again: bool
 }
 
 /// Whether every connector took the file or refused it for good: what only has to wait is tried
-/// again. One that does not run here begins anew, to have it when it does.
+/// again. One that does not run here begins with it when it does.
 async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
     let mut settled = true;
     for connector in connectors {
@@ -145,7 +145,9 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
             Err(NotTaken::Refused(Refused::Busy(_) | Refused::NotAtRest { .. })) => {
                 settled = false;
             }
-            Err(NotTaken::Refused(Refused::NotRunning(_))) => renew(loader, file, connector).await,
+            Err(NotTaken::Refused(Refused::NotRunning(_))) => {
+                settled &= begin_anew(loader, file, connector).await;
+            }
             Err(
                 refused @ (NotTaken::Reaches(_)
                 | NotTaken::Refused(
@@ -168,16 +170,20 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
     settled
 }
 
-/// What another worker runs, or what rests or has failed, has nothing to swap.
-async fn renew(loader: &Loader, file: &Path, connector: &str) {
-    match loader.renew(connector).await {
+/// What another worker runs, or what rests or has failed, has nothing to swap. False: it runs here by
+/// now.
+async fn begin_anew(loader: &Loader, file: &Path, connector: &str) -> bool {
+    match loader.begins_anew(connector).await {
         Ok(()) => {
             tracing::info!(%connector, file = %file.display(), "the file has changed: begins with it when it is to run");
         }
-        Err(error) => {
-            tracing::warn!(%connector, file = %file.display(), %error, "the file has changed and is not taken");
+        Err(NotTaken::Refused(Refused::Same)) => {}
+        Err(NotTaken::Refused(Refused::NotAtRest { .. })) => return false,
+        Err(refused) => {
+            tracing::error!(%connector, file = %file.display(), %refused, "the file has changed and is not taken");
         }
     }
+    true
 }
 
 #[cfg(test)]

@@ -58,11 +58,12 @@ async fn supervise(
     desk: &Desk,
     stop: &CancellationToken,
 ) -> Result<(), Failed> {
+    // Whoever runs the connector has its orders; it is run once at a time. Nobody changes what it
+    // begins with from here on.
+    let mut orders = desk.orders.lock().await;
     let version = fleet::first(spec, desk)
         .await
         .inspect_err(|failed| status.failed(failed))?;
-    // Whoever runs the connector has its orders; it is run once at a time.
-    let mut orders = desk.orders.lock().await;
     let mut standing = Standing {
         desk,
         orders: &mut orders,

@@ -1,11 +1,12 @@
 //! Where swaps of one connector are ordered, and what became of them.
 
+mod absent;
+
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
 use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
 use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -85,6 +86,8 @@ struct Kept {
     swaps: u64,
     /// By digest and settings: why.
     bad: VecDeque<((String, String), String)>,
+    /// Another worker has the connector.
+    waits: bool,
 }
 
 /// One connector's desk: it outlives the connector's lives.
@@ -154,17 +157,13 @@ impl Desk {
             }
             Err(_) => answer.await,
         };
-        // Else whoever ran it has ended, and the order with it.
-        answered.unwrap_or_else(|_| Err(Refused::NotRunning(self.connector.clone())))
-    }
-
-    /// Turns away all orders, also those that were given before, for as long as this is awaited:
-    /// another worker runs the connector, and whoever asks here is told at once.
-    pub(crate) async fn turn_away(&self) -> Infallible {
-        let mut orders = self.orders.lock().await;
-        // The end of an order answers it. The desk keeps a sender, so there is always a next one.
-        while orders.recv().await.is_some() {}
-        std::future::pending().await
+        // Else the life that had the order has ended.
+        answered.unwrap_or_else(|_| {
+            Err(Refused::NotAtRest {
+                within: Duration::ZERO,
+                reason: "it has begun again meanwhile, or ended".to_owned(),
+            })
+        })
     }
 
     /// What runs from now on.
@@ -322,6 +321,16 @@ impl Controls {
             reply,
         });
         desk.order(order, &claim, answer).await
+    }
+
+    /// Has a connector that does not run here, since it rests, has FAILED, or another worker has it,
+    /// begin with this version when it is to run: as after a restart of the process, there is nothing
+    /// to swap and no probation.
+    ///
+    /// # Errors
+    /// It begins with that already, this version was taken back before, or the connector runs here.
+    pub fn begins_with(&self, connector: &str, version: Version) -> Result<(), Refused> {
+        self.desk(connector)?.begins_with(version)
     }
 
     /// The swaps of a connector since the process started, the oldest first; the last few only.

@@ -439,34 +439,92 @@ fn trapping(component: &Path) -> Vec<u8> {
     panic!("{} is no source", component.display());
 }
 
-/// One that rests when its file changes goes on resting, and goes on with the changed file.
+/// One that rests when its file changes goes on resting, and goes on with the changed file; not with
+/// one that was taken back before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_while_its_connector_rests_is_what_it_goes_on_with() {
-    let exchange = busy_exchange(LAPS).await;
+    let exchange = busy_exchange(2 * LAPS).await;
     let mut site = Site::new(&exchange).await;
     let file = site.path().join("running.wasm");
-    std::fs::copy(Artifacts::get().plugin("binance-source"), &file).unwrap();
+    let own = Artifacts::get().plugin("binance-source");
+    std::fs::copy(&own, &file).unwrap();
     site.set("/plugins/binance", json!(file));
     let copy = changed_copy("binance-source", site.path(), "copy").await;
+    let (good, worse) = (std::fs::read(&own).unwrap(), trapping(&file));
     let mut admin = Admin::run(&site, &[]).await;
-    let path = "/status/trades-source";
+    let (path, swaps) = ("/status/trades-source", "/connectors/trades-source/swaps");
+    let records = |now: &Value| now["records"].as_u64().unwrap();
     let before = admin
         .until("it runs", path, |now| now["records"] != 0)
         .await;
-    admin.put("/connectors/trades-source/pause").await;
+    std::fs::write(&file, &worse).unwrap();
+    let rolled_back = |now: &Value| now[0]["outcome"] == "rolled-back";
+    admin.until("it is taken back", swaps, rolled_back).await;
+
     let in_state = |state: &'static str| move |now: &Value| now["connector"]["state"] == state;
+    admin.put("/connectors/trades-source/pause").await;
+    admin.until("it rests", path, in_state("PAUSED")).await;
+    // The same bytes, in a file that looks changed.
+    let again = site.path().join("again.wasm");
+    std::fs::write(&again, &worse).unwrap();
+    std::fs::rename(&again, &file).unwrap();
+    admin.jackfield.line("and is not taken").await;
+    admin.put("/connectors/trades-source/resume").await;
+    let at = records(&admin.get(path).await);
+    let after = admin
+        .until("it goes on", path, |now| records(now) > at)
+        .await;
+    assert_eq!(after["plugin"], before["plugin"]);
+
+    admin.put("/connectors/trades-source/pause").await;
     admin.until("it rests", path, in_state("PAUSED")).await;
     std::fs::copy(&copy, &file).unwrap();
     admin.jackfield.line("begins with it when it is to").await;
     admin.until("it rests", path, in_state("PAUSED")).await;
     admin.put("/connectors/trades-source/resume").await;
+    let at = records(&admin.get(path).await);
     let after = admin
-        .until("it goes on", path, |now| now["records"] != 0)
+        .until("it goes on", path, |now| records(now) > at)
         .await;
-    assert_ne!(after["plugin"]["sha256"], before["plugin"]["sha256"]);
+    assert_ne!(after["plugin"], before["plugin"]);
+    // It has not forgotten what became of it before.
+    let rolled_back = admin.get(swaps).await;
+    assert_eq!(rolled_back.as_array().map(Vec::len), Some(1));
+    std::fs::write(&file, &good).unwrap();
+    let kept = |now: &Value| now[1]["number"] == 2;
+    admin.until("it is swapped again", swaps, kept).await;
     exchange.finished().await;
     admin.jackfield.terminate().await;
     assert_eq!(admin.jackfield.wait().await, 0);
+    run_until_idle(&site, "4s").await;
+    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+}
+
+/// One that has FAILED gets another chance with the changed file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_gives_a_failed_connector_another_chance() {
+    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let file = site.path().join("running.wasm");
+    let own = Artifacts::get().plugin("binance-source");
+    let worse = trapping(&own);
+    std::fs::write(&file, &worse).unwrap();
+    site.set("/plugins/binance", json!(file));
+    site.set("/pipelines/trades/retry", json!({ "deadline": "1s" }));
+    let mut admin = Admin::run(&site, &[]).await;
+    let path = "/status/trades-source";
+    let failed = |now: &Value| now["connector"]["state"] == "FAILED";
+    admin.until("it gives up", path, failed).await;
+    std::fs::copy(&own, &file).unwrap();
+    admin
+        .until("it runs", path, |now| now["records"] != 0)
+        .await;
+    exchange.finished().await;
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
+    let begun = admin.jackfield.log();
+    let begun = begun.matches("begins with it when it is to").count();
+    assert_eq!(begun, 1);
     run_until_idle(&site, "4s").await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
 }

@@ -260,12 +260,12 @@ async fn an_edited_file_is_applied_by_the_worker_that_waits_too() {
         json!("3s"),
     );
     site.set("/pipelines/copy", copied(&site));
-    let (swapped, replaced) = (
+    let (swapped, later) = (
         r#"swapped":"[\"trades-source\"]"#,
-        r#"replaced":"[\"trades-source\"]"#,
+        r#"later":"[\"trades-source\"]"#,
     );
     holder.jackfield.line(swapped).await;
-    next.jackfield.line(replaced).await;
+    next.jackfield.line(later).await;
     for worker in [&holder, &next] {
         let added = |now: &Value| now["name"] == "copy-lake";
         let path = "/status/copy-lake";
