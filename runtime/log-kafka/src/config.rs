@@ -16,6 +16,9 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_millis(5);
 /// Records after which a transaction waits for no more appends.
 const TRANSACTION_RECORDS_MAX: usize = 50_000;
+/// Appends after which a transaction waits for no more: half of what a source has on its way, so that
+/// the next transaction fills up while this one is committed.
+const TRANSACTION_APPENDS_MAX: usize = 64;
 /// How long a member may take to settle partitions that another one wants.
 const REVOKE_MAX: Duration = Duration::from_secs(45);
 /// How long a member may be silent before its partitions are given away: also how long those of a
@@ -58,6 +61,8 @@ pub struct KafkaConfig {
     pub linger: Duration,
     /// Records after which a transaction waits for no more appends.
     pub transaction_records_max: usize,
+    /// Appends after which a transaction waits for no more.
+    pub transaction_appends_max: usize,
     /// How long a reader may take to release what is revoked; after that it is lost.
     pub revoke_max: Duration,
     /// How long a member of a group may be silent.
@@ -120,6 +125,7 @@ impl KafkaConfig {
             delivery_timeout: DELIVERY_TIMEOUT,
             linger: LINGER,
             transaction_records_max: TRANSACTION_RECORDS_MAX,
+            transaction_appends_max: TRANSACTION_APPENDS_MAX,
             revoke_max: REVOKE_MAX,
             session_timeout: SESSION_TIMEOUT,
             topic_check_every: TOPIC_CHECK_EVERY,

@@ -49,17 +49,23 @@ impl Deliveries {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was told, before the records of so many outputs are handed over. False: earlier
-    /// records are still open, and what is told of them would be taken for the new ones'.
+    /// Forgets what was told, before other records are handed over. False: earlier records are still
+    /// open, and what is told of them would be taken for the new ones'.
     #[must_use]
-    pub(crate) fn begin(&self, outputs: usize) -> bool {
+    pub(crate) fn begin(&self) -> bool {
         // Of a transaction that was aborted the last records may still be told of.
         let all_known = self.wait(TOLD_MAX);
         let mut told = self.told();
         told.failure = None;
         told.firsts.clear();
-        told.firsts.resize(outputs, None);
         all_known
+    }
+
+    /// The mark for the first record of one more output, whose offset is asked for.
+    pub(crate) fn ask(&self) -> usize {
+        let mut told = self.told();
+        told.firsts.push(None);
+        UNASKED + told.firsts.len()
     }
 
     /// One more record is handed over; before it is, since its outcome may come at once.
@@ -148,7 +154,8 @@ mod tests {
     /// So many records of one output handed over, and nothing heard.
     fn handed_over(records: usize) -> Deliveries {
         let deliveries = Deliveries::default();
-        assert!(deliveries.begin(1));
+        assert!(deliveries.begin());
+        assert_eq!(deliveries.ask(), 1);
         (0..records).for_each(|_| deliveries.sending());
         deliveries
     }

@@ -14,7 +14,7 @@
 //! | `topics` | topics created, checked, listed, deleted |
 //! | `compacted` | whether a topic of ours keeps what is written to it |
 //! | `open`, `writer`, `prepare` | a writer, and what it checks of an append |
-//! | `transactions`, `commit`, `deliveries` | the thread that writes, how a transaction ends, what became of its records |
+//! | `transactions`, `group`, `commit`, `deliveries` | the thread that writes, what shares a transaction, how it ends, what became of its records |
 //! | `positions`, `table`, `keyed`, `puts` | compacted topics: positions in Kafka Connect's form, maps |
 //! | `reader`, `membership` | a member of a group: its handle, and what it shares with its thread |
 //! | `poller`, `cursor`, `pack` | the thread that polls, where it stands in a partition, batches |
@@ -42,6 +42,7 @@ mod context;
 mod cursor;
 mod deliveries;
 mod encoding;
+mod group;
 mod keyed;
 mod leave;
 mod log;

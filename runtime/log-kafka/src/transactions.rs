@@ -1,7 +1,9 @@
 //! The thread of a writer: several appends become one transaction, again and again.
 //!
-//! Whatever is queued when a transaction is begun shares it, up to a number of records; so the more
-//! is appended, the more does one commit serve. The outcome of each append is its transaction's.
+//! What is appended while a transaction's records are handed over shares it, up to a number of
+//! appends; so the more is appended, the more does one commit serve. The bound leaves as many appends
+//! to the next transaction, which fill up while this one is committed. The outcome of each append is
+//! its transaction's.
 //!
 //! Exactly once, records and positions are one transaction:
 //!
@@ -32,20 +34,19 @@ use crate::consequence;
 use crate::context::Telling;
 use crate::deliveries::{Deliveries, UNASKED, Unacknowledged};
 use crate::encoding;
+use crate::group::{Bounds, Group};
 use crate::prepare::Prepared;
 use crate::shared::Shared;
 use jackfield_batch::{Batch, Limits};
-use jackfield_log::{Appended, LogError, Resolver};
+use jackfield_log::{LogError, Resolver};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-/// Bytes after which a transaction waits for no more appends.
-const TRANSACTION_BYTES_MAX: usize = 16 << 20;
 /// How much longer than its records a commit may take.
 pub(crate) const COMMIT_MORE: Duration = Duration::from_secs(10);
 /// Why nothing is sent while records of an earlier append are not heard of.
@@ -89,15 +90,11 @@ impl Transactions {
     pub(crate) fn run(self) {
         let mut closing = None;
         while closing.is_none() {
-            let group = match self.commands.recv() {
-                Ok(Command::Append(first)) => self.group(first, &mut closing),
-                Ok(Command::Close(reply)) => {
-                    closing = Some(reply);
-                    break;
-                }
+            match self.commands.recv() {
+                Ok(Command::Append(first)) => closing = self.serve(Group::of(first)),
+                Ok(Command::Close(reply)) => closing = Some(reply),
                 Err(_) => break,
-            };
-            self.serve(group);
+            }
         }
         // Closing a producer that is open can take a while; what was asked is done by now.
         if let Some(reply) = closing {
@@ -105,130 +102,108 @@ impl Transactions {
         }
     }
 
-    /// The appends that share a transaction with this one.
-    fn group(&self, first: Queued, closing: &mut Option<oneshot::Sender<()>>) -> Vec<Queued> {
-        let config = &self.shared.config;
-        let deadline = Instant::now() + config.linger;
-        let (mut records, mut bytes) = (first.prepared.records, first.prepared.cost);
-        let mut group = vec![first];
-        while records < config.transaction_records_max && bytes < TRANSACTION_BYTES_MAX {
-            let next = match self.commands.try_recv() {
-                Ok(command) => Ok(command),
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    self.commands.recv_timeout(left)
-                }
-            };
-            match next {
-                Ok(Command::Append(queued)) => {
-                    records += queued.prepared.records;
-                    bytes += queued.prepared.cost;
-                    group.push(queued);
-                }
-                Ok(Command::Close(reply)) => {
-                    *closing = Some(reply);
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        group
-    }
-
-    fn serve(&self, group: Vec<Queued>) {
+    /// Sees a group through, and gives whoever asked for the writer's end meanwhile.
+    fn serve(&self, mut group: Group) -> Option<oneshot::Sender<()>> {
         if let Some(why) = self.ended.get() {
-            return fence(group, why);
+            group.fenced(why);
+            return None;
         }
-        match self.land(&group) {
-            Ok(landed) => resolve(group, landed),
+        let landed = match &self.records {
+            None => self.exactly_once(&mut group),
+            Some(records) => self.at_least_once(records, &mut group),
+        };
+        let closing = group.closing.take();
+        match landed {
+            Ok(firsts) => group.landed(firsts),
             Err(Failed(LogError::Rejected(_))) if group.len() > 1 => {
-                for queued in group {
-                    self.serve(vec![queued]);
+                for append in group.into_appends() {
+                    self.serve(Group::alone(append));
                 }
             }
-            Err(Failed(error)) => self.end(group, error),
+            Err(Failed(error)) => {
+                tracing::warn!(%error, "a writer has ended");
+                self.ended.set(error.to_string()).ok();
+                group.failed(error);
+            }
         }
+        closing
     }
 
-    /// The first append is told what happened; nothing of those after it landed either, unless
-    /// nobody knows.
-    fn end(&self, group: Vec<Queued>, error: LogError) {
-        let why = error.to_string();
-        tracing::warn!(%error, "a writer has ended");
-        self.ended.set(why.clone()).ok();
-        let unknown = matches!(error, LogError::Unknown(_));
-        let mut first = Some(error);
-        for queued in group {
-            let error = match first.take() {
-                Some(error) => error,
-                None if unknown => LogError::Unknown(why.clone()),
-                None => behind(&why),
-            };
-            queued.resolver.resolve(Err(error));
-            drop(queued.permit);
-        }
-    }
-
-    fn land(&self, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
-        match &self.records {
-            None => self.exactly_once(group),
-            Some(records) => self.at_least_once(records, group),
-        }
-    }
-
-    fn exactly_once(&self, group: &[Queued]) -> Result<Vec<Appended>, Failed> {
+    /// The offset of each output's first record.
+    fn exactly_once(&self, group: &mut Group) -> Result<Vec<Option<i64>>, Failed> {
         let producer = &self.transactional;
         let deliveries = producer.client().context();
-        if !deliveries.begin(outputs(group)) {
+        if !deliveries.begin() {
             return Err(Failed(LogError::Retriable(EARLIER_OPEN.into())));
         }
         self.begin()?;
         let sent = self
-            .send_records(producer, group)
+            .send_all(producer, group)
             .and_then(|()| self.send_positions(group));
         self.commit(sent)?;
         // The last outcome may be told a moment after the commit.
         deliveries.wait(COMMIT_MORE);
-        landed(deliveries, group).map_err(|why| Failed(LogError::Unknown(why.to_string())))
+        deliveries
+            .acknowledged()
+            .map_err(|why| Failed(LogError::Unknown(why.to_string())))
     }
 
+    /// The offset of each output's first record.
     fn at_least_once(
         &self,
         producer: &WriterProducer,
-        group: &[Queued],
-    ) -> Result<Vec<Appended>, Failed> {
+        group: &mut Group,
+    ) -> Result<Vec<Option<i64>>, Failed> {
         let deliveries = producer.client().context();
-        if !deliveries.begin(outputs(group)) {
+        if !deliveries.begin() {
             return Err(Failed(LogError::Unknown(EARLIER_OPEN.into())));
         }
-        self.send_records(producer, group)
+        self.send_all(producer, group)
             .map_err(|e| Failed(unsure(consequence::kafka("an append failed", &e))))?;
         // librdkafka gives a record up after the delivery timeout, but may tell of one that is on its
         // way only when its request ends.
         deliveries.wait(self.shared.config.delivery_timeout + COMMIT_MORE);
-        let landed = landed(deliveries, group).map_err(|why| {
+        let firsts = deliveries.acknowledged().map_err(|why| {
             let text = why.to_string();
             Failed(match why {
                 Unacknowledged::Unheard => LogError::Unknown(text),
                 Unacknowledged::NotDelivered(code) => unsure(consequence::error(code, text)),
             })
         })?;
-        if group.iter().any(|queued| !queued.prepared.puts.is_empty()) {
-            if !self.transactional.client().context().begin(0) {
+        if !group.puts().is_empty() {
+            if !self.transactional.client().context().begin() {
                 return Err(Failed(LogError::Unknown(EARLIER_OPEN.into())));
             }
             self.begin()?;
             let sent = self.send_positions(group);
             self.commit(sent)?;
         }
-        Ok(landed)
+        Ok(firsts)
     }
 
-    fn send_records(&self, producer: &WriterProducer, group: &[Queued]) -> Result<(), KafkaError> {
+    /// Hands over the records of a group, and of what joins it meanwhile.
+    fn send_all(&self, producer: &WriterProducer, group: &mut Group) -> Result<(), KafkaError> {
+        let began = Instant::now();
+        let config = &self.shared.config;
+        let bounds = Bounds {
+            linger: config.linger,
+            records_max: config.transaction_records_max,
+            appends_max: config.transaction_appends_max,
+        };
+        for append in group.appends() {
+            self.send_records(producer, append)?;
+        }
+        while let Some(append) = group.grow(&self.commands, began, bounds) {
+            self.send_records(producer, append)?;
+        }
+        Ok(())
+    }
+
+    fn send_records(&self, producer: &WriterProducer, append: &Queued) -> Result<(), KafkaError> {
+        let deliveries = producer.client().context();
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        let outputs = group.iter().flat_map(|queued| &queued.prepared.outputs);
-        for (mut asked, output) in (UNASKED + 1..).zip(outputs) {
+        for output in &append.prepared.outputs {
+            let mut asked = deliveries.ask();
             let batch = Batch::parse(&output.batch, &Limits::default())
                 .expect("a batch was parsed before it was queued");
             for record in batch.iter() {
@@ -252,11 +227,11 @@ impl Transactions {
         Ok(())
     }
 
-    fn send_positions(&self, group: &[Queued]) -> Result<(), KafkaError> {
-        for (key, value) in group.iter().flat_map(|queued| &queued.prepared.puts) {
+    fn send_positions(&self, group: &Group) -> Result<(), KafkaError> {
+        for (key, value) in group.puts() {
             let mut message: BaseRecord<'_, [u8], [u8], usize> =
                 BaseRecord::with_opaque_to(&self.positions_topic, UNASKED).key(key.as_bytes());
-            message.payload = value.as_deref().map(str::as_bytes);
+            message.payload = value.map(str::as_bytes);
             self.send(&self.transactional, message)?;
         }
         Ok(())
@@ -292,46 +267,4 @@ fn unsure(error: LogError) -> LogError {
         LogError::Retriable(text) | LogError::Unknown(text) => LogError::Unknown(text),
         error @ (LogError::Fenced(_) | LogError::Rejected(_) | LogError::Fatal(_)) => error,
     }
-}
-
-fn outputs(group: &[Queued]) -> usize {
-    group
-        .iter()
-        .map(|queued| queued.prepared.outputs.len())
-        .sum()
-}
-
-/// The offsets of a group, if its records are all acknowledged.
-fn landed(deliveries: &Deliveries, group: &[Queued]) -> Result<Vec<Appended>, Unacknowledged> {
-    let mut firsts = deliveries.acknowledged()?.into_iter();
-    let counts = group.iter().map(|queued| queued.prepared.outputs.len());
-    Ok(counts
-        .map(|count| {
-            let of_this: Vec<Option<i64>> = firsts.by_ref().take(count).collect();
-            Appended {
-                first_offsets: of_this
-                    .into_iter()
-                    .collect::<Option<_>>()
-                    .unwrap_or_default(),
-            }
-        })
-        .collect())
-}
-
-fn resolve(group: Vec<Queued>, landed: Vec<Appended>) {
-    for (queued, appended) in group.into_iter().zip(landed) {
-        queued.resolver.resolve(Ok(appended));
-        drop(queued.permit);
-    }
-}
-
-fn fence(group: Vec<Queued>, why: &str) {
-    for queued in group {
-        queued.resolver.resolve(Err(behind(why)));
-        drop(queued.permit);
-    }
-}
-
-fn behind(why: &str) -> LogError {
-    LogError::Fenced(format!("an earlier append of this writer failed: {why}"))
 }
