@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-/// Appends on their way at once: enough to keep the log's group commit full while the next
-/// batches are parsed; each is at most one poll's output.
-pub const IN_FLIGHT_MAX: usize = 32;
+/// Appends on their way at once, each at most one poll's output: as many as fill one of the log's
+/// transactions, which takes some milliseconds to commit, and the next one meanwhile. What they hold
+/// is bounded in bytes by the inbox and by the log.
+pub const IN_FLIGHT_MAX: usize = 256;
 
 /// A rule of the contract that the component broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

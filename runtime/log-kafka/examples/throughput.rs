@@ -24,7 +24,7 @@ const BATCH_RECORDS: usize = 500;
 const VALUE_BYTES: usize = 200;
 const PARTITIONS: i32 = 4;
 /// As the pipelines have.
-const IN_FLIGHT: usize = 128;
+const IN_FLIGHT: usize = 256;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {

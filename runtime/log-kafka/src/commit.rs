@@ -61,6 +61,8 @@ impl Transactions {
         let client = self.transactional.client();
         let deliveries = client.context();
         let deadline = Instant::now() + self.shared.config.delivery_timeout + COMMIT_MORE;
+        // librdkafka waits for them too, but looks every 10 ms only.
+        deliveries.wait(STEP);
         loop {
             match native::commit_transaction(Raw::of(client), STEP) {
                 Ok(()) => return Ok(()),

@@ -15,10 +15,10 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a transaction waits for further appends to share it.
 const LINGER: Duration = Duration::from_millis(5);
 /// Records after which a transaction waits for no more appends.
-const TRANSACTION_RECORDS_MAX: usize = 50_000;
+const TRANSACTION_RECORDS_MAX: usize = 100_000;
 /// Appends after which a transaction waits for no more: half of what a source has on its way, so that
 /// the next transaction fills up while this one is committed.
-const TRANSACTION_APPENDS_MAX: usize = 64;
+const TRANSACTION_APPENDS_MAX: usize = 128;
 /// How long a member may take to settle partitions that another one wants.
 const REVOKE_MAX: Duration = Duration::from_secs(45);
 /// How long a member may be silent before its partitions are given away: also how long those of a

@@ -11,6 +11,7 @@ use jackfield_log::{Identity, LogError};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer, ThreadedProducer};
+use std::cell::Cell;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -59,6 +60,7 @@ pub(crate) async fn writer(
         records,
         commands: served,
         ended: Arc::clone(&ended),
+        rest_until: Cell::default(),
     };
     std::thread::Builder::new()
         .name("log-writer".into())

@@ -42,6 +42,7 @@ use jackfield_log::{LogError, Resolver};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use std::cell::Cell;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -53,6 +54,12 @@ pub(crate) const COMMIT_MORE: Duration = Duration::from_secs(10);
 const EARLIER_OPEN: &str = "records of an earlier append are still on their way";
 /// How long to wait for room in librdkafka's queue before trying again.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
+
+/// Appends in a transaction from which on brokers are busy.
+const BUSY_APPENDS: usize = 8;
+/// How long brokers that are busy take to write a transaction's last records after its commit was
+/// answered. Whoever begins the next one sooner is told so, and librdkafka then waits for 20 ms.
+const MARKERS_TAKE: Duration = Duration::from_millis(2);
 
 pub(crate) enum Command {
     Append(Queued),
@@ -79,6 +86,8 @@ pub(crate) struct Transactions {
     pub(crate) records: Option<WriterProducer>,
     pub(crate) commands: Receiver<Command>,
     pub(crate) ended: Arc<OnceLock<String>>,
+    /// Before then the next transaction is not begun.
+    pub(crate) rest_until: Cell<Option<Instant>>,
 }
 
 /// Why nothing of a group of appends was acknowledged.
@@ -136,11 +145,17 @@ impl Transactions {
         if !deliveries.begin() {
             return Err(Failed(LogError::Retriable(EARLIER_OPEN.into())));
         }
+        if let Some(rest) = self.rest_until.take() {
+            std::thread::sleep(rest.saturating_duration_since(Instant::now()));
+        }
         self.begin()?;
         let sent = self
             .send_all(producer, group)
             .and_then(|()| self.send_positions(group));
         self.commit(sent)?;
+        if group.len() >= BUSY_APPENDS {
+            self.rest_until.set(Some(Instant::now() + MARKERS_TAKE));
+        }
         // The last outcome may be told a moment after the commit.
         deliveries.wait(COMMIT_MORE);
         deliveries
