@@ -3,7 +3,10 @@
 //! A task writes its files with the schema that the table is going to have, and its pieces carry
 //! that; the committer puts the schema into the same commit as the first rows that need it.
 
-use std::collections::{HashMap, HashSet};
+mod matching;
+mod properties;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -14,6 +17,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::matching::{PastNames, column_named, field_named, matched};
 use crate::avro::{AvroField, AvroType};
 use crate::schema::{Ids, type_of};
 use crate::tables::Tables;
@@ -48,6 +52,7 @@ pub(crate) fn evolved(
         ids: Ids::after(metadata.last_column_id()),
         full,
         identifiers: current.identifier_field_ids().collect(),
+        past: PastNames::of(metadata),
     };
     let fields = step.structure(avro, current.as_struct());
     if fields == current.as_struct().fields() {
@@ -66,11 +71,12 @@ struct Step {
     full: bool,
     /// These can't be null, whatever happens.
     identifiers: HashSet<i32>,
+    past: PastNames,
 }
 
 impl Step {
     fn structure(&mut self, avro: &[AvroField], table: &StructType) -> Vec<NestedFieldRef> {
-        let matched = matched(avro, table);
+        let matched = matched(avro, table, &self.past);
         let mut fields = Vec::with_capacity(table.fields().len());
         for (at, column) in table.fields().iter().enumerate() {
             let field = matched
@@ -78,7 +84,12 @@ impl Step {
                 .position(|it| *it == Some(at))
                 .map(|at| &avro[at]);
             fields.push(match field {
-                Some(field) => self.field(field, column, self.full),
+                Some(field) => {
+                    // Not where a name that the column had led here: an older schema's records
+                    // rename nothing back.
+                    let rename = self.full && field.aliases.contains(&column.name);
+                    self.field(field, column, rename)
+                }
                 None => self.optional(column),
             });
         }
@@ -156,31 +167,6 @@ impl Step {
     }
 }
 
-/// For each field of a record the column that it goes to: that of its name, or else of an alias
-/// that no field has for a name.
-pub(crate) fn matched(avro: &[AvroField], table: &StructType) -> Vec<Option<usize>> {
-    let columns: HashMap<&str, usize> = table
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(at, it)| (it.name.as_str(), at))
-        .collect();
-    let names: HashSet<&str> = avro.iter().map(|it| it.name.as_str()).collect();
-    let mut taken = HashSet::new();
-    avro.iter()
-        .map(|field| {
-            let own = columns.get(field.name.as_str()).copied();
-            let by_alias = || {
-                let mut aliases = field.aliases.iter().map(String::as_str);
-                aliases
-                    .find(|it| columns.contains_key(it) && !names.contains(it))
-                    .and_then(|it| columns.get(it).copied())
-            };
-            own.or_else(by_alias).filter(|at| taken.insert(*at))
-        })
-        .collect()
-}
-
 /// What a commit has to add to a table.
 #[derive(Debug)]
 pub(crate) struct Change {
@@ -190,12 +176,14 @@ pub(crate) struct Change {
     pub(crate) updates: Vec<TableUpdate>,
 }
 
-/// The table with another schema.
+/// The table with another schema, and with the properties of the columns that it renames.
 pub(crate) fn change(tables: &Tables, table: &Table, schema: Schema) -> iceberg::Result<Change> {
     let before = table.metadata();
     let at = table.metadata_location().map(str::to_owned);
+    let moved = properties::moved(before.properties(), before.current_schema(), &schema);
     let built = before.clone().into_builder(at).add_current_schema(schema)?;
-    let built = built.build()?;
+    let built = built.set_properties(moved.set)?;
+    let built = built.remove_properties(&moved.removed)?.build()?;
     let requirements = vec![
         TableRequirement::CurrentSchemaIdMatch {
             current_schema_id: before.current_schema_id(),
@@ -258,7 +246,9 @@ fn covers(schema: &Schema, other: &Schema) -> bool {
             | (Type::Map(_), Type::Map(_)) => true,
             _ => false,
         };
-        same && ours.name == theirs.name && (theirs.required || !ours.required)
+        // Of the whole path: columns of several records may end in one name.
+        let named = schema.name_by_field_id(*id) == other.name_by_field_id(*id);
+        same && named && (theirs.required || !ours.required)
     })
 }
 

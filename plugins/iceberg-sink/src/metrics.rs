@@ -6,7 +6,7 @@ use iceberg::spec::{PrimitiveType, Schema, Type};
 use serde_json::Value;
 
 const DEFAULT: &str = "write.metadata.metrics.default";
-const COLUMN: &str = "write.metadata.metrics.column.";
+pub(crate) const COLUMN: &str = "write.metadata.metrics.column.";
 /// As every Iceberg library has it: long texts do not help to leave files out.
 const TRUNCATE_DEFAULT: usize = 16;
 

@@ -3,6 +3,9 @@
 
 use iceberg::spec::{PartitionSpec, Schema, Transform, UnboundPartitionSpec};
 
+use crate::avro::AvroField;
+use crate::evolve::{PastNames, column_named};
+
 /// One entry of `partition-by`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -13,6 +16,10 @@ pub(crate) struct Part {
 impl Part {
     /// The partition field's name, as Iceberg's own builders choose it.
     pub(crate) fn name(&self) -> String {
+        self.name_for(&self.column)
+    }
+
+    fn name_for(&self, column: &str) -> String {
         let suffix = match self.transform {
             Transform::Year => "_year",
             Transform::Month => "_month",
@@ -22,7 +29,7 @@ impl Part {
             Transform::Truncate(_) => "_trunc",
             _ => "",
         };
-        format!("{}{suffix}", self.column)
+        format!("{column}{suffix}")
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -96,26 +103,30 @@ impl PartitionBy {
         Ok(Self(parts))
     }
 
-    /// The spec for a new table of that schema.
-    pub(crate) fn bind(&self, schema: &Schema) -> Result<UnboundPartitionSpec, String> {
+    /// The spec for a new table of that schema, which was made from these fields. A column may be
+    /// named by a field's alias: the tables that were there before have it by that name.
+    pub(crate) fn bind(
+        &self,
+        schema: &Schema,
+        avro: &[AvroField],
+    ) -> Result<UnboundPartitionSpec, String> {
+        let past = PastNames::default();
         let mut spec = UnboundPartitionSpec::builder().with_spec_id(0);
         for part in &self.0 {
-            let field = schema
-                .as_struct()
-                .field_by_name(&part.column)
-                .ok_or_else(|| {
-                    let columns: Vec<_> = schema
-                        .as_struct()
-                        .fields()
-                        .iter()
-                        .map(|it| it.name.as_str())
-                        .collect();
-                    format!(
-                        "partition-by names the column `{}`; there are {}",
-                        part.column,
-                        columns.join(", ")
-                    )
-                })?;
+            let field = column_named(&part.column, avro, schema.as_struct(), &past);
+            let field = field.ok_or_else(|| {
+                let columns: Vec<_> = schema
+                    .as_struct()
+                    .fields()
+                    .iter()
+                    .map(|it| it.name.as_str())
+                    .collect();
+                format!(
+                    "partition-by names the column `{}`; there are {}",
+                    part.column,
+                    columns.join(", ")
+                )
+            })?;
             part.transform.result_type(&field.field_type).map_err(|_| {
                 format!(
                     "partition-by: {} can't be applied to `{}`, which is {}",
@@ -123,23 +134,40 @@ impl PartitionBy {
                 )
             })?;
             spec = spec
-                .add_partition_field(field.id, part.name(), part.transform)
+                .add_partition_field(field.id, part.name_for(&field.name), part.transform)
                 .map_err(|e| format!("partition-by: {e}"))?;
         }
         Ok(spec.build())
     }
 
-    /// Whether a table is partitioned like this; the error shows both.
-    pub(crate) fn check(&self, spec: &PartitionSpec, schema: &Schema) -> Result<(), String> {
+    /// Whether a table is partitioned like this; the error shows both. A column goes by its name,
+    /// by those that it had, and by those of the topic's field that goes to it: the settings need
+    /// not change in the moment in which the table does.
+    pub(crate) fn check(
+        &self,
+        spec: &PartitionSpec,
+        schema: &Schema,
+        avro: &[AvroField],
+        past: &PastNames,
+    ) -> Result<(), String> {
+        let fields = spec.fields().iter();
+        let kept: Vec<_> = fields
+            .filter(|it| it.transform != Transform::Void)
+            .collect();
+        let same = self.0.iter().zip(&kept).all(|(part, field)| {
+            let column = column_named(&part.column, avro, schema.as_struct(), past);
+            part.transform == field.transform && column.is_some_and(|it| it.id == field.source_id)
+        });
+        if same && self.0.len() == kept.len() {
+            return Ok(());
+        }
         let wanted: Vec<_> = self
             .0
             .iter()
             .map(|it| (it.column.clone(), it.transform))
             .collect();
-        let there: Vec<_> = spec
-            .fields()
+        let there: Vec<_> = kept
             .iter()
-            .filter(|it| it.transform != Transform::Void)
             .map(|it| {
                 let column = schema
                     .name_by_field_id(it.source_id)
@@ -147,9 +175,6 @@ impl PartitionBy {
                 (column.to_owned(), it.transform)
             })
             .collect();
-        if wanted == there {
-            return Ok(());
-        }
         Err(format!(
             "partition-by says {}, but the table is partitioned by {}",
             shown(&wanted),
@@ -209,7 +234,8 @@ mod tests {
             ("bucket(16, symbol)", "symbol_bucket", Transform::Bucket(16)),
             ("truncate(4,symbol)", "symbol_trunc", Transform::Truncate(4)),
         ] {
-            let spec = parse(&["flag", part]).unwrap().bind(&schema()).unwrap();
+            let spec = parse(&["flag", part]).unwrap();
+            let spec = spec.bind(&schema(), &[]).unwrap();
             assert_eq!(spec.fields()[1].name, name);
             assert_eq!(spec.fields()[1].transform, transform);
         }
@@ -238,14 +264,14 @@ mod tests {
 
     #[test]
     fn an_unknown_column_or_unsuitable_transform_is_refused() {
-        let unknown = parse(&["price"]).unwrap().bind(&schema()).unwrap_err();
+        let unknown = parse(&["price"]).unwrap().bind(&schema(), &[]).unwrap_err();
         assert!(
             unknown.contains("`price`") && unknown.contains("symbol, at, flag"),
             "{unknown}"
         );
         let unsuitable = parse(&["day(symbol)"])
             .unwrap()
-            .bind(&schema())
+            .bind(&schema(), &[])
             .unwrap_err();
         assert!(
             unsuitable.contains("day can't be applied to `symbol`"),
@@ -254,9 +280,36 @@ mod tests {
         assert!(
             parse(&["truncate(4, flag)"])
                 .unwrap()
-                .bind(&schema())
+                .bind(&schema(), &[])
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_column_that_was_renamed_is_the_same_by_either_name() {
+        const RENAMED: &str = r#"{"type":"record","name":"R","fields":[
+            {"name":"pair","aliases":["symbol"],"type":"string"}]}"#;
+        let field = NestedField::required(1, "pair", Type::Primitive(PrimitiveType::String));
+        let table = Schema::builder().with_fields([field.into()]).build();
+        let table = table.unwrap();
+        let (avro, none) = (crate::avro::parse(RENAMED).unwrap(), PastNames::default());
+        let by_symbol = parse(&["bucket(8, symbol)"]).unwrap();
+        // A new table has the name that its column has.
+        let spec = by_symbol.bind(&table, &avro).unwrap();
+        assert_eq!(spec.fields()[0].name, "pair_bucket");
+        let spec = spec.bind(table.clone()).unwrap();
+        by_symbol.check(&spec, &table, &avro, &none).unwrap();
+        let by_pair = parse(&["bucket(8, pair)"]).unwrap();
+        by_pair.check(&spec, &table, &avro, &none).unwrap();
+        // Records of the older schema name it so too, if the table has had it.
+        let older = schema();
+        let past = PastNames::among([&older], &table);
+        by_symbol.check(&spec, &table, &[], &past).unwrap();
+        assert!(by_symbol.check(&spec, &table, &[], &none).is_err());
+        // Before the table's own column is renamed.
+        let spec = by_symbol.bind(&older, &[]).unwrap();
+        let spec = spec.bind(older.clone()).unwrap();
+        by_pair.check(&spec, &older, &avro, &none).unwrap();
     }
 
     #[test]
@@ -265,25 +318,21 @@ mod tests {
         let spec = |entries: &[&str]| {
             parse(entries)
                 .unwrap()
-                .bind(&schema)
+                .bind(&schema, &[])
                 .unwrap()
                 .bind(schema.clone())
                 .unwrap()
         };
-        let wanted = parse(&["day(at)", "bucket(8, symbol)"]).unwrap();
-        wanted
-            .check(&spec(&["day(at)", "bucket(8, symbol)"]), &schema)
-            .unwrap();
-        let why = wanted
-            .check(&spec(&["day(at)", "symbol"]), &schema)
-            .unwrap_err();
+        let check = |wanted: &[&str], there: &[&str]| {
+            let wanted = parse(wanted).unwrap();
+            wanted.check(&spec(there), &schema, &[], &PastNames::default())
+        };
+        let wanted = ["day(at)", "bucket(8, symbol)"];
+        check(&wanted, &wanted).unwrap();
+        let why = check(&wanted, &["day(at)", "symbol"]).unwrap_err();
         assert!(why.contains("[day(at), bucket(8, symbol)]"), "{why}");
         assert!(why.contains("[day(at), symbol]"), "{why}");
-        assert!(
-            parse(&[])
-                .unwrap()
-                .check(&spec(&["symbol"]), &schema)
-                .is_err()
-        );
+        assert!(check(&[], &["symbol"]).is_err());
+        assert!(check(&wanted, &wanted[..1]).is_err());
     }
 }

@@ -3,25 +3,25 @@
 use iceberg::spec::{NestedField, PrimitiveType, Schema, StructType, Type};
 
 use crate::avro::{AvroField, AvroType, Plan, Read, UUID_WIDTH};
-use crate::evolve::matched;
+use crate::evolve::{PastNames, matched};
 use crate::schema::primitive_of;
 
 /// A UUID's width, as Iceberg counts that of a column.
 const UUID_BYTES: u64 = UUID_WIDTH as u64;
 
 /// How records of an Avro schema are read into a table: by name, columns that they lack being
-/// null, and by alias where there is no such name. The error lists every difference, and both
-/// schemas beside each other.
-pub(crate) fn plan(avro: &[AvroField], table: &Schema) -> Result<Plan, String> {
+/// null, and by alias, or by a name that a column had, where there is no such name. The error lists
+/// every difference, and both schemas beside each other.
+pub(crate) fn plan(avro: &[AvroField], table: &Schema, past: &PastNames) -> Result<Plan, String> {
     let mut differences = Vec::new();
-    let plan = record(avro, table.as_struct(), "", &mut differences);
+    let plan = record(avro, table.as_struct(), past, "", &mut differences);
     if differences.is_empty() {
         Ok(plan)
     } else {
         Err(format!(
             "{}\n{}",
             differences.join("; "),
-            side_by_side(avro, table)
+            side_by_side(avro, table, past)
         ))
     }
 }
@@ -29,17 +29,21 @@ pub(crate) fn plan(avro: &[AvroField], table: &Schema) -> Result<Plan, String> {
 /// Columns that are shown: a person looks for one of a few.
 const SHOWN_MAX: usize = 200;
 
-fn side_by_side(avro: &[AvroField], table: &Schema) -> String {
+fn side_by_side(avro: &[AvroField], table: &Schema, past: &PastNames) -> String {
     let optional = |ty: String, optional: bool| match optional {
         true => format!("{ty}?"),
         false => ty,
     };
     let mut rows = vec![["field".to_owned(), "topic".to_owned(), "table".to_owned()]];
-    let matched = matched(avro, table.as_struct());
+    let matched = matched(avro, table.as_struct(), past);
     for (field, at) in avro.iter().zip(&matched) {
         let column = at.map(|at| &table.as_struct().fields()[at]);
+        let name = match column {
+            Some(it) if it.name != field.name => format!("{} → {}", field.name, it.name),
+            _ => field.name.clone(),
+        };
         rows.push([
-            field.name.clone(),
+            name,
             optional(shown(&field.ty), field.null_branch.is_some()),
             column.map_or("-".to_owned(), |it| {
                 optional(it.field_type.to_string(), !it.required)
@@ -67,10 +71,11 @@ fn side_by_side(avro: &[AvroField], table: &Schema) -> String {
 fn record(
     avro: &[AvroField],
     table: &StructType,
+    past: &PastNames,
     path: &str,
     differences: &mut Vec<String>,
 ) -> Plan {
-    let matched = matched(avro, table);
+    let matched = matched(avro, table, past);
     let mut fields = Vec::with_capacity(avro.len());
     for (field, at) in avro.iter().zip(&matched) {
         let path = format!("{path}{}", field.name);
@@ -80,7 +85,7 @@ fn record(
                 shown(&field.ty)
             )),
             Some(at) => {
-                let read = nullable(field, &table.fields()[*at], &path, differences);
+                let read = nullable(field, &table.fields()[*at], past, &path, differences);
                 fields.push((field.name.clone(), *at, read));
             }
         }
@@ -103,6 +108,7 @@ fn record(
 fn nullable(
     field: &AvroField,
     column: &NestedField,
+    past: &PastNames,
     path: &str,
     differences: &mut Vec<String>,
 ) -> Read {
@@ -111,7 +117,7 @@ fn nullable(
             "`{path}` can be null in the topic, and is required in the table"
         ));
     }
-    let read = plain(&field.ty, &column.field_type, path, differences);
+    let read = plain(&field.ty, &column.field_type, past, path, differences);
     match field.null_branch {
         None => read,
         Some(branch) => Read::Nullable {
@@ -121,17 +127,25 @@ fn nullable(
     }
 }
 
-fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String>) -> Read {
+fn plain(
+    avro: &AvroType,
+    table: &Type,
+    past: &PastNames,
+    path: &str,
+    differences: &mut Vec<String>,
+) -> Read {
     use PrimitiveType as P;
     match (avro, table) {
         (AvroType::Record(fields), Type::Struct(columns)) => {
-            Read::Record(record(fields, columns, &format!("{path}."), differences))
+            let path = format!("{path}.");
+            Read::Record(record(fields, columns, past, &path, differences))
         }
         (AvroType::Array(item), Type::List(list)) => {
             let path = format!("{path}[]");
             Read::Array(Box::new(nullable(
                 item,
                 &list.element_field,
+                past,
                 &path,
                 differences,
             )))
@@ -143,6 +157,7 @@ fn plain(avro: &AvroType, table: &Type, path: &str, differences: &mut Vec<String
             Read::Map(Box::new(nullable(
                 value,
                 &map.value_field,
+                past,
                 &path,
                 differences,
             )))
@@ -230,7 +245,8 @@ mod tests {
                {"name":"s","type":{"type":"record","name":"S","fields":[
                    {"name":"x","type":["null","int"]}]}}"#,
         );
-        let plan = plan(&fields, &for_new_table(&fields).unwrap()).unwrap();
+        let table = for_new_table(&fields).unwrap();
+        let plan = plan(&fields, &table, &PastNames::default()).unwrap();
         assert_eq!(plan.missing, Vec::<usize>::new());
     }
 
@@ -244,6 +260,7 @@ mod tests {
         let plan = plan(
             &avro(r#"{"name":"c","type":"float"},{"name":"b","type":"int"}"#),
             &table,
+            &PastNames::default(),
         )
         .unwrap();
         assert_eq!(plan.missing, [0]);
@@ -253,6 +270,27 @@ mod tests {
             .map(|(name, at, _)| (name.as_str(), *at))
             .collect();
         assert_eq!(columns, [("c", 2), ("b", 1)]);
+    }
+
+    #[test]
+    fn names_that_columns_had_lead_to_them_inside_of_records_too() {
+        let nested = |outer: &str, inner: &str| {
+            avro(&format!(
+                r#"{{"name":"{outer}","type":{{"type":"record","name":"S","fields":[
+                    {{"name":"{inner}","type":"int"}}]}}}}"#
+            ))
+        };
+        let (before, now) = (nested("s", "x"), nested("t", "y"));
+        let table = for_new_table(&now).unwrap();
+        let past = PastNames::among([&for_new_table(&before).unwrap()], &table);
+        let read = plan(&before, &table, &past).unwrap();
+        assert_eq!(read.missing, Vec::<usize>::new());
+        let why = plan(&before, &table, &PastNames::default()).unwrap_err();
+        assert!(why.contains("`s` (a record) has no column"), "{why}");
+        // What does not fit shows where it would have gone.
+        let text = avro(r#"{"name":"s","type":"string"}"#);
+        let why = plan(&text, &table, &past).unwrap_err();
+        assert!(why.contains("s → t"), "{why}");
     }
 
     #[test]
@@ -270,6 +308,7 @@ mod tests {
                    {"name":"e","type":["null","string"]}"#,
             ),
             &table,
+            &PastNames::default(),
         )
         .unwrap_err();
         for part in [

@@ -1,6 +1,7 @@
 //! `table`: one table, or one for each topic, or for each value of a field.
 
 use crate::avro::{AvroField, AvroType, Cursor};
+use crate::evolve::field_named;
 use crate::settings::table_parts;
 
 /// Characters of a value that become part of a table's name: as many as any catalog takes.
@@ -97,7 +98,7 @@ impl Route {
     pub(crate) fn probe(&self, avro: &[AvroField]) -> Result<Probe, String> {
         let mut wanted = Vec::new();
         for name in self.fields() {
-            let at = avro.iter().position(|it| it.name == name);
+            let at = field_named(name, avro);
             let at =
                 at.ok_or_else(|| format!("`table` names the field `{name}`, which it lacks"))?;
             match avro[at].ty {
@@ -180,6 +181,7 @@ fn plain(field: &str, value: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::avro::parse;
 
     #[test]
     fn a_route_is_text_topics_and_fields() {
@@ -211,6 +213,23 @@ mod tests {
         ] {
             assert!(Route::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_field_that_was_renamed_names_the_same_table() {
+        let route = Route::parse("market.{symbol}").unwrap();
+        let table = |fields: &str, datum: &[u8]| {
+            let text = format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+            let probe = route.probe(&parse(&text).unwrap());
+            probe.and_then(|probe| route.table(&probe, "t", datum))
+        };
+        let pair = r#"{"name":"pair","aliases":["symbol"],"type":"string"}"#;
+        let (a, both) = ([2, b'A'], [2, b'B', 2, b'A']);
+        assert_eq!(table(pair, &a), Ok("market.A".to_owned()));
+        // A field of that name goes before one of that alias.
+        let fields = format!(r#"{{"name":"symbol","type":"string"}},{pair}"#);
+        assert_eq!(table(&fields, &both), Ok("market.B".to_owned()));
+        assert!(table(r#"{"name":"pair","type":"string"}"#, &a).is_err());
     }
 
     #[test]

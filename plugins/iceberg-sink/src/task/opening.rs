@@ -12,7 +12,7 @@ use jackfield_sdk::sink::Span;
 use super::{Open, SCHEMAS_MAX, Task, misfit};
 use crate::avro::AvroField;
 use crate::decoder::Decoder;
-use crate::evolve;
+use crate::evolve::{self, PastNames};
 use crate::grouping::Grouping;
 use crate::metrics::Metrics;
 use crate::parquet_properties::{of_new_table, target_file_bytes, writer_properties};
@@ -79,7 +79,9 @@ impl Task {
         let metadata = table.metadata();
         let (spec, schema) = (metadata.default_partition_spec(), metadata.current_schema());
         if let Some(wanted) = &self.partition_by {
-            wanted.check(spec, schema).map_err(misfit)?;
+            let past = PastNames::of(metadata);
+            let checked = wanted.check(spec, schema, avro, &past);
+            checked.map_err(misfit)?;
         }
         // Before rows are taken: what can't be kept would stop the sink in the middle of them.
         Grouping::new(Arc::clone(spec), Arc::clone(schema))
@@ -100,7 +102,7 @@ impl Task {
             .partition_by
             .as_ref()
             .unwrap_or(&nothing)
-            .bind(&columns)
+            .bind(&columns, avro)
             .map_err(Failure::Misconfigured)?;
         let order = match self.settings.sorting() {
             Ok(None) => None,
@@ -130,7 +132,8 @@ impl Open {
         misfit: &impl Fn(String) -> Failure,
     ) -> Result<(), Failure> {
         let columns = self.table.metadata().current_schema();
-        let plan = reading::plan(avro, columns).map_err(misfit)?;
+        let past = PastNames::of(self.table.metadata());
+        let plan = reading::plan(avro, columns, &past).map_err(misfit)?;
         let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
         let decoder = Decoder::new(plan, Arc::new(arrow)).map_err(misfit)?;
         if self.decoders.len() >= SCHEMAS_MAX {

@@ -1,5 +1,8 @@
 //! A topic's schema changes, and the table's with it.
 
+mod clashes;
+mod renames;
+
 use iceberg::spec::{PrimitiveType, Type};
 use jackfield_sdk::sink::testing::CommitFate;
 
