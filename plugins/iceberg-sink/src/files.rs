@@ -127,11 +127,27 @@ impl Files {
         })
     }
 
-    /// From now on one of so many tables that share what a task may hold. With none open at a time
-    /// each file is closed as soon as its rows are written.
+    /// From now on one of so many tables that share what a task may hold. Where that is no file, all
+    /// rows wait, and each file is closed as soon as it is written.
     pub(crate) fn share(&mut self, tables: usize) {
         self.open_max = self.limits.open / tables.max(1);
         self.waiting_bytes_max = self.limits.waiting_bytes / tables.max(1);
+    }
+
+    /// Whether it holds more than its share, which others have made smaller.
+    pub(crate) fn exceeds_share(&self) -> bool {
+        self.open > self.open_max || self.waiting_bytes > self.waiting_bytes_max
+    }
+
+    /// Gives back what is more than its share. After an error all rows are lost.
+    pub(crate) async fn shrink(&mut self) -> Result<()> {
+        for _ in self.open_max..self.open {
+            self.close_oldest().await?;
+        }
+        if self.waiting_bytes > self.waiting_bytes_max {
+            self.relieve().await?;
+        }
+        Ok(())
     }
 
     /// How large a piece staging will make, about: of the files closed, and one more for each
@@ -147,7 +163,8 @@ impl Files {
             if self.piece_bytes() > PIECE_BYTES_MAX {
                 return Err(FilesError::TooMany(self.partitions.len()));
             }
-            if self.sorting.is_some() {
+            // Each time they are encoded, a file ends: they wait for as long as there is room.
+            if self.sorting.is_some() || self.open_max == 0 {
                 continue;
             }
             let partition = &self.partitions[&key];

@@ -40,6 +40,13 @@ struct Open {
     files: Option<Files>,
 }
 
+impl Open {
+    /// Whether all that was put is staged.
+    fn is_idle(&self) -> bool {
+        self.files.is_none() && self.decoders.values().all(|it| it.rows() == 0)
+    }
+}
+
 /// A table; the last of them takes rows. The schema changes seldom.
 type Opens = Vec<Open>;
 
@@ -245,16 +252,29 @@ impl Task {
         }
     }
 
-    fn room_for(&self, target: &str) -> Result<(), Failure> {
+    /// Where one more table is too many, those make room that have no rows. What they hold is the
+    /// host's to say, so that they can be opened again at any time. One that is, before the commit of
+    /// a schema that it was to get, moves on to that again, or its rows are written again.
+    ///
+    /// # Errors
+    /// All of them have rows.
+    fn room_for(&mut self, target: &str) -> Result<(), Failure> {
         let most = self.settings.tables_max as usize;
-        let open = self.targets.len() + self.failing.count();
-        if self.targets.contains_key(target) || open < most {
+        if self.targets.contains_key(target) || self.tables_open() < most {
+            return Ok(());
+        }
+        self.targets.retain(|_, it| !it.iter().all(Open::is_idle));
+        if self.tables_open() < most {
             return Ok(());
         }
         Err(Failure::Misconfigured(format!(
             "records of more than {most} tables at once: {target} is one too many. Raise \
              `tables-max`, or look at what `table` names them by"
         )))
+    }
+
+    fn tables_open(&self) -> usize {
+        self.targets.len() + self.failing.count()
     }
 
     fn held(&self, target: &str, at: &Span) -> Option<i64> {

@@ -155,7 +155,8 @@ impl<P: Ord + Clone> Ledger<P> {
         self.owned.get(partition).map(|owned| owned.staged)
     }
 
-    /// The commits of one interval, in the order in which they must be made.
+    /// The commits of one interval, in an order in which they can be made: those that tell where a
+    /// target begins before all others, and each target's own as they stand here.
     ///
     /// A target that lacks an owned partition is first committed without pieces at the interval's
     /// beginning, if any other target commits: else a kill in between would lose its first

@@ -4,7 +4,7 @@ use jackfield_sdk::Failure;
 use jackfield_sdk::sink::Piece;
 use tokio::runtime::Runtime;
 
-use super::{SCHEMAS_MAX, Task};
+use super::{Open, SCHEMAS_MAX, Task};
 use crate::errors;
 use crate::files::{FileLimits, Files, FilesError};
 use crate::metrics::Metrics;
@@ -23,6 +23,7 @@ const GATHERED_BYTES_MAX_OF_ALL: usize = 32 * 1024 * 1024;
 impl Task {
     /// Writes the rows that have gathered enough.
     pub(super) fn write_full(&mut self, runtime: &Runtime) -> Result<(), Failure> {
+        self.shrink(runtime)?;
         let bytes_max =
             GATHERED_BYTES_MAX.min(GATHERED_BYTES_MAX_OF_ALL / self.targets.len().max(1));
         let mut full = Vec::new();
@@ -39,6 +40,30 @@ impl Task {
             .try_for_each(|(target, generation, id)| self.write(runtime, target, *generation, *id))
     }
 
+    /// Tables that came with this call have left the others less, also those that get no rows now.
+    fn shrink(&mut self, runtime: &Runtime) -> Result<(), Failure> {
+        let exceeds = |it: &Open| it.files.as_ref().is_some_and(Files::exceeds_share);
+        let targets = self.targets.iter();
+        let exceeding = targets.filter(|(_, opens)| opens.iter().any(exceeds));
+        let exceeding: Vec<String> = exceeding.map(|(target, _)| target.clone()).collect();
+        for target in exceeding {
+            let shrunk = self.try_shrink(runtime, &target);
+            self.or_leave_out(&target, shrunk)?;
+        }
+        Ok(())
+    }
+
+    fn try_shrink(&mut self, runtime: &Runtime, target: &str) -> Result<(), Failure> {
+        let opens = self.targets.get_mut(target).into_iter().flatten();
+        for files in opens.filter_map(|it| it.files.as_mut()) {
+            self.storage.take_error();
+            runtime
+                .block_on(files.shrink())
+                .map_err(|e| lost(&self.storage, "writing", &e))?;
+        }
+        Ok(())
+    }
+
     fn write(
         &mut self,
         runtime: &Runtime,
@@ -46,7 +71,16 @@ impl Task {
         generation: usize,
         schema: u32,
     ) -> Result<(), Failure> {
-        let Err(failure) = self.try_write(runtime, target, generation, schema) else {
+        let written = self.try_write(runtime, target, generation, schema);
+        self.or_leave_out(target, written)
+    }
+
+    /// A table whose rows are lost is left out from now on.
+    ///
+    /// # Errors
+    /// As for [`Task::fail`].
+    fn or_leave_out(&mut self, target: &str, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        let Err(failure) = outcome else {
             return Ok(());
         };
         let lost = self.fail(target, failure);
@@ -131,6 +165,10 @@ impl Task {
         let targets: Vec<String> = self.targets.keys().cloned().collect();
         for target in targets {
             match self.stage_target(runtime, &target) {
+                // Without rows since the stage before, it leaves its share to the others.
+                Ok(staged) if staged.is_empty() && self.route.only().is_none() => {
+                    self.targets.remove(&target);
+                }
                 Ok(staged) => pieces.extend(staged),
                 Err(failure) => self.fail(&target, failure)?,
             }

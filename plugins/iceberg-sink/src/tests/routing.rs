@@ -2,6 +2,7 @@
 
 mod failing_catalog;
 mod failing_store;
+mod room;
 
 use super::*;
 
@@ -256,24 +257,38 @@ fn each_topic_has_a_table_of_its_own_schema() {
     }
 }
 
+/// With more tables than files may be open none has one open. All the same a table with many rows
+/// gets few files: its rows wait.
 #[test]
 fn many_tables_share_what_one_may_hold() {
+    const ROWS: i64 = 30_000;
     let symbols: Vec<_> = (0..40).map(|n| format!("S{n}")).collect();
     let symbols: Vec<_> = symbols.iter().map(String::as_str).collect();
-    let world = world("market.{symbol}", "");
+    let world = world("market.{symbol}", r#","buffer":"1GiB""#);
     let mut task = world.task();
     for round in 0..20_i64 {
         let batch = trades(world.schema, &mixed(round * 30, round * 30 + 30, &symbols));
         put(&mut task, &span(0, round * 30, round * 30 + 30), &batch).unwrap();
     }
-    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, 600)], "c1");
+    for first in (600..600 + ROWS).step_by(1000) {
+        let batch = trades(world.schema, &mixed(first, first + 1000, &["S0"]));
+        put(&mut task, &span(0, first, first + 1000), &batch).unwrap();
+    }
+    let pieces = task.stage().unwrap();
+    for symbol in &symbols {
+        let table = format!("market.{symbol}");
+        let (own, _) = by_target(pieces.clone(), &table);
+        let (_, files, _) = crate::piece::tally(&table, &own).unwrap();
+        assert_eq!(files, 1, "{table}");
+    }
+    let rows = commit(&world, pieces, &[span(0, 0, 600 + ROWS)], "c1");
     let most = world.lake.store.uploads_max();
     assert!(
         most <= crate::settings::OPEN_FILES_DEFAULT as usize,
         "{most} files were open"
     );
     assert_eq!(rows.len(), 40);
-    assert_eq!(rows.values().sum::<u64>(), 600);
+    assert_eq!(rows.values().sum::<u64>(), 600 + ROWS.unsigned_abs());
 }
 
 #[test]

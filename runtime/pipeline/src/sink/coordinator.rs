@@ -9,6 +9,7 @@ use super::known_targets::KnownTargets;
 use super::pending::Pending;
 use super::standing::{self, Standing};
 use super::task::{self, Command, Given, Request};
+use super::track_records::TrackRecords;
 use super::watch;
 use crate::failures::Failed;
 use crate::host::Host;
@@ -61,6 +62,8 @@ struct Coordinator<'a> {
     host: &'a Host,
     status: &'a Arc<Status>,
     life: &'a Life,
+    /// Of its targets, in all lives.
+    records: &'a mut TrackRecords,
     known: KnownTargets,
     committer: Committer,
     books: Arc<Books>,
@@ -81,6 +84,7 @@ pub(crate) async fn run(
     stop: &CancellationToken,
     life: &Life,
     standing: &mut Standing<'_>,
+    records: &mut TrackRecords,
 ) -> Result<(), Failed> {
     status.metrics().new_life();
     let known = KnownTargets::load(host, &spec.connector).await?;
@@ -128,6 +132,7 @@ pub(crate) async fn run(
         host,
         status,
         life,
+        records,
         known,
         committer,
         books: Arc::clone(&books),

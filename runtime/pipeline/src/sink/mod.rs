@@ -17,6 +17,7 @@ mod pending;
 mod standing;
 mod task;
 mod traced;
+mod track_records;
 mod watch;
 
 use crate::failures::Failed;
@@ -32,6 +33,7 @@ use standing::Standing;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use track_records::TrackRecords;
 
 /// Runs a sink connector until `stop`, or until it gives up. On `stop` what was put is
 /// committed first.
@@ -72,11 +74,13 @@ async fn supervise(
     let count = |failed: &Failed| status.failed(failed);
     let standing = Standing::begin_with(spec, host, desk, &mut orders).await;
     let mut standing = standing.inspect_err(count)?;
+    let mut records = TrackRecords::new(spec.patience, host.clock);
     loop {
         let born = Instant::now();
         let life = coordinator::Life::default();
         let spec = &standing.spec(spec);
-        let failed = match live(spec, host, status, stop, &life, &mut standing).await {
+        let lived = live(spec, host, status, stop, &life, &mut standing, &mut records).await;
+        let failed = match lived {
             Ok(()) => return Ok(()),
             Err(failed) => failed,
         };
@@ -110,13 +114,14 @@ async fn live(
     stop: &CancellationToken,
     life: &coordinator::Life,
     standing: &mut Standing<'_>,
+    records: &mut TrackRecords,
 ) -> Result<(), Failed> {
     check_delivery(spec).await?;
     for topic in &spec.topics {
         topics::create(host, topic).await?;
     }
     topics::create_dead_letters(host, &spec.on_bad_record).await?;
-    coordinator::run(spec, host, status, stop, life, standing).await
+    coordinator::run(spec, host, status, stop, life, standing, records).await
 }
 
 async fn check_delivery(spec: &SinkSpec) -> Result<(), Failed> {

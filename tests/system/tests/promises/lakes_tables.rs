@@ -2,18 +2,19 @@
 //! those that fail.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
     Jackfield, PATIENCE, Place, Site, compare, describe_pyiceberg, python, read_duckdb,
     read_java_below, read_pyiceberg, read_pyiceberg_at, spoil_table, trades_sink,
 };
-use jackfield_test_lakes::{Fault, Front, RestServer};
+use jackfield_test_lakes::{Fault, Front, RestServer, S3Server, Seen};
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::lakes::{TABLE, counted};
-use crate::{ALL, assert_landed, exchange, run_until_idle};
+use crate::lakes::{TABLE, counted, in_s3};
+use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle};
 
 /// Manifests that this sink merged by hand are manifests to everyone, also in a sorted table.
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +143,107 @@ async fn a_table_that_takes_no_commit_stays_behind_after_the_deadline() {
     front.mend();
     run_until_idle(&site, "3s").await;
     for (table, symbol) in [(good, "BTCUSDT"), (bad, "ETHUSDT")] {
+        let landed = read_pyiceberg_at(&place, table).await;
+        let difference = compare(&of(&sent, symbol), &landed.rows);
+        assert!(difference.is_none(), "{table}: {difference}");
+    }
+}
+
+/// Whether a data file of this table is put in its partition's folder: the file that the sink tries
+/// the store with lies above that.
+fn in_a_partition(seen: &Seen, table: &str) -> bool {
+    let path = seen.path.split('?').next().unwrap_or_default();
+    let below = path.split_once(&format!("/{table}/data/"));
+    seen.method == "PUT" && below.is_some_and(|(_, file)| file.contains('/'))
+}
+
+/// Of two tables one loses its files whenever there are any, though its store takes the one that it
+/// is tried with. Its rows are read again, until that has been so for as long as the connector is
+/// patient: from then on the other has the sink for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_loses_its_files_again_and_again_stays_behind_after_the_deadline() {
+    let server = S3Server::start().await;
+    let front = Front::before(server.url()).await;
+    // An answer that is not worth another try of the same request.
+    front.decide(|seen| in_a_partition(seen, "ETHUSDT").then(|| Fault::Status(404, String::new())));
+    let exchange = exchange(Speed::PerSecond(2000.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    site.set("/lakes/local", in_s3(&front.url()));
+    site.set("/pipelines/trades/retry", json!({ "deadline": "3s" }));
+    let mut sink = trades_sink();
+    sink["settings"] = json!({ "table": "market.{symbol}", "partition-by": ["day(trade_time)"] });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    let (good, bad) = ("market.BTCUSDT", "market.ETHUSDT");
+
+    let mut jackfield = Jackfield::run(&site, &["--until-idle", "3s"]);
+    let said = jackfield.line("a target has failed").await;
+    assert!(said.contains(bad) && said.contains("gave up"), "{said}");
+    assert_eq!(jackfield.wait().await, 1, "not all has landed");
+    exchange.finished().await;
+    let sent = exchange.trades();
+    let place = Place::in_s3(&site.path().join("data"), "s3://lake/w", &server.url());
+    let landed = read_pyiceberg_at(&place, good).await;
+    let difference = compare(&of(&sent, "BTCUSDT"), &landed.rows);
+    assert!(difference.is_none(), "{difference}");
+    assert!(read_pyiceberg_at(&place, bad).await.rows.is_empty());
+
+    front.mend();
+    run_until_idle(&site, "3s").await;
+    for (table, symbol) in [(good, "BTCUSDT"), (bad, "ETHUSDT")] {
+        let landed = read_pyiceberg_at(&place, table).await;
+        let difference = compare(&of(&sent, symbol), &landed.rows);
+        assert!(difference.is_none(), "{table}: {difference}");
+    }
+}
+
+/// What is said of each commit with rows: of which of these tables it was, and how long after its
+/// interval's beginning, in ms.
+fn commits<'a>(log: &str, tables: &[&'a str]) -> Vec<(&'a str, u64)> {
+    let lines = log.lines().filter(|line| line.contains(COMMITTED));
+    let of = |line: &str| {
+        // Where the line comes from has the same key, and is behind it.
+        let said = |table: &&&str| line.contains(&format!(r#""target":"{table}""#));
+        let table = tables.iter().find(said)?;
+        let line: Value = serde_json::from_str(line).ok()?;
+        let rows = line["rows"].as_u64()?;
+        (rows > 0).then_some((*table, line["took_ms"].as_u64()?))
+    };
+    lines.filter_map(of).collect()
+}
+
+/// The table that comes first by its name takes seconds for each commit. Once that is known, it goes
+/// last: the other is told so long before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_table_is_committed_to_after_the_others() {
+    const LATE: Duration = Duration::from_secs(2);
+    let server = RestServer::start();
+    let front = Front::before(server.url()).await;
+    front.decide(|seen| {
+        let commit = seen.method == "POST" && seen.path.ends_with("/tables/BTCUSDT");
+        commit.then_some(Fault::Late(LATE))
+    });
+    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let lake = json!({ "catalog": { "rest": front.url() }, "warehouse": server.warehouse() });
+    site.set("/lakes/local", lake);
+    let mut sink = trades_sink();
+    sink["settings"] = json!({ "table": "market.{symbol}" });
+    site.set("/pipelines/trades/sinks/lake", sink);
+    let (slow, quick) = ("market.BTCUSDT", "market.ETHUSDT");
+
+    let jackfield = run_until_idle(&site, "3s").await;
+    let commits = commits(&jackfield.log(), &[slow, quick]);
+    let late = u64::try_from(LATE.as_millis()).unwrap();
+    // In one interval, since the slow one's time contains the other's.
+    let last = |two: &[(&str, u64)]| {
+        let ((first, before), (second, after)) = (two[0], two[1]);
+        (first, second) == (quick, slow) && after >= before + late
+    };
+    assert!(commits.windows(2).any(last), "{commits:?}");
+    exchange.finished().await;
+    let sent = exchange.trades();
+    let place = Place::behind(&server.url());
+    for (table, symbol) in [(slow, "BTCUSDT"), (quick, "ETHUSDT")] {
         let landed = read_pyiceberg_at(&place, table).await;
         let difference = compare(&of(&sent, symbol), &landed.rows);
         assert!(difference.is_none(), "{table}: {difference}");

@@ -6,7 +6,8 @@ use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::shadow::CommitSeen;
 use crate::sink::traced;
-use jackfield_core::{Commit, Next};
+use crate::sink::track_records::TrackRecords;
+use jackfield_core::{Commit, Consequence, Next};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{Committed, Piece, Span};
 use jackfield_telemetry::Step;
@@ -20,6 +21,21 @@ struct Attempt {
     commit: Commit<TopicPartition, Piece>,
     spans: Vec<Span>,
     id: String,
+}
+
+impl Attempt {
+    /// Whether it does more than tell its target where it begins.
+    fn moves(&self) -> bool {
+        let mut spans = self.commit.spans.iter();
+        !self.commit.pieces.is_empty() || spans.any(|span| span.first < span.next)
+    }
+}
+
+/// One is made after the other: those go last that are to a target whose commit took long the last
+/// time. Where targets begin is told before any of them moves on, and each target's commits stay in
+/// their order.
+fn arrange(attempts: &mut [Attempt], records: &TrackRecords) {
+    attempts.sort_by_key(|it| (it.moves(), records.last_took(&it.commit.target)));
 }
 
 /// What a round of attempts left over, in order, and why the last of them failed.
@@ -81,9 +97,12 @@ impl Coordinator<'_> {
     }
 
     /// Tries each once.
+    ///
+    /// # Errors
+    /// As for [`Self::commit_all`]; or all begins again, where the rows of some have to be read again.
     async fn round(
         &mut self,
-        attempts: Vec<Attempt>,
+        mut attempts: Vec<Attempt>,
         started: Instant,
         seen: &mut Vec<CommitSeen>,
     ) -> Result<Option<Left>, Failed> {
@@ -91,10 +110,13 @@ impl Coordinator<'_> {
             .iter()
             .map(|attempt| attempt.commit.target.clone())
             .collect();
+        arrange(&mut attempts, self.records);
         let mut left: Option<Left> = None;
+        let mut rewound = BTreeSet::new();
+        let mut end: Option<Failed> = None;
         for attempt in attempts {
             let target = &attempt.commit.target;
-            if !self.books.works(target) {
+            if !self.books.works(target) || rewound.contains(target) {
                 continue;
             }
             if let Some(left) = &mut left
@@ -103,7 +125,13 @@ impl Coordinator<'_> {
                 left.attempts.push(attempt);
                 continue;
             }
-            let failed = match self.attempt(&attempt, started).await {
+            let told = self.call(&attempt).await;
+            let by_target = told.is_err();
+            let landed = match told {
+                Ok(committed) => self.landed(&attempt, committed, started).await,
+                Err(failed) => Err(failed),
+            };
+            let failed = match landed {
                 Ok(committed) => {
                     seen.push(CommitSeen {
                         target: attempt.commit.target,
@@ -115,6 +143,11 @@ impl Coordinator<'_> {
                 Err(failed) => failed,
             };
             match self.committer.after(&failed) {
+                Next::Reopen if by_target && failed.consequence == Consequence::Rewind => {
+                    rewound.insert(target.clone());
+                    let ends = self.rewound(&attempt, &targets, failed).await?;
+                    end = end.or(ends);
+                }
                 Next::Reopen => return Err(failed),
                 Next::Fail => {
                     self.keep_beginning(&attempt.commit).await?;
@@ -130,16 +163,34 @@ impl Coordinator<'_> {
                 }
             }
         }
-        Ok(left)
+        match end {
+            Some(failed) => Err(failed),
+            None => Ok(left),
+        }
     }
 
-    async fn attempt(&mut self, attempt: &Attempt, started: Instant) -> Result<Committed, Failed> {
+    /// What a target says of its commit.
+    async fn call(&mut self, attempt: &Attempt) -> Result<Committed, Failed> {
         let Attempt { commit, spans, id } = attempt;
         let target = &commit.target;
+        let began = Instant::now();
         let committed = self
             .committer
             .commit(target, &commit.pieces, spans, id)
-            .await?;
+            .await;
+        self.records.took(target, began.elapsed());
+        committed.inspect(|_| self.records.committed(target, spans))
+    }
+
+    /// The target has taken its commit.
+    async fn landed(
+        &mut self,
+        attempt: &Attempt,
+        committed: Committed,
+        started: Instant,
+    ) -> Result<Committed, Failed> {
+        let Attempt { commit, spans, id } = attempt;
+        let target = &commit.target;
         let taken = self.books.committed(commit);
         self.known.told(target, spans).await?;
         traced::spans(self.status, Step::Commit, spans, started);
@@ -161,6 +212,30 @@ impl Coordinator<'_> {
         // Only now: the target has it, whatever that means for this life.
         taken?;
         Ok(committed)
+    }
+
+    /// The rows of a target have to be read again: why this life ends once the others' commits are
+    /// made. None: it goes on without that target, for which they were read again often enough.
+    async fn rewound(
+        &mut self,
+        attempt: &Attempt,
+        beside: &BTreeSet<String>,
+        failed: Failed,
+    ) -> Result<Option<Failed>, Failed> {
+        let target = &attempt.commit.target;
+        // The others are about to go on, and it may never be told.
+        self.keep_beginning(&attempt.commit).await?;
+        match self.records.rewound(target, &attempt.spans, &failed) {
+            Ok(()) => {
+                tracing::warn!(connector = %self.spec.connector, target, %failed, "a target's rows are to be read again");
+                Ok(Some(failed))
+            }
+            Err(given_up) => {
+                self.status.failed(&given_up);
+                self.give_up(target, beside, &given_up).await?;
+                Ok(None)
+            }
+        }
     }
 
     /// Where a target begins that was never told: as safe in the log as it would be in the target.
@@ -217,5 +292,58 @@ impl Coordinator<'_> {
             "commit",
             format!("targets that stayed behind: {}", each.join("; ")),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use jackfield_core::{Patience, Span as CoreSpan};
+    use std::time::Duration;
+
+    fn attempt(target: &str, pieces: usize, next: i64) -> Attempt {
+        let piece = Piece {
+            target: target.to_owned(),
+            version: 1,
+            bytes: Vec::new(),
+        };
+        let span = CoreSpan {
+            partition: TopicPartition::new("t", 0),
+            first: 5,
+            next,
+        };
+        Attempt {
+            commit: Commit {
+                target: target.to_owned(),
+                pieces: vec![piece; pieces],
+                spans: vec![span],
+            },
+            spans: Vec::new(),
+            id: format!("{target} {pieces} {next}"),
+        }
+    }
+
+    #[test]
+    fn a_slow_target_goes_last_and_none_moves_before_all_know_where_they_begin() {
+        let patience = Patience {
+            deadline: Duration::from_secs(300),
+        };
+        let mut records = TrackRecords::new(patience, Clock::start());
+        records.took("a", Duration::from_secs(60));
+        records.took("b", Duration::from_secs(1));
+        let mut attempts = vec![
+            attempt("a", 0, 5),
+            attempt("d", 0, 5),
+            attempt("a", 1, 9),
+            attempt("b", 1, 9),
+            // Moved on without rows, since it was idle for long.
+            attempt("c", 0, 9),
+            attempt("d", 1, 9),
+        ];
+        arrange(&mut attempts, &records);
+        let order: Vec<&str> = attempts.iter().map(|it| it.id.as_str()).collect();
+        let expected = ["d 0 5", "a 0 5", "c 0 9", "d 1 9", "b 1 9", "a 1 9"];
+        assert_eq!(order, expected);
     }
 }

@@ -1,0 +1,105 @@
+//! Tables that come and go: who makes room, and what is left of it.
+
+use jackfield_sdk::sink::LogPosition;
+
+use super::*;
+
+fn mixed_into(world: &World, task: &mut IcebergSink, first: i64, next: i64, symbols: &[&str]) {
+    let batch = trades(world.schema, &mixed(first, next, symbols));
+    put(task, &span(0, first, next), &batch).unwrap();
+}
+
+#[test]
+fn tables_without_rows_make_room_for_those_that_come() {
+    let world = world("market.{symbol}", r#","tables-max":2"#);
+    let mut task = world.task();
+    let at = span(0, 0, 5);
+    let held = Holding {
+        target: "market.A".to_owned(),
+        positions: vec![LogPosition {
+            topic: at.topic,
+            topic_id: at.topic_id,
+            partition: at.partition,
+            next_offset: at.next_offset,
+        }],
+    };
+    task.assigned(vec![held]).unwrap();
+    let days = [["A", "B"], ["C", "D"], ["A", "C"], ["A", "E"], ["F", "A"]];
+    for (first, symbols) in (10..).step_by(2).zip(days) {
+        mixed_into(&world, &mut task, first, first + 2, &symbols);
+        let pieces = task.stage().unwrap();
+        let mut targets: Vec<_> = pieces.iter().map(|it| it.target.clone()).collect();
+        targets.sort();
+        let mut expected = symbols.map(|it| format!("market.{it}"));
+        expected.sort();
+        assert_eq!(targets, expected);
+    }
+    // What it holds was not forgotten with it.
+    mixed_into(&world, &mut task, 30, 32, &["C", "D"]);
+    task.stage().unwrap();
+    let batch = trades(world.schema, &[Trade::new("A", 3), Trade::new("A", 33)]);
+    let taken = put(&mut task, &span(0, 3, 34), &batch).unwrap();
+    assert_eq!((taken.counts.records, taken.counts.duplicates), (1, 1));
+    // Those with rows make none.
+    let batch = trades(world.schema, &mixed(34, 36, &["B", "C"]));
+    match put(&mut task, &span(0, 34, 36), &batch) {
+        Err(Failure::Misconfigured(why)) => assert!(why.contains("market.C"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One is opened again before the catalog has the schema that its rows were written with.
+#[test]
+fn a_table_that_made_room_before_its_schema_was_committed_gets_that_once() {
+    let more = TRADE.replace("}}]}", r#"}},{"name":"venue","type":"string"}]}"#);
+    assert_ne!(more, TRADE);
+    let world = world("market.{symbol}", r#","tables-max":1,"evolve":"add""#);
+    let schema = world.lake.schemas.avro(&more);
+    let mut task = world.task();
+    mixed_into(&world, &mut task, 0, 1, &["A"]);
+    let pieces = task.stage().unwrap();
+    commit(&world, pieces, &[span(0, 0, 1)], "c1");
+
+    let mut staged = |at: i64, symbol: &str| {
+        let mut datum = Trade::new(symbol, at).datum();
+        // A text of one letter.
+        datum.extend([2, b'x']);
+        let batch = batch_of(schema, &[(at, Some(datum))]);
+        put(&mut task, &span(0, at, at + 1), &batch).unwrap();
+        task.stage().unwrap()
+    };
+    let (before, _, after) = (staged(1, "A"), staged(2, "B"), staged(3, "A"));
+    commit(&world, before, &[span(0, 1, 2)], "c2");
+    commit(&world, after, &[span(0, 2, 4)], "c3");
+    let rows = world.rows_of("market.A");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+    assert!(rows.iter().all(|it| it.num_columns() == 9), "{rows:?}");
+}
+
+/// One that had no rows for an interval leaves its share to the other; that gives it back when the
+/// first has rows again, though it gets none itself by then.
+#[test]
+fn tables_share_with_those_that_have_rows() {
+    const OPEN: usize = 4;
+    /// So many are no longer gathered, but written.
+    const ROWS: i64 = 33_000;
+    let more = format!(r#","partition-by":["bucket({OPEN}, trade_id)"],"open-files":{OPEN}"#);
+    let world = world("market.{symbol}", &more);
+    let mut task = world.task();
+    mixed_into(&world, &mut task, 0, 2, &["A", "B"]);
+    task.stage().unwrap();
+    mixed_into(&world, &mut task, 2, 3, &["A"]);
+    task.stage().unwrap();
+    for (begin, symbol) in [(3, "A"), (3 + ROWS, "B")] {
+        for first in (begin..begin + ROWS).step_by(1000) {
+            mixed_into(&world, &mut task, first, first + 1000, &[symbol]);
+        }
+        assert_eq!(world.lake.store.uploads_max(), OPEN, "{symbol}");
+    }
+    let pieces = task.stage().unwrap();
+    for table in ["market.A", "market.B"] {
+        let (own, _) = by_target(pieces.clone(), table);
+        let (rows, ..) = crate::piece::tally(table, &own).unwrap();
+        assert_eq!(rows, ROWS.unsigned_abs(), "{table}");
+    }
+}
