@@ -9,6 +9,7 @@
 mod avro;
 mod commit;
 mod decoder;
+mod documents;
 mod errors;
 mod evolve;
 mod failing;

@@ -12,7 +12,10 @@ use iceberg::spec::{
 };
 use iceberg::table::Table;
 use iceberg::{Error, ErrorKind, Result, TableRequirement, TableUpdate};
+use serde::Deserialize;
 use uuid::Uuid;
+
+use crate::orphans::Until;
 
 /// As many small manifests are made one, as other writers do it too.
 pub(crate) const MERGED_MIN: usize = 100;
@@ -23,20 +26,26 @@ const MERGED_BYTES_MAX: i64 = 16 * 1024 * 1024;
 const SMALL_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A commit that changes no row.
+#[derive(Debug)]
 pub(crate) struct Upkeep {
     pub(crate) requirements: Vec<TableRequirement>,
     pub(crate) updates: Vec<TableUpdate>,
 }
 
-/// Makes many small manifests one; none: there are too few.
-pub(crate) async fn merge_manifests(table: &Table, now_ms: i64) -> Result<Option<Upkeep>> {
+/// Makes many small manifests one: those that are read until then, if they are enough. None: there
+/// are too few.
+pub(crate) async fn merge_manifests(
+    table: &Table,
+    now_ms: i64,
+    until: Until,
+) -> Result<Option<Upkeep>> {
     let metadata = table.metadata();
     let (Some(head), FormatVersion::V2) = (metadata.current_snapshot(), metadata.format_version())
     else {
         return Ok(None);
     };
     let list = table.manifest_list_reader(head).load().await?;
-    let Some(chosen) = chosen(list.entries()) else {
+    let Some(mut chosen) = chosen(list.entries()) else {
         return Ok(None);
     };
     let spec_id = list.entries()[chosen[0]].partition_spec_id;
@@ -53,8 +62,11 @@ pub(crate) async fn merge_manifests(table: &Table, now_ms: i64) -> Result<Option
         spec.as_ref().clone(),
     )
     .build_v2_data();
-    let mut entries = 0_u64;
+    let (mut entries, mut read) = (0_u64, 0);
     for at in &chosen {
+        if until.is_over() {
+            break;
+        }
         let manifest = list.entries()[*at].load_manifest(table.file_io()).await?;
         for entry in manifest.entries().iter().filter(|it| it.is_alive()) {
             let missing =
@@ -69,7 +81,13 @@ pub(crate) async fn merge_manifests(table: &Table, now_ms: i64) -> Result<Option
             )?;
             entries += 1;
         }
+        read += 1;
     }
+    if read < MERGED_MIN {
+        let why = format!("{read} of {} manifests could be read in time", chosen.len());
+        return Err(Error::new(ErrorKind::Unexpected, why));
+    }
+    chosen.truncate(read);
     let merged = writer.write_manifest_file().await?;
     let chosen: HashSet<usize> = chosen.into_iter().collect();
     let kept = list.entries().iter().enumerate();
@@ -113,7 +131,7 @@ pub(crate) async fn merge_manifests(table: &Table, now_ms: i64) -> Result<Option
         })
         .with_schema_id(metadata.current_schema_id())
         .build();
-    let retention = SnapshotRetention::branch(None, None, None);
+    let retention = retention_of_main(metadata);
     Ok(Some(Upkeep {
         requirements: on_top_of(metadata),
         updates: vec![
@@ -192,18 +210,51 @@ pub(crate) fn expire(metadata: &TableMetadata, now: SystemTime, age: Duration) -
     })
 }
 
-/// What other branches, and tags, are at: the library tells of a reference only by its name.
-fn other_refs(metadata: &TableMetadata) -> Vec<i64> {
-    let json = serde_json::to_value(metadata).expect("metadata is JSON");
-    let refs = json.get("refs").and_then(serde_json::Value::as_object);
-    refs.into_iter()
-        .flatten()
-        .filter(|(name, _)| *name != MAIN_BRANCH)
-        .filter_map(|(_, it)| it.get("snapshot-id").and_then(serde_json::Value::as_i64))
+/// What other branches, and tags, are at.
+pub(crate) fn other_refs(metadata: &TableMetadata) -> Vec<i64> {
+    let others = refs(metadata).into_iter();
+    others
+        .filter(|(name, _)| name != MAIN_BRANCH)
+        .map(|(_, it)| it.snapshot_id)
         .collect()
 }
 
-fn ancestry(metadata: &TableMetadata, from: Option<i64>) -> impl Iterator<Item = i64> {
+/// For how long the main branch keeps its snapshots. A commit that moves the branch says it again:
+/// without it the table forgets what a person has set.
+pub(crate) fn retention_of_main(metadata: &TableMetadata) -> SnapshotRetention {
+    let nothing = SnapshotRetention::branch(None, None, None);
+    let Some(head) = metadata.current_snapshot_id() else {
+        return nothing;
+    };
+    // Whether it is as most are can be told without writing down a long history at each commit: to
+    // set it to that changes nothing.
+    let usual = SnapshotReference::new(head, nothing.clone());
+    let builder = metadata.clone().into_builder(None);
+    let set = builder.set_ref(MAIN_BRANCH, usual);
+    if set
+        .and_then(|it| it.build())
+        .is_ok_and(|it| it.changes.is_empty())
+    {
+        return nothing;
+    }
+    let main = refs(metadata).remove(MAIN_BRANCH);
+    main.map_or(nothing, |it| it.retention)
+}
+
+/// The branches and tags: the library tells of one only by its name, and only where it is at.
+fn refs(metadata: &TableMetadata) -> HashMap<String, SnapshotReference> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(default)]
+        refs: HashMap<String, SnapshotReference>,
+    }
+    let json = serde_json::to_string(metadata).expect("metadata is JSON");
+    let document: Document = serde_json::from_str(&json).expect("it has just been written");
+    document.refs
+}
+
+/// A snapshot and those before it, as far as they have not expired.
+pub(crate) fn ancestry(metadata: &TableMetadata, from: Option<i64>) -> impl Iterator<Item = i64> {
     let snapshot = move |id: i64| metadata.snapshot_by_id(id);
     std::iter::successors(from.and_then(snapshot), move |it| {
         it.parent_snapshot_id().and_then(snapshot)

@@ -10,16 +10,24 @@
 //! - `jackfield.sequence.<connector>`: the sequence number of the newest such snapshot.
 //!
 //! The newest snapshot on the way back from the branch's head that has the first key tells the
-//! state, so that taking the table back to an earlier snapshot takes the connector back as well.
-//! Where none has it (expired, or compacted away), the properties do; but where the head is older
-//! than the newest commit the table was taken back to before the first one, and the connector
+//! state, so that taking the table back to an earlier snapshot takes the connector back as well,
+//! whoever has committed on top of that one since.
+//! Where none has it (expired, or compacted away), the properties do; but where the way back leads
+//! past the newest commit, the table was taken back to before the first one, and the connector
 //! begins again where it began.
 
 use std::collections::BTreeMap;
 
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{SnapshotRef, TableMetadata};
 use jackfield_sdk::sink::{LogPosition, Span};
 use serde::{Deserialize, Serialize};
+
+use crate::maintain::{ancestry, other_refs};
+
+/// The number of a table's first snapshot; below it are those of format version 1, which have none.
+/// A later one without a parent may have had one: PyIceberg takes it from the children of a
+/// snapshot that it expires.
+const FIRST_SEQUENCE: i64 = 1;
 
 /// The stored offsets, by topic id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,9 +91,9 @@ pub(crate) enum Refused {
     #[error("the spans of {topic}[{partition}] do not follow each other")]
     Gap { topic: String, partition: i32 },
     #[error(
-        "the table was taken back to a snapshot that is older than this connector's last commit, \
-         and the snapshots before it that would say what it held then have expired. Take it to \
-         a newer snapshot, or remove the table's property `{key}` to go on where the group stands"
+        "the table was taken back to before this connector's last commit, or begun anew beside it, \
+         and what is left of its history does not say what it holds. Take it to a newer \
+         snapshot, or remove the table's property `{key}` to go on where the group stands"
     )]
     HistoryGone { key: String },
     #[error("the table's `{key}` is not readable: {why}")]
@@ -177,42 +185,28 @@ impl Stored {
         let (offsets_key, commit_key) = (offsets_key(connector), commit_key(connector));
         let properties = metadata.properties();
         let first = parsed(properties.get(&first_key(connector)), &first_key(connector))?;
-        let head = metadata.current_snapshot();
-        // Commits raise it; only being taken back leaves it behind the newest one.
         let newest: Option<i64> = properties
             .get(&sequence_key(connector))
             .and_then(|it| it.parse().ok());
-        let taken_back = newest > Some(head.map_or(0, |it| it.sequence_number()));
-
-        let mut found: Option<&String> = None;
-        let mut commits = Vec::new();
-        let mut whole = head.is_none();
-        let mut at = head;
-        while let Some(snapshot) = at {
-            let summary = &snapshot.summary().additional_properties;
-            if found.is_none() {
-                found = summary.get(&offsets_key);
-            }
-            commits.extend(summary.get(&commit_key).cloned());
-            let parent = snapshot.parent_snapshot_id();
-            whole |= parent.is_none();
-            at = parent.and_then(|id| metadata.snapshot_by_id(id));
-        }
-        let offsets = match (found, taken_back) {
-            (Some(_), false) => parsed(found, &offsets_key)?,
-            // What began later begins again.
-            (Some(_), true) => parsed(found, &offsets_key)?.filled(&first),
-            (None, true) if whole => first.clone(),
-            (None, true) => return Err(Refused::HistoryGone { key: offsets_key }),
-            (None, false) => {
-                commits.extend(properties.get(&commit_key).cloned());
-                parsed(properties.get(&offsets_key), &offsets_key)?
-            }
+        let mut way = Way::back(metadata, connector, newest);
+        let offsets = match (way.found, properties.get(&offsets_key)) {
+            // What began after that commit begins again.
+            (Some(found), _) => parsed(Some(found), &offsets_key)?.filled(&first),
+            // It has never committed, or a person wants it to go on where the group stands.
+            (None, None) => Offsets::default(),
+            (None, Some(last)) => match way.standing(metadata, newest) {
+                Standing::Kept => {
+                    way.commits.extend(properties.get(&commit_key).cloned());
+                    parsed(Some(last), &offsets_key)?
+                }
+                Standing::BeforeAll => first.clone(),
+                Standing::Untold => return Err(Refused::HistoryGone { key: offsets_key }),
+            },
         };
         Ok(Self {
             offsets,
             first,
-            commits,
+            commits: way.commits,
         })
     }
 
@@ -261,6 +255,84 @@ impl Stored {
             }))
         }
     }
+}
+
+/// What the way back from a table's head shows of a connector.
+#[derive(Default)]
+struct Way<'a> {
+    /// What its newest commit there says.
+    found: Option<&'a String>,
+    /// Its commits there.
+    commits: Vec<String>,
+    /// Whether its newest commit of all is among them.
+    meets_newest: bool,
+    /// Where it ends: at the table's first snapshot, or above what has expired.
+    end: Option<&'a SnapshotRef>,
+}
+
+/// What has become of a connector's newest commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The table is on top of it; or it has expired, and nothing says otherwise.
+    Kept,
+    /// The table is not on top of it, nor of any other commit of the connector.
+    BeforeAll,
+    /// The table is not on top of it, and what else it holds can't be told.
+    Untold,
+}
+
+impl<'a> Way<'a> {
+    fn back(metadata: &'a TableMetadata, connector: &str, newest: Option<i64>) -> Self {
+        let (offsets_key, commit_key) = (offsets_key(connector), commit_key(connector));
+        let mut way = Self::default();
+        let mut at = metadata.current_snapshot();
+        while let Some(snapshot) = at {
+            let summary = &snapshot.summary().additional_properties;
+            if way.found.is_none() {
+                way.found = summary.get(&offsets_key);
+            }
+            way.commits.extend(summary.get(&commit_key).cloned());
+            way.meets_newest |= newest == Some(snapshot.sequence_number());
+            way.end = Some(snapshot);
+            let parent = snapshot.parent_snapshot_id();
+            at = parent.and_then(|id| metadata.snapshot_by_id(id));
+        }
+        way
+    }
+
+    /// Of a connector without a commit on this way. Numbers rise along it, whoever commits: one that
+    /// leads below that of the newest commit without meeting it has left the commit out.
+    fn standing(&self, metadata: &TableMetadata, newest: Option<i64>) -> Standing {
+        let Some(newest) = newest.filter(|_| !self.meets_newest) else {
+            return Standing::Kept;
+        };
+        let Some(end) = self.end else {
+            return Standing::BeforeAll;
+        };
+        let parentless = end.parent_snapshot_id().is_none();
+        if end.sequence_number() < newest {
+            if parentless && end.sequence_number() <= FIRST_SEQUENCE {
+                return Standing::BeforeAll;
+            }
+            return Standing::Untold;
+        }
+        // What is below has expired, the commit with it; unless that is still there, beside a table
+        // that was begun anew, perhaps with its rows.
+        if parentless && lingers(metadata, newest) {
+            return Standing::Untold;
+        }
+        Standing::Kept
+    }
+}
+
+/// Whether the snapshot of that number is there, and no branch or tag keeps it.
+fn lingers(metadata: &TableMetadata, sequence: i64) -> bool {
+    let mut snapshots = metadata.snapshots();
+    let Some(it) = snapshots.find(|it| it.sequence_number() == sequence) else {
+        return false;
+    };
+    let keeps = |at: i64| ancestry(metadata, Some(at)).any(|id| id == it.snapshot_id());
+    !other_refs(metadata).into_iter().any(keeps)
 }
 
 /// None: nothing.

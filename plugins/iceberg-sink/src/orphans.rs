@@ -44,6 +44,10 @@ pub(crate) struct Place {
 pub(crate) struct Listed {
     /// The old files among those that were listed.
     pub(crate) old: Vec<String>,
+    /// The documents among them, of any age, in their order.
+    pub(crate) documents: Vec<Entry>,
+    /// Whether no document is left to be listed before this begins anew.
+    pub(crate) past_documents: bool,
     /// Where the next look goes on; none: it begins anew.
     pub(crate) to: Option<Place>,
 }
@@ -75,15 +79,19 @@ impl Purpose {
                 let strange = |it: &str| it == "data" || it == "metadata";
                 name.ends_with(".parquet") && !inner.is_some_and(|it| it.split('/').any(strange))
             }
-            Self::Metadata => {
-                inner.is_none() && (name.ends_with(".avro") || name.ends_with(".metadata.json"))
-            }
+            Self::Metadata => inner.is_none() && (name.ends_with(".avro") || is_document(name)),
         }
     }
 }
 
-/// A table's own folders. Where it keeps its data outside of its location, others may keep theirs
-/// too: nothing tells whose a file is that nothing refers to.
+/// Whether that is the name of a document of a table's metadata.
+fn is_document(uri: &str) -> bool {
+    uri.ends_with(".metadata.json")
+}
+
+/// A table's own folders, that of its documents first: these tell whether another table has its
+/// files in there. Where it keeps its data outside of its location, others may keep theirs too:
+/// nothing tells whose a file is that nothing refers to.
 fn folders(metadata: &TableMetadata) -> Vec<(String, Purpose)> {
     let location = metadata.location().trim_end_matches('/');
     let own = format!("{location}/data");
@@ -91,7 +99,7 @@ fn folders(metadata: &TableMetadata) -> Vec<(String, Purpose)> {
     let within = |folder: &str| format!("{said}/").starts_with(&format!("{folder}/"));
     let beside = said != location && within(location) && !within(&own);
     let documents = format!("{location}/metadata");
-    let mut folders = vec![(own, Purpose::Data), (documents, Purpose::Metadata)];
+    let mut folders = vec![(documents, Purpose::Metadata), (own, Purpose::Data)];
     if beside {
         folders.push((said, Purpose::Data));
     }
@@ -115,29 +123,44 @@ pub(crate) fn old_files(
     let folders = folders(metadata);
     let begin = from.and_then(|from| folders.iter().position(|(it, _)| *it == from.folder));
     let mut after = begin.and(from).map(|it| it.after.clone());
-    let mut old = Vec::new();
+    let (mut old, mut documents) = (Vec::new(), Vec::new());
     let mut left = listed_max;
     for (folder, purpose) in folders.into_iter().skip(begin.unwrap_or(0)) {
         loop {
             let most = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
             let page = store.list(&folder, after.as_deref(), most)?;
             left = left.saturating_sub(page.len());
-            let own = page.iter().filter(|it| purpose.owns(&folder, &it.uri));
-            old.extend(own.filter(|it| is_old(it)).map(|it| it.uri.clone()));
+            for it in page.iter().filter(|it| purpose.owns(&folder, &it.uri)) {
+                if is_old(it) {
+                    old.push(it.uri.clone());
+                }
+                if is_document(&it.uri) {
+                    documents.push(it.clone());
+                }
+            }
             let full = page.len() >= most as usize;
             match page.last().filter(|_| full) {
                 None => break,
                 Some(last) if left == 0 || until.is_over() => {
                     let after = last.uri.clone();
-                    let to = Some(Place { folder, after });
-                    return Ok(Listed { old, to });
+                    return Ok(Listed {
+                        old,
+                        documents,
+                        past_documents: purpose == Purpose::Data,
+                        to: Some(Place { folder, after }),
+                    });
                 }
                 Some(last) => after = Some(last.uri.clone()),
             }
         }
         after = None;
     }
-    Ok(Listed { old, to: None })
+    Ok(Listed {
+        old,
+        documents,
+        past_documents: true,
+        to: None,
+    })
 }
 
 /// Files that nothing was seen to refer to so far.
@@ -249,7 +272,7 @@ fn too_much(why: &str) -> Error {
 }
 
 /// One file may be named by several schemes, and with one slash or three.
-fn canonical(uri: &str) -> &str {
+pub(crate) fn canonical(uri: &str) -> &str {
     let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
     rest.trim_start_matches('/')
 }

@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use iceberg::spec::MAIN_BRANCH;
 use iceberg::table::Table;
 use iceberg::{
     Catalog, Error, ErrorKind, Namespace, NamespaceIdent, TableCommit, TableCreation, TableIdent,
     TableRequirement, TableUpdate,
 };
 use jackfield_sdk::sink::{Catalog as Port, CatalogError, CatalogTable};
+
+use crate::maintain::retention_of_main;
 
 /// A catalog that knows one table as it was when its offsets were checked. The library loads the
 /// table anew before it commits; that would put these files on top of whatever has come since.
@@ -41,6 +44,17 @@ impl Pinned {
         });
         let mut updates = self.updates.clone();
         updates.extend(commit.take_updates());
+        // The library would have the branch forget it.
+        for update in &mut updates {
+            if let TableUpdate::SetSnapshotRef {
+                ref_name,
+                reference,
+            } = update
+                && ref_name.as_str() == MAIN_BRANCH
+            {
+                reference.retention = retention_of_main(self.table.metadata());
+            }
+        }
         updates.retain(
             |it| !matches!(it, TableUpdate::RemoveProperties { removals } if removals.is_empty()),
         );

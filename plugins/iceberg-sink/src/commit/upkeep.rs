@@ -1,5 +1,6 @@
 //! Upkeep of tables, by counts of their commits.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use iceberg::table::Table;
@@ -8,9 +9,10 @@ use jackfield_sdk::sink::LogLevel;
 use tokio::runtime::Runtime;
 
 use super::Committer;
+use crate::documents::{self, Whose};
 use crate::errors;
 use crate::maintain::{self, Upkeep};
-use crate::orphans::{self, Place, Until};
+use crate::orphans::{self, Place, Until, canonical};
 
 /// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
 /// so there is little to do more often.
@@ -22,9 +24,13 @@ const SWEEP_EACH: u64 = 500;
 const SWEEP_FIRST: u64 = 10;
 /// Objects that one clean-up looks at: a hundred requests. The next goes on behind them.
 const LISTED_MAX: usize = 100_000;
-/// What one clean-up may take: it is part of a call that has two minutes, most of them for the
-/// commit itself. A third of it is for listing, the next for reading what is referenced.
+/// What one clean-up may take: it is part of a call that has two minutes, half of them for the
+/// commit itself. A third of it is for listing, the next for reading documents and what is
+/// referenced.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(30);
+/// What reading the manifests of one merge may take, of the same two minutes: an instance that
+/// overstays them is discarded, and the next would begin to count the commits anew.
+const MERGE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// When upkeep is due, and what time it is.
 pub(crate) struct Schedule {
@@ -55,6 +61,14 @@ pub(super) struct Upkept {
     swept_to: Option<Place>,
     /// Whether the last clean-up left something for the next.
     unfinished: bool,
+    /// Documents of the table that the clean-up at this place has met.
+    own: HashSet<String>,
+    /// The location of which all documents have been seen, none of them another table's.
+    sole: Option<String>,
+    /// Whether files were left because they had not all been seen.
+    left: bool,
+    /// Whether another table's was: nothing is cleaned up any more.
+    shared: bool,
 }
 
 impl Committer {
@@ -105,7 +119,12 @@ impl Committer {
         let Some(table) = self.load(target)? else {
             return Ok(None);
         };
-        let merged = runtime.block_on(maintain::merge_manifests(&table, maintain::millis(now)));
+        let until = Until {
+            clock: self.schedule.clock,
+            at: now + MERGE_TIME_MAX,
+        };
+        let merge = maintain::merge_manifests(&table, maintain::millis(now), until);
+        let merged = runtime.block_on(merge);
         match merged.map_err(|e| errors::retry(e.to_string()))? {
             None => Ok(None),
             Some(upkeep) => {
@@ -155,14 +174,18 @@ impl Committer {
     ) -> Result<Option<String>, Failure> {
         let clock = self.schedule.clock;
         let now = clock();
-        let until = |thirds: u32| Until {
+        let until = |sixths: u32| Until {
             clock,
-            at: now + SWEEP_TIME_MAX / 3 * thirds,
+            at: now + SWEEP_TIME_MAX / 6 * sixths,
         };
         let Some(table) = self.load(target)? else {
             return Ok(None);
         };
+        let location = table.metadata().location().to_owned();
         let state = self.upkept.entry(target.to_owned()).or_default();
+        if state.shared {
+            return Ok(None);
+        }
         let store = self.ports.store.as_ref();
         let listed = orphans::old_files(
             store,
@@ -171,33 +194,58 @@ impl Committer {
             age,
             state.swept_to.as_ref(),
             self.schedule.listed_max,
-            until(1),
+            until(2),
         )
         .map_err(|error| errors::store("listing", &error))?;
-        let (mut count, mut all) = (0, true);
-        if !listed.old.is_empty() {
-            // Only now: a file that was committed since it was listed is found here.
-            let Some(table) = self.tables.load(target, None)? else {
+        // Only now: a file that was committed since it was listed is found here.
+        let Some(table) = self.tables.load(target, None)? else {
+            return Ok(None);
+        };
+        let whose = documents::whose(store, &table, &listed.documents, &mut state.own, until(3))
+            .map_err(|e| errors::retry(e.to_string()))?;
+        match &whose {
+            Whose::Own if listed.past_documents => state.sole = Some(location.clone()),
+            Whose::Own | Whose::Untold => {}
+            Whose::Other(document) => {
+                state.shared = true;
+                let line = format!(
+                    "{target}: nothing is cleaned up any more: {document} is of another table, \
+                     whose files may be among these. Move one of the two to a place of its own, \
+                     or remove that document if its table is no more, and start the connector again"
+                );
+                self.ports.log.write(LogLevel::Error, &line);
                 return Ok(None);
-            };
-            let orphans = runtime
-                .block_on(orphans::unreferenced(&table, listed.old, until(2)))
-                .map_err(|e| errors::retry(e.to_string()))?;
-            for orphan in &orphans {
-                let deleted = self.ports.store.delete(orphan);
-                deleted.map_err(|error| errors::store("deleting", &error))?;
-                count += 1;
-                if until(3).is_over() {
-                    break;
-                }
             }
-            all = count == orphans.len();
+        }
+        let mut orphans = Vec::new();
+        if !listed.old.is_empty() {
+            orphans = runtime
+                .block_on(orphans::unreferenced(&table, listed.old, until(4)))
+                .map_err(|e| errors::retry(e.to_string()))?;
+        }
+        // Only the documents that were read are surely not another table's until all have been.
+        if whose != Whose::Own || state.sole.as_ref() != Some(&location) {
+            let found = orphans.len();
+            orphans.retain(|it| state.own.contains(canonical(it)));
+            state.left |= orphans.len() < found;
+        }
+        let mut count = 0;
+        for orphan in &orphans {
+            let deleted = self.ports.store.delete(orphan);
+            deleted.map_err(|error| errors::store("deleting", &error))?;
+            count += 1;
+            if until(6).is_over() {
+                break;
+            }
         }
         // Where time was up, the next clean-up finds the rest at the same place.
+        let all = whose == Whose::Own && count == orphans.len();
         if all {
             state.swept_to = listed.to;
+            state.own.clear();
         }
-        state.unfinished = !all || state.swept_to.is_some();
+        let again = all && state.swept_to.is_none() && std::mem::take(&mut state.left);
+        state.unfinished = !all || again || state.swept_to.is_some();
         Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
 }

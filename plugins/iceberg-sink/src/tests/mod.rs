@@ -6,10 +6,13 @@ mod crash;
 mod evolution;
 mod exactly_once;
 mod format;
+mod merging;
 mod partitions;
 mod round_trip;
 mod routing;
+mod shared_folders;
 mod tables;
+mod taken_back;
 mod upkeep;
 mod values;
 

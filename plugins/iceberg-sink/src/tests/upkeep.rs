@@ -12,7 +12,7 @@ use crate::orphans::{self, Until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn manifests(world: &World) -> usize {
+pub(super) fn manifests(world: &World) -> usize {
     world.read(async |table| {
         let snapshot = table.metadata().current_snapshot().unwrap();
         let list = table.manifest_list_reader(snapshot).load().await.unwrap();
@@ -21,11 +21,11 @@ fn manifests(world: &World) -> usize {
 }
 
 /// Commits of one trade each, by one committer.
-fn many(world: &World, commits: i64) {
+pub(super) fn many(world: &World, commits: i64) {
     many_by(world, &mut world.committer(), 0, commits);
 }
 
-fn many_by(world: &World, committer: &mut IcebergSink, first: i64, next: i64) {
+pub(super) fn many_by(world: &World, committer: &mut IcebergSink, first: i64, next: i64) {
     let mut task = world.task();
     for at in first..next {
         let batch = trades(world.schema, &[Trade::new("BTCUSDT", at)]);
@@ -260,6 +260,7 @@ fn a_clean_up_gets_to_the_last_object_however_many_live_ones_are_before_it() {
             break;
         }
     }
+    found.sort_unstable();
     assert_eq!(found, orphans);
     assert!(looks > 10, "{looks}");
     // And after commits, each of which adds to what there is to look at.
@@ -424,7 +425,8 @@ fn a_clean_up_with_no_time_left_keeps_its_place_and_knows_nothing() {
     };
     let look = |from| orphans::old_files(store.as_ref(), &metadata, now, HOUR, from, 10_000, over);
     let first = look(None).unwrap();
-    assert_eq!(first.old.len(), 1000);
+    // All of the metadata's folder, and a page of the data.
+    assert!(first.old.len() > 1000 && first.to.is_some());
     let rest = look(first.to.as_ref()).unwrap();
     assert_eq!(rest.to, None);
     assert!(rest.old.len() > 100, "{}", rest.old.len());

@@ -9,6 +9,7 @@ use super::rows::Rows;
 use super::store::Objects;
 use super::uri::ObjectUri;
 use iceberg::spec::TableMetadata;
+use uuid::Uuid;
 
 /// A table as of one metadata document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +65,28 @@ impl Catalog {
         })
     }
 
-    /// Where a table is created that does not say.
-    pub(crate) fn default_location(&self, ident: &Ident) -> String {
-        format!("{}/{}", self.warehouse, ident.folders())
+    /// Where a table is created that does not say: in the folder of its name, or beside it unless
+    /// that is known to be empty. A table that was renamed or dropped leaves its files there, and
+    /// nobody could tell any more whose a file is.
+    pub(crate) async fn default_location(&self, ident: &Ident) -> Result<String, CatalogError> {
+        let location = format!("{}/{}", self.warehouse, ident.folders());
+        let empty = match self.objects.is_empty(&reached(ident, &location)?).await {
+            Ok(empty) => empty,
+            // There is no such bucket: writing says it.
+            Err(StoreError::Missing) => true,
+            // Who may not list may write all the same.
+            Err(StoreError::Denied(_) | StoreError::Other(_)) => false,
+            Err(
+                error @ (StoreError::Transient(_)
+                | StoreError::Interrupted
+                | StoreError::TooLarge(_)),
+            ) => return Err(of_store(error)),
+        };
+        Ok(if empty {
+            location
+        } else {
+            format!("{location}-{}", Uuid::new_v4().simple())
+        })
     }
 
     pub(crate) async fn create(

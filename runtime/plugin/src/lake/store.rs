@@ -190,6 +190,16 @@ impl Objects {
         Ok(entries.map(|meta| Entry::of(folder, meta)).collect())
     }
 
+    /// Whether there is no object below a folder.
+    pub(crate) async fn is_empty(&self, folder: &ObjectUri) -> Result<bool, StoreError> {
+        let mut found = self.of(folder).await?.list(Some(folder.object()));
+        match found.next().await {
+            None => Ok(true),
+            Some(Ok(_)) => Ok(false),
+            Some(Err(error)) => Err(store_error(folder, &error)),
+        }
+    }
+
     /// Begins an object that is written in parts.
     pub(crate) async fn create(&self, uri: &ObjectUri) -> Result<Part, StoreError> {
         let (store, object) = (self.of(uri).await?, uri.object().clone());

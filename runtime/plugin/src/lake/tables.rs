@@ -76,7 +76,7 @@ impl Tables {
             Self::Rows(catalog) => match location {
                 Some(location) => catalog.create(ident, creation, location).await,
                 None => {
-                    let location = catalog.default_location(ident);
+                    let location = catalog.default_location(ident).await?;
                     catalog.create(ident, creation, &location).await
                 }
             },

@@ -1,6 +1,7 @@
 use super::super::{CatalogError, DOCUMENT_BYTES_MAX, LakeError};
 use super::{Lake, Place, TRADES, commit, create, creation, crowd, load, mark, property, race};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, SqliteConnection};
 use url::Url;
 
 fn metadata(text: &str) -> Value {
@@ -50,6 +51,40 @@ async fn a_table_is_created_with_its_namespace_and_loads_as_it_was_made() {
         1,
         "nothing is left of the second attempt"
     );
+}
+
+/// Where nothing else is, a table's folder has its name and no more, as the test above shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_not_created_among_the_files_of_one_that_had_its_name() {
+    let place = Place::new();
+    let lake = place.access().await;
+    let old = create(&lake).await;
+    // As other engines rename a table: its files stay where they are.
+    let mut catalog = SqliteConnection::connect(&place.sqlite()).await.unwrap();
+    let rename = "UPDATE iceberg_tables SET table_name = 'trades_old'";
+    catalog.execute(rename).await.unwrap();
+    let new = create(&lake).await;
+    let beside = format!("{}-", old.location);
+    assert!(new.location.starts_with(&beside), "{}", new.location);
+    let documents = format!("{}/metadata/", new.location);
+    assert!(
+        new.metadata_location.starts_with(&documents),
+        "{}",
+        new.metadata_location
+    );
+    // Each goes on by itself.
+    commit(&lake, &new.metadata_location, "new").await.unwrap();
+    let renamed = lake.load("market.trades_old", None).await.unwrap().unwrap();
+    assert_eq!(renamed, old);
+    let at = &renamed.metadata_location;
+    let moved = lake.commit("market.trades_old", at, "[]", &mark("old"));
+    let moved = moved.await.unwrap();
+    assert_eq!(moved.location, old.location);
+    assert_eq!(place.files("w/market/trades/metadata").len(), 2);
+    // One that was dropped leaves its files too.
+    catalog.execute("DELETE FROM iceberg_tables").await.unwrap();
+    let again = create(&lake).await;
+    assert!(again.location.starts_with(&beside) && again.location != new.location);
 }
 
 #[tokio::test(flavor = "multi_thread")]
