@@ -119,6 +119,7 @@ fn nullable(
     }
     let read = plain(&field.ty, &column.field_type, past, path, differences);
     match field.null_branch {
+        None if field.sole_branch => Read::Sole(Box::new(read)),
         None => read,
         Some(branch) => Read::Nullable {
             null_branch: i64::from(branch),

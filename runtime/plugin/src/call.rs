@@ -5,6 +5,7 @@ use crate::cpu_time;
 use crate::engine::Inner;
 use crate::error::{CallError, Death, Failure};
 use crate::limits::{Call, CallLimits, DEADLINE_GRACE, Deadlines};
+use crate::sink_host::Patience;
 use crate::state::State;
 use crate::usage::Usage;
 use std::future::{Future, poll_fn};
@@ -170,6 +171,7 @@ fn prepare(store: &mut Store<State>, after: Duration) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.deadline = Instant::now() + after;
+    state.patience = Patience::of_call(after);
     state.take_memory_denied();
 }
 

@@ -80,7 +80,7 @@ const MEMORY_BYTES: usize = 256 * MIB;
 /// A call that only takes note, or says what is known.
 const BRIEF: Duration = Duration::from_secs(5);
 /// A call that works on what it was given, and may wait a little.
-const USUAL: Duration = Duration::from_secs(30);
+pub(crate) const USUAL: Duration = Duration::from_secs(30);
 /// A call that may wait for an origin, a store or a catalog.
 const LONG: Duration = Duration::from_secs(120);
 

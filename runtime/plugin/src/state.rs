@@ -11,7 +11,7 @@ use crate::limits::{
 use crate::log_lines::{Level, LogLines};
 use crate::requests::Requests;
 use crate::shadow::{Stage, Timeline};
-use crate::sink_host::SinkGiven;
+use crate::sink_host::{Patience, SinkGiven};
 use crate::stderr::Stderr;
 use crate::usage::Usage;
 use crate::websocket::Connections;
@@ -59,6 +59,8 @@ pub(crate) struct State {
     wasi: WasiCtx,
     /// A call that computes beyond this is interrupted.
     pub(crate) deadline: Instant,
+    /// How long the store may keep it waiting.
+    pub(crate) patience: Patience,
     /// Most bytes that may cross out of the instance at once.
     pub(crate) crossing_bytes_max: usize,
     memory_bytes_max: usize,
@@ -88,6 +90,7 @@ impl State {
             table,
             wasi,
             deadline: Instant::now(),
+            patience: Patience::default(),
             memory_bytes_max,
             memory_bytes: 0,
             table_elements: 0,

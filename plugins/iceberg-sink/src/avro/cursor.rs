@@ -116,6 +116,15 @@ impl<'a> Cursor<'a> {
         self.longer()
     }
 
+    /// The branch of a union that has only one.
+    #[inline]
+    pub(crate) fn sole_branch(&mut self) -> Result<(), Malformed> {
+        match self.long()? {
+            0 => Ok(()),
+            branch => Err(Malformed::Branch(branch)),
+        }
+    }
+
     #[inline]
     fn longer(&mut self) -> Result<i64, Malformed> {
         // Times and ids take five to eight bytes, which are read at once.

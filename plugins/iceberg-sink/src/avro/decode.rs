@@ -39,6 +39,8 @@ pub(crate) enum Read {
         null_branch: i64,
         read: Box<Read>,
     },
+    /// Of a union that has no other branch.
+    Sole(Box<Read>),
 }
 
 /// How a record is read into columns.
@@ -94,20 +96,28 @@ impl Read {
     }
 
     fn next(&self, cursor: &mut Cursor<'_>, column: &mut Column) -> Result<(), Malformed> {
-        if let Self::Nullable { null_branch, read } = self {
-            let branch = cursor.long()?;
-            if branch == *null_branch {
-                column.push_null();
-                return Ok(());
+        match self {
+            Self::Nullable { null_branch, read } => {
+                let branch = cursor.long()?;
+                if branch == *null_branch {
+                    column.push_null();
+                    return Ok(());
+                }
+                if branch != 1 - *null_branch {
+                    return Err(Malformed::Branch(branch));
+                }
+                read.next(cursor, column)
             }
-            if branch != 1 - *null_branch {
-                return Err(Malformed::Branch(branch));
+            Self::Sole(read) => {
+                cursor.sole_branch()?;
+                read.next(cursor, column)
             }
-            return read.next(cursor, column);
+            plain => {
+                plain.value(cursor, &mut column.values)?;
+                column.pushed();
+                Ok(())
+            }
         }
-        self.value(cursor, &mut column.values)?;
-        column.pushed();
-        Ok(())
     }
 
     fn value(&self, cursor: &mut Cursor<'_>, values: &mut Values) -> Result<(), Malformed> {

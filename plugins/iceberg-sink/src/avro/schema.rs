@@ -16,6 +16,8 @@ pub(crate) struct AvroField {
     pub(crate) ty: AvroType,
     /// Where the null is in `[null, x]` or `[x, null]`; none: it can't be null.
     pub(crate) null_branch: Option<u8>,
+    /// `[x]`: a datum says which branch it is, though there is only one.
+    pub(crate) sole_branch: bool,
 }
 
 /// What this sink can store.
@@ -136,6 +138,7 @@ impl<'a> Reader<'a> {
             doc: None,
             ty,
             null_branch,
+            sole_branch: matches!(schema, Schema::Union(union) if union.variants().len() == 1),
         })
     }
 
@@ -143,6 +146,7 @@ impl<'a> Reader<'a> {
         match union.variants() {
             [Schema::Null, other] => Ok((self.plain(other)?, Some(0))),
             [other, Schema::Null] => Ok((self.plain(other)?, Some(1))),
+            [other] => Ok((self.plain(other)?, None)),
             _ => Err("a union other than of null and one type".to_owned()),
         }
     }
@@ -245,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn a_union_of_one_type_is_that_type() {
+        let sole = field(r#"["long"]"#).unwrap();
+        assert_eq!((&sole.ty, sole.null_branch), (&AvroType::Long, None));
+        assert!(sole.sole_branch);
+        assert!(!field(r#""long""#).unwrap().sole_branch);
+        assert!(!field(r#"["null","long"]"#).unwrap().sole_branch);
+    }
+
+    #[test]
     fn named_types_are_found_again() {
         let text = r#"{"type":"record","name":"R","namespace":"n","fields":[
             {"name":"a","type":{"type":"enum","name":"E","symbols":["X","Y"]}},
@@ -261,6 +274,8 @@ mod tests {
         for (ty, why) in [
             (r#"["null","long","string"]"#, "union"),
             (r#""null""#, "null alone"),
+            (r#"["null"]"#, "null alone"),
+            ("[]", "union"),
             (
                 r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#,
                 "duration",

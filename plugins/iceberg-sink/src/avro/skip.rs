@@ -34,6 +34,9 @@ impl AvroField {
 
     fn is_null(&self, cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
         let Some(null) = self.null_branch else {
+            if self.sole_branch {
+                cursor.sole_branch()?;
+            }
             return Ok(false);
         };
         match cursor.long()? {

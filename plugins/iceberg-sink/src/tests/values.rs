@@ -444,3 +444,59 @@ fn uuids_of_bytes_go_on_into_a_column_of_16_bytes() {
         .unwrap();
     assert_eq!(done.rows, 2);
 }
+
+#[test]
+fn a_union_of_one_type_lands_as_that_type() {
+    const TEXT: &str = r#"{"type":"record","name":"R","fields":[
+        {"name":"list","type":{"type":"array","items":["long"]}},
+        {"name":"n","type":["long"]}]}"#;
+    let value = |n: i64| {
+        let sole = |n: i64| Value::Union(0, Box::new(Value::Long(n)));
+        Value::Record(vec![
+            ("list".to_owned(), Value::Array(vec![sole(n), sole(n + 1)])),
+            ("n".to_owned(), sole(n)),
+        ])
+    };
+    let world = World::new(settings(r#"{"table":"market.trades"}"#));
+    let schema = world.lake.schemas.avro(TEXT);
+    let mut task = world.task();
+    // An empty list, and then a second branch, which there is not.
+    let bad = batch_of(schema, &[(0, Some(vec![0, 2, 14]))]);
+    match put(&mut task, &span(0, 0, 1), &bad) {
+        Err(Failure::Rejected(those)) => assert!(those[0].reason.contains("branch"), "{those:?}"),
+        other => panic!("{other:?}"),
+    }
+    let good = [
+        (0, Some(datum(TEXT, value(7)))),
+        (1, Some(datum(TEXT, value(9)))),
+    ];
+    put(&mut task, &span(0, 0, 2), &batch_of(schema, &good)).unwrap();
+    let pieces = task.stage().unwrap();
+    world
+        .committer()
+        .commit(TABLE, &pieces, &[span(0, 0, 2)], "c")
+        .unwrap();
+    assert_eq!(world.longs("n"), [7, 9]);
+    let metadata = world.metadata();
+    let column = metadata.current_schema().field_by_name("n").unwrap();
+    assert!(column.required);
+}
+
+#[test]
+fn a_union_of_one_type_names_a_table() {
+    const TEXT: &str = r#"{"type":"record","name":"R","fields":[
+        {"name":"symbol","type":["string"]},
+        {"name":"n","type":["long"]}]}"#;
+    let sole = |value: Value| Value::Union(0, Box::new(value));
+    let value = Value::Record(vec![
+        ("symbol".to_owned(), sole(Value::String("BTC".to_owned()))),
+        ("n".to_owned(), sole(Value::Long(1))),
+    ]);
+    let world = World::new(settings(r#"{"table":"market.{symbol}"}"#));
+    let schema = world.lake.schemas.avro(TEXT);
+    let mut task = world.task();
+    let batch = batch_of(schema, &[(0, Some(datum(TEXT, value)))]);
+    put(&mut task, &span(0, 0, 1), &batch).unwrap();
+    let pieces = task.stage().unwrap();
+    assert_eq!(pieces[0].target, "market.BTC");
+}

@@ -131,7 +131,7 @@ impl Checkup {
         let objects = match warehouse.root() {
             Root::Disk => Objects::local(),
             Root::Bucket(_) => {
-                let http = http::client().map_err(StoreError::Other)?;
+                let http = http::store_client().map_err(StoreError::Other)?;
                 Objects::Buckets(Arc::new(Buckets::new(self.0.store.clone(), http)))
             }
         };

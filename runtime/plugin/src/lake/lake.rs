@@ -45,7 +45,6 @@ impl Lake {
                 "its name must have 1 to {NAME_BYTES_MAX} bytes"
             )));
         }
-        let http = http::client().map_err(invalid)?;
         let (warehouse, objects) = match &config.warehouse {
             Some(uri) if uri.scheme() == "file" => {
                 let folder = warehouse_folder(uri).map_err(invalid)?;
@@ -62,13 +61,15 @@ impl Lake {
                 let warehouse = warehouse
                     .transpose()
                     .map_err(|_| invalid(unfit.to_owned()))?;
-                let buckets = Buckets::new(config.store, http.clone());
+                let http = http::store_client().map_err(invalid)?;
+                let buckets = Buckets::new(config.store, http);
                 (warehouse, Objects::Buckets(Arc::new(buckets)))
             }
         };
         let uri = match &config.catalog {
             CatalogConfig::Sql { uri } => uri,
             CatalogConfig::Rest(rest) => {
+                let http = http::client().map_err(invalid)?;
                 let catalog = RestCatalog::new(rest, http).map_err(invalid)?;
                 if let Objects::Buckets(buckets) = &objects {
                     buckets.vended_by(Arc::new(catalog.clone()));

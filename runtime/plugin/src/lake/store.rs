@@ -69,7 +69,7 @@ impl Objects {
     pub(crate) async fn of(&self, uri: &ObjectUri) -> Result<Arc<dyn ObjectStore>, StoreError> {
         match (self, uri.root()) {
             (Self::Disk(disk), Root::Disk) => Ok(Arc::clone(disk)),
-            (Self::Buckets(buckets), Root::Bucket(bucket)) => buckets.of(bucket, uri).await,
+            (Self::Buckets(buckets), Root::Bucket(bucket)) => buckets.of(bucket, uri),
             (Self::Overlay(overlay), _) => overlay.of(uri).await,
             (Self::Disk(_), Root::Bucket(_)) => Err(StoreError::Denied(format!(
                 "{uri} is in a bucket, and this lake is on disk"
@@ -203,6 +203,10 @@ impl Objects {
     /// Begins an object that is written in parts.
     pub(crate) async fn create(&self, uri: &ObjectUri) -> Result<Part, StoreError> {
         let (store, object) = (self.of(uri).await?, uri.object().clone());
+        if let Self::Buckets(_) = self {
+            let begun = store.put_multipart(&object).await;
+            return begun.map_err(|e| store_error(uri, &e));
+        }
         // The local store opens the staging file, and makes and syncs folders, without yielding.
         let runtime = tokio::runtime::Handle::current();
         let begun =

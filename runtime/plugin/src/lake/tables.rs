@@ -111,8 +111,8 @@ impl Tables {
 }
 
 fn take(objects: &Objects, ident: &Ident, told: Told) -> CatalogTable {
-    if let Objects::Buckets(buckets) = objects {
-        buckets.take(ident, told.vended);
+    if let (Objects::Buckets(buckets), Some(vended)) = (objects, told.vended) {
+        buckets.take(ident, vended);
     }
     told.table
 }

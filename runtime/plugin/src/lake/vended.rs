@@ -4,22 +4,26 @@
 use super::buckets::StoreOptions;
 use super::error::CatalogError;
 use super::ident::Ident;
-use super::uri::ObjectUri;
+use super::uri::{Bucket, BucketKind, ObjectUri, Root};
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Credentials are asked for again so long before they expire: an upload that has begun with the
-/// old ones goes on with them for as long as a `stage` may take, and then some.
+/// Credentials are asked for again so long before they expire: a request is tried again with those
+/// that it was first signed with, and clocks differ.
 const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// Of credentials that live shorter than that, at least so much of what is left is used: asking
-/// at each object would be a request for a request.
+/// at each object would be a request for a request. Also the pause after a catalog did not answer.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
-/// Prefixes that credentials are kept for: a table has one, seldom a few.
-const VENDED_MAX: usize = 20_000;
+/// Tables that credentials are kept for: as many as two instances may load.
+const TABLES_MAX: usize = 20_000;
+/// Prefixes of one table: it has one, seldom a few.
+const PREFIXES_MAX: usize = 64;
+/// Buckets that the credentials of one prefix are used in: all but always one.
+const BUCKETS_MAX: usize = 16;
 
 /// Credentials for everything whose URI begins with a prefix.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,20 +34,46 @@ pub(crate) struct Vended {
     pub(crate) expires: Option<SystemTime>,
 }
 
+impl Vended {
+    fn opens(&self, kind: BucketKind) -> bool {
+        match kind {
+            BucketKind::S3 => {
+                self.options.has("access_key_id") && self.options.has("secret_access_key")
+            }
+            BucketKind::Gcs => self.options.has("bearer_token"),
+            BucketKind::Azure => self.options.has("sas_key"),
+        }
+    }
+}
+
+/// What comes with a table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Vending {
+    /// Where its files are.
+    pub(crate) places: Vec<String>,
+    pub(crate) credentials: Vec<Vended>,
+}
+
 /// Who vends.
 #[async_trait]
 pub(crate) trait Vendor: fmt::Debug + Send + Sync {
     /// The credentials for a table's files, as of now.
-    async fn vend(&self, table: &Ident) -> Result<Vec<Vended>, CatalogError>;
+    async fn vend(&self, table: &Ident) -> Result<Vending, CatalogError>;
+}
+
+/// Names some of the credentials that are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) table: Ident,
+    pub(crate) prefix: String,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    pub(crate) table: Ident,
     pub(crate) vended: Vended,
     asked: SystemTime,
     /// Made when the credentials are first used.
-    pub(crate) store: Option<Arc<dyn ObjectStore>>,
+    pub(crate) stores: BTreeMap<Bucket, Arc<dyn ObjectStore>>,
 }
 
 impl Held {
@@ -64,131 +94,291 @@ impl Held {
     }
 }
 
-/// What was vended, by prefix.
+/// What was vended with one table.
+#[derive(Debug, Default)]
+struct Pocket {
+    places: Vec<String>,
+    /// By prefix.
+    held: BTreeMap<String, Held>,
+}
+
+impl Pocket {
+    /// The longest prefix wins.
+    fn longest(&self, text: &str, kind: BucketKind) -> Option<(&String, &Held)> {
+        let all = self.held.iter();
+        all.filter(|(prefix, held)| held.vended.opens(kind) && text.starts_with(prefix.as_str()))
+            .max_by_key(|(prefix, _)| prefix.len())
+    }
+}
+
+/// What was vended, by table: a catalog may name the same prefix for two, and means other
+/// credentials for each.
 #[derive(Debug, Default)]
 pub(crate) struct Wallet {
-    held: BTreeMap<String, Held>,
+    pockets: BTreeMap<Ident, Pocket>,
+    /// Which tables have files in a place.
+    places: BTreeMap<String, BTreeSet<Ident>>,
 }
 
 impl Wallet {
     /// Takes what was vended for a table, in place of what it had.
-    pub(crate) fn take(&mut self, table: &Ident, all: Vec<Vended>, now: SystemTime) {
-        // What has not changed keeps its store, and so its connections.
-        let mut before = BTreeMap::new();
-        self.held.retain(|prefix, it| {
-            let keep = it.table != *table;
-            if !keep {
-                before.insert(prefix.clone(), it.clone());
+    pub(crate) fn take(&mut self, table: &Ident, vending: Vending, now: SystemTime) {
+        let mut before = self.remove(table);
+        if self.pockets.len() >= TABLES_MAX {
+            tracing::warn!(%table, "credentials of {TABLES_MAX} tables are kept, no more are");
+            return;
+        }
+        let mut pocket = Pocket::default();
+        for place in &vending.places {
+            // What can't be read as a place can't be asked for either.
+            if let Ok(place) = ObjectUri::parse(place) {
+                pocket.places.push(place.to_string());
             }
-            keep
-        });
-        for vended in all {
-            if self.held.len() >= VENDED_MAX {
-                tracing::warn!(%table, "credentials of {VENDED_MAX} prefixes are kept, no more are");
-                return;
+        }
+        for vended in vending.credentials {
+            if pocket.held.len() >= PREFIXES_MAX {
+                tracing::warn!(%table, "credentials of {PREFIXES_MAX} prefixes are kept, no more are");
+                break;
             }
             let prefix = canonical(&vended.prefix);
-            let store = before
+            // Where the place is the same, the stores stay: they ask for the credentials.
+            let place = vended.options.without_credentials();
+            let stores = before
+                .held
                 .remove(&prefix)
-                .filter(|it| it.vended == vended)
-                .and_then(|it| it.store);
+                .filter(|it| it.vended.options.without_credentials() == place)
+                .map(|it| it.stores)
+                .unwrap_or_default();
             let held = Held {
-                table: table.clone(),
                 vended,
                 asked: now,
-                store,
+                stores,
             };
-            self.held.insert(prefix, held);
+            pocket.held.insert(prefix, held);
+        }
+        for place in &pocket.places {
+            let tables = self.places.entry(place.clone()).or_default();
+            tables.insert(table.clone());
+        }
+        self.pockets.insert(table.clone(), pocket);
+    }
+
+    fn remove(&mut self, table: &Ident) -> Pocket {
+        let pocket = self.pockets.remove(table).unwrap_or_default();
+        for place in &pocket.places {
+            if let Some(tables) = self.places.get_mut(place) {
+                tables.remove(table);
+                if tables.is_empty() {
+                    self.places.remove(place);
+                }
+            }
+        }
+        pocket
+    }
+
+    /// The credentials of the table that the object is of, and of these the longest prefix. An
+    /// object that no known table has takes the longest prefix of all.
+    pub(crate) fn find(&self, uri: &ObjectUri) -> Option<Key> {
+        let Root::Bucket(bucket) = uri.root() else {
+            return None;
+        };
+        let text = uri.to_string();
+        let mut is_of_a_table = false;
+        for place in ancestors(&text) {
+            for table in self.places.get(place).into_iter().flatten() {
+                is_of_a_table = true;
+                if let Some(key) = self.longest(table, &text, bucket.kind) {
+                    return Some(key);
+                }
+            }
+        }
+        if is_of_a_table {
+            // Another table's credentials are not for its files.
+            return None;
+        }
+        let tables = self.pockets.keys();
+        tables
+            .filter_map(|table| self.longest(table, &text, bucket.kind))
+            .max_by_key(|key| key.prefix.len())
+    }
+
+    fn longest(&self, table: &Ident, text: &str, kind: BucketKind) -> Option<Key> {
+        let (prefix, _) = self.pockets.get(table)?.longest(text, kind)?;
+        Some(Key {
+            table: table.clone(),
+            prefix: prefix.clone(),
+        })
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Held> {
+        self.pockets.get(&key.table)?.held.get(&key.prefix)
+    }
+
+    /// What stands under a key, or what has taken its place: a catalog may cut its prefixes
+    /// otherwise when it is asked again.
+    pub(crate) fn successor(&self, key: &Key, kind: BucketKind) -> Option<&Held> {
+        let pocket = self.pockets.get(&key.table)?;
+        pocket.longest(&key.prefix, kind).map(|(_, held)| held)
+    }
+
+    pub(crate) fn keep(&mut self, key: &Key, bucket: &Bucket, store: &Arc<dyn ObjectStore>) {
+        let pocket = self.pockets.get_mut(&key.table);
+        let held = pocket.and_then(|it| it.held.get_mut(&key.prefix));
+        if let Some(held) = held
+            && held.stores.len() < BUCKETS_MAX
+        {
+            held.stores.insert(bucket.clone(), Arc::clone(store));
         }
     }
 
-    /// The longest prefix wins.
-    pub(crate) fn find(&mut self, uri: &ObjectUri) -> Option<&mut Held> {
-        let text = uri.to_string();
-        // Among the texts up to this one, the prefixes of it are the last in their order that
-        // match: a longer one sorts after a shorter one.
-        self.held
-            .range_mut(..=text.clone())
-            .rev()
-            .find(|(prefix, _)| text.starts_with(prefix.as_str()))
-            .map(|(_, held)| held)
+    /// The catalog was asked in vain, and is left alone for a while.
+    pub(crate) fn asked(&mut self, table: &Ident, now: SystemTime) {
+        let pocket = self.pockets.get_mut(table);
+        for held in pocket.into_iter().flat_map(|it| it.held.values_mut()) {
+            held.asked = now;
+        }
     }
 }
 
-/// Prefixes are texts, and `s3a://` names the same store as `s3://`.
+/// A URI, and the folders that it lies in, from the innermost.
+fn ancestors(uri: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(uri), |it| it.rfind('/').map(|at| &it[..at]))
+}
+
+/// Prefixes are texts, and some schemes name the same store.
 fn canonical(prefix: &str) -> String {
-    for other in ["s3a://", "s3n://"] {
-        if let Some(rest) = prefix.strip_prefix(other) {
-            return format!("s3://{rest}");
+    for (other, scheme) in [("s3a", "s3"), ("s3n", "s3"), ("abfs", "abfss")] {
+        match prefix.strip_prefix(other) {
+            Some("") => return scheme.to_owned(),
+            Some(rest) if rest.starts_with("://") => return format!("{scheme}{rest}"),
+            Some(_) | None => {}
         }
     }
-    match prefix {
-        "s3a" | "s3n" => "s3".to_owned(),
-        other => other.to_owned(),
-    }
+    prefix.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     fn table(name: &str) -> Ident {
         Ident::parse(name).unwrap()
+    }
+
+    fn of(key: &str) -> StoreOptions {
+        StoreOptions::default()
+            .with("access_key_id", key)
+            .with("secret_access_key", "secret")
     }
 
     fn vended(prefix: &str, key: &str) -> Vended {
         Vended {
             prefix: prefix.to_owned(),
-            options: StoreOptions::default().with("access_key_id", key),
+            options: of(key),
             expires: None,
         }
     }
 
-    fn key(wallet: &mut Wallet, uri: &str) -> Option<StoreOptions> {
-        let uri = ObjectUri::parse(uri).unwrap();
-        wallet.find(&uri).map(|it| it.vended.options.clone())
+    fn vending<const N: usize>(place: &str, credentials: [(&str, &str); N]) -> Vending {
+        Vending {
+            places: vec![place.to_owned()],
+            credentials: credentials.map(|(at, key)| vended(at, key)).into(),
+        }
+    }
+
+    fn key(wallet: &Wallet, uri: &str) -> Option<StoreOptions> {
+        let key = wallet.find(&ObjectUri::parse(uri).unwrap())?;
+        wallet.get(&key).map(|it| it.vended.options.clone())
     }
 
     #[test]
     fn the_longest_prefix_wins() {
         let mut wallet = Wallet::default();
-        let of = |key: &str| Some(StoreOptions::default().with("access_key_id", key));
-        let all = vec![
-            vended("s3", "any"),
-            vended("s3://b/t", "table"),
-            vended("s3a://b/t/data/", "data"),
-            vended("s3://b/t/data/x/", "deep"),
+        let all = [
+            ("s3", "any"),
+            ("s3://b/t", "table"),
+            ("s3a://b/t/data/", "data"),
+            ("s3://b/t/data/x/", "deep"),
         ];
-        wallet.take(&table("n.t"), all, SystemTime::UNIX_EPOCH);
-        assert_eq!(key(&mut wallet, "s3://b/t/data/y/f"), of("data"));
-        assert_eq!(key(&mut wallet, "s3a://b/t/data/x/f"), of("deep"));
-        assert_eq!(key(&mut wallet, "s3://b/t/metadata/m"), of("table"));
-        assert_eq!(key(&mut wallet, "s3://c/t/metadata/m"), of("any"));
-        assert_eq!(key(&mut wallet, "gs://b/t/metadata/m"), None);
+        wallet.take(&table("n.t"), vending("s3://b/t", all), NOW);
+        assert_eq!(key(&wallet, "s3://b/t/data/y/f"), Some(of("data")));
+        assert_eq!(key(&wallet, "s3a://b/t/data/x/f"), Some(of("deep")));
+        assert_eq!(key(&wallet, "s3://b/t/metadata/m"), Some(of("table")));
+        assert_eq!(key(&wallet, "s3://c/t/metadata/m"), Some(of("any")));
+        assert_eq!(key(&wallet, "gs://b/t/metadata/m"), None);
         // Another table's do not touch these, and new ones of this table replace them.
-        wallet.take(
-            &table("n.u"),
-            vec![vended("s3://b/u", "u")],
-            SystemTime::UNIX_EPOCH,
-        );
-        wallet.take(
-            &table("n.t"),
-            vec![vended("s3://b/t", "new")],
-            SystemTime::UNIX_EPOCH,
-        );
-        assert_eq!(key(&mut wallet, "s3://b/t/data/y/f"), of("new"));
-        assert_eq!(key(&mut wallet, "s3://b/u/data/y/f"), of("u"));
+        let other = vending("s3://b/u", [("s3://b/u", "u")]);
+        wallet.take(&table("n.u"), other, NOW);
+        let anew = vending("s3://b/t", [("s3://b/t", "new")]);
+        wallet.take(&table("n.t"), anew, NOW);
+        assert_eq!(key(&wallet, "s3://b/t/data/y/f"), Some(of("new")));
+        assert_eq!(key(&wallet, "s3://b/u/data/y/f"), Some(of("u")));
+        assert_eq!(key(&wallet, "s3://c/t/metadata/m"), None);
+    }
+
+    #[test]
+    fn a_prefix_of_two_tables_is_each_ones_own() {
+        for prefix in ["s3", "s3://b", "s3://b/"] {
+            let mut wallet = Wallet::default();
+            for (name, place) in [
+                ("n.t", "s3://b/t"),
+                ("n.u", "s3a://b/u/"),
+                ("n.inner", "s3://b/t/inner"),
+            ] {
+                wallet.take(&table(name), vending(place, [(prefix, name)]), NOW);
+            }
+            assert_eq!(key(&wallet, "s3://b/t/data/f"), Some(of("n.t")));
+            assert_eq!(key(&wallet, "s3://b/u/data/f"), Some(of("n.u")));
+            assert_eq!(key(&wallet, "s3://b/t/inner/data/f"), Some(of("n.inner")));
+        }
+    }
+
+    #[test]
+    fn a_table_that_was_given_none_does_not_take_anothers() {
+        let mut wallet = Wallet::default();
+        wallet.take(&table("n.t"), vending("s3://b/t", [("s3", "t")]), NOW);
+        assert_eq!(key(&wallet, "s3://b/u/data/f"), Some(of("t")));
+        wallet.take(&table("n.u"), vending("s3://b/u", []), NOW);
+        assert_eq!(key(&wallet, "s3://b/u/data/f"), None);
+        assert_eq!(key(&wallet, "s3://b/t2/data/f"), Some(of("t")));
+    }
+
+    #[test]
+    fn credentials_are_for_the_store_that_knows_them() {
+        let mut wallet = Wallet::default();
+        let place = "abfs://c@a.dfs.core.windows.net/t";
+        let mut vending = vending(place, [(place, "of Amazon")]);
+        wallet.take(&table("n.t"), vending.clone(), NOW);
+        let uri = "abfss://c@a.dfs.core.windows.net/t/data/f";
+        assert_eq!(key(&wallet, uri), None);
+        let sas = StoreOptions::default().with("sas_key", "sig=1");
+        vending.credentials[0].options = sas.clone();
+        wallet.take(&table("n.t"), vending, NOW);
+        assert_eq!(key(&wallet, uri), Some(sas));
+    }
+
+    #[test]
+    fn what_is_cut_otherwise_takes_the_place_of_what_was() {
+        let mut wallet = Wallet::default();
+        let deep = vending("s3://b/t", [("s3://b/t/data", "old")]);
+        wallet.take(&table("n.t"), deep, NOW);
+        let uri = ObjectUri::parse("s3://b/t/data/f").unwrap();
+        let key = wallet.find(&uri).unwrap();
+        let wide = vending("s3://b/t", [("s3://b/t", "new"), ("s3://b/u", "other")]);
+        wallet.take(&table("n.t"), wide, NOW);
+        let now = wallet.successor(&key, BucketKind::S3).unwrap();
+        assert_eq!(now.vended.options, of("new"));
     }
 
     #[test]
     fn they_are_due_before_they_expire_and_not_at_each_object() {
-        let begin = SystemTime::UNIX_EPOCH;
-        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let at = |seconds: u64| NOW + Duration::from_secs(seconds);
         let mut lasting = Held {
-            table: table("n.t"),
             vended: vended("s3://b", "k"),
-            asked: begin,
-            store: None,
+            asked: NOW,
+            stores: BTreeMap::new(),
         };
         assert!(!lasting.is_due(at(1_000_000)));
         lasting.vended.expires = Some(at(3600));

@@ -1,10 +1,12 @@
 //! What sinks import: store, catalog, schemas, http. One module a capability.
 //!
 //! A call that waits ends early when the host wants it back. Writes to the store don't: broken
-//! off half way they would leave the guest with half an object.
+//! off half way they would leave the guest with half an object. All that is asked of the store
+//! ends before the call does: [`Patience`].
 
 mod catalog;
 mod http;
+mod patience;
 mod schemas;
 mod store;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use crate::host_calls::OUTSIDE_CALLS;
 use crate::interrupt::Interrupt;
 use crate::lake::{Lake, LakeAccess};
 use crate::state::{Given, State};
+pub(crate) use patience::Patience;
 use jackfield_schema::Registry;
 use schemas::SchemaCache;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ impl wit::Host for State {
             Ok((lake, _)) => lake,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let begun = lake.create(&uri).await;
+        let begun = self.patience.with(lake.create(&uri)).await;
         match self.stored(begun) {
             Ok(upload) => Ok(Ok(self.table.push(upload)?)),
             Err(error) => Ok(Err(error)),
@@ -37,7 +37,7 @@ impl wit::Host for State {
             Ok((lake, _)) => lake,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let done = lake.put(&uri, bytes).await;
+        let done = self.patience.with(lake.put(&uri, bytes)).await;
         Ok(self.stored(done))
     }
 
@@ -46,7 +46,8 @@ impl wit::Host for State {
             Ok(given) => given,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let got = unless(&interrupt, lake.get(&uri, range)).await;
+        let getting = self.patience.with(lake.get(&uri, range));
+        let got = unless(&interrupt, getting).await;
         Ok(self.stored(got.unwrap_or(Err(StoreError::Interrupted))))
     }
 
@@ -55,7 +56,8 @@ impl wit::Host for State {
             Ok(given) => given,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let found = unless(&interrupt, lake.head(&uri)).await;
+        let looking = self.patience.with(lake.head(&uri));
+        let found = unless(&interrupt, looking).await;
         let found = self.stored(found.unwrap_or(Err(StoreError::Interrupted)));
         Ok(found.map(|entry| entry.map(into_entry)))
     }
@@ -65,7 +67,7 @@ impl wit::Host for State {
             Ok((lake, _)) => lake,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let done = lake.delete(&uri).await;
+        let done = self.patience.with(lake.delete(&uri)).await;
         Ok(self.stored(done))
     }
 
@@ -79,7 +81,10 @@ impl wit::Host for State {
             Ok(given) => given,
             Err(why) => return Ok(Err(wit::Error::Denied(why))),
         };
-        let found = unless(&interrupt, lake.list(&prefix, after.as_deref(), max)).await;
+        let listing = self
+            .patience
+            .with(lake.list(&prefix, after.as_deref(), max));
+        let found = unless(&interrupt, listing).await;
         let found = self.stored(found.unwrap_or(Err(StoreError::Interrupted)));
         Ok(found.map(|entries| entries.into_iter().map(into_entry).collect()))
     }
@@ -88,13 +93,15 @@ impl wit::Host for State {
 impl wit::HostUpload for State {
     async fn write(&mut self, upload: Resource<Upload>, chunk: Vec<u8>) -> Answer<()> {
         self.called(OUTSIDE_CALLS);
-        let written = self.table.get_mut(&upload)?.write(chunk).await;
+        let writing = self.table.get_mut(&upload)?.write(chunk);
+        let written = self.patience.with(writing).await;
         Ok(written.map_err(into_error))
     }
 
     async fn finish(&mut self, upload: Resource<Upload>) -> Answer<u64> {
         self.called(OUTSIDE_CALLS);
-        let finished = self.table.get_mut(&upload)?.finish().await;
+        let finishing = self.table.get_mut(&upload)?.finish();
+        let finished = self.patience.with(finishing).await;
         Ok(finished.map_err(into_error))
     }
 

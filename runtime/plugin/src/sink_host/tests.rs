@@ -1,6 +1,6 @@
 //! The imports of a sink, called as a component would.
 
-use super::SinkGiven;
+use super::{Patience, SinkGiven};
 use crate::bindings::sink::jackfield::connector::catalog::{self, Host as Catalog};
 use crate::bindings::sink::jackfield::connector::http::{self, Host as Http};
 use crate::bindings::sink::jackfield::connector::schemas::{self, Host as Schemas};
@@ -82,6 +82,10 @@ impl Sink {
         } else {
             None
         };
+        Self::given(dir, lake, grants)
+    }
+
+    fn given(dir: TempDir, lake: Option<Arc<Lake>>, grants: Vec<HttpGrant>) -> Self {
         let registry = Arc::new(FakeRegistry::default());
         let network = Network::with_roots(RootCertStore::empty()).unwrap();
         let (interrupt, usage) = (Interrupt::default(), Arc::new(Usage::default()));
@@ -320,4 +324,67 @@ async fn a_fetch_waits_for_its_response_and_takes_the_grants_headers_along() {
     drop(server);
     let counted = sink.usage.snapshot();
     assert_eq!((counted.requests_failed, counted.denials), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_never_answers_is_left_before_the_call_is_over() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let config = LakeConfig {
+        name: "local".to_owned(),
+        catalog: CatalogConfig::Sql {
+            uri: format!("sqlite://{}", file.display()).into(),
+        },
+        warehouse: Some(Url::parse("s3://lake/w").unwrap()),
+        store: StoreOptions::default()
+            .with(
+                "endpoint",
+                format!("http://{}", silent.local_addr().unwrap()),
+            )
+            .with("region", "us-east-1")
+            .with("access_key_id", "key")
+            .with("secret_access_key", "secret"),
+    };
+    let lake = Lake::open(config).await.unwrap();
+    let mut sink = Sink::given(dir, Some(lake), vec![]);
+    let state = &mut sink.state;
+    let call = Duration::from_millis(300);
+    fn is_left<T: std::fmt::Debug>(told: Result<T, store::Error>) {
+        let Err(store::Error::Transient(why)) = told else {
+            panic!("{told:?}")
+        };
+        // By the call's own bound, and not by the longer one of the way there.
+        assert!(why.contains("did not do it within"), "{why}");
+    }
+    let uri = || "s3://lake/w/t/x".to_owned();
+    state.patience = Patience::of_call(call);
+    is_left(Store::put(state, uri(), vec![1]).await.unwrap());
+    state.patience = Patience::of_call(call);
+    is_left(Store::get(state, uri(), None).await.unwrap());
+    state.patience = Patience::of_call(call);
+    is_left(Store::delete(state, uri()).await.unwrap());
+
+    // A small file is sent as it is finished, a large one while it is written.
+    let small = Store::create(state, uri()).await.unwrap().unwrap();
+    let borrowed = |upload: &Resource<_>| Resource::new_borrow(upload.rep());
+    let written = HostUpload::write(state, borrowed(&small), vec![1]).await;
+    written.unwrap().unwrap();
+    state.patience = Patience::of_call(call);
+    let finished = HostUpload::finish(state, borrowed(&small)).await;
+    is_left(finished.unwrap());
+    state.patience = Patience::of_call(call);
+    let large = Store::create(state, uri()).await.unwrap().unwrap();
+    let told = loop {
+        let written = HostUpload::write(state, borrowed(&large), vec![1; 1 << 20]).await;
+        if let Err(told) = written.unwrap() {
+            break told;
+        }
+    };
+    is_left::<()>(Err(told));
+    // What was broken off stays so.
+    let finished = HostUpload::finish(state, large).await;
+    assert!(finished.unwrap().is_err());
+    drop(silent);
 }

@@ -1,8 +1,8 @@
 //! The words of Iceberg for credentials → those of the stores' library.
 
 use super::super::buckets::StoreOptions;
-use super::super::vended::Vended;
-use super::answers::LoadedTable;
+use super::super::vended::{Vended, Vending};
+use super::answers::{LoadedTable, StorageCredential};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -23,42 +23,45 @@ const EXPIRES: [&str; 2] = [
     "gcs.oauth2.token-expires-at",
 ];
 const PATH_STYLE: &str = "s3.path-style-access";
-/// With the account's host behind it.
+/// With the account's host behind it, or its name alone: catalogs differ.
 const SAS_TOKEN: &str = "adls.sas-token.";
 const SAS_EXPIRES: &str = "adls.sas-token-expires-at-ms.";
 
 /// What came with a table: credentials of a prefix each, and those of the table as a whole.
-pub(super) fn vended(loaded: &LoadedTable) -> Vec<Vended> {
-    let whole = read(&loaded.config, None);
-    let mut all: Vec<Vended> = match whole {
-        None => Vec::new(),
-        Some((options, expires)) => loaded
-            .places
-            .iter()
-            .map(|place| Vended {
-                prefix: place.clone(),
-                options: options.clone(),
-                expires,
-            })
-            .collect(),
-    };
+pub(super) fn vended(loaded: &LoadedTable) -> Vending {
+    let mut all = Vec::new();
+    for place in &loaded.places {
+        all.extend(read(place, &loaded.config, None));
+    }
     for credential in loaded.storage_credentials.iter().flatten() {
-        // Where the endpoint is, is said once for all.
-        if let Some((options, expires)) = read(&credential.config, Some(&loaded.config)) {
-            all.push(Vended {
-                prefix: credential.prefix.clone(),
-                options,
-                expires,
-            });
+        for prefix in prefixes(credential, &loaded.places) {
+            // Where the endpoint is, is said once for all.
+            all.extend(read(prefix, &credential.config, Some(&loaded.config)));
         }
     }
-    all
+    Vending {
+        places: loaded.places.clone(),
+        credentials: all,
+    }
+}
+
+/// The prefix; for tokens of accounts and a prefix that names none, the table's places below it,
+/// since these do.
+fn prefixes<'a>(credential: &'a StorageCredential, places: &'a [String]) -> Vec<&'a str> {
+    let prefix = credential.prefix.as_str();
+    let mut keys = credential.config.keys();
+    if host(prefix).is_some() || !keys.any(|key| key.starts_with(SAS_TOKEN)) {
+        return vec![prefix];
+    }
+    let below = places.iter().filter(|it| it.starts_with(prefix));
+    below.map(String::as_str).collect()
 }
 
 fn read(
+    prefix: &str,
     config: &BTreeMap<String, String>,
     below: Option<&BTreeMap<String, String>>,
-) -> Option<(StoreOptions, Option<SystemTime>)> {
+) -> Option<Vended> {
     let mut options = StoreOptions::default();
     let places = ["s3.endpoint", "client.region", "s3.region", PATH_STYLE];
     let general = below.into_iter().flatten();
@@ -69,24 +72,53 @@ fn read(
         } else if key == PATH_STYLE {
             let hosted = value != "true";
             options = options.with("virtual_hosted_style_request", hosted.to_string());
-        } else if key.starts_with(SAS_TOKEN) {
-            options = options.with("sas_key", value.clone());
         }
     }
-    let expires = config
-        .iter()
-        .filter(|(key, _)| EXPIRES.contains(&key.as_str()) || key.starts_with(SAS_EXPIRES))
-        .filter_map(|(_, value)| value.parse().ok())
+    if let Some(token) = of_account(config, SAS_TOKEN, prefix) {
+        options = options.with("sas_key", token);
+    }
+    let expires = EXPIRES.iter().filter_map(|key| config.get(*key));
+    let expires = expires
+        .map(String::as_str)
+        .chain(of_account(config, SAS_EXPIRES, prefix))
+        .filter_map(|value| value.parse().ok())
         .min()
         .map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
     let some = CREDENTIALS.iter().any(|it| options.has(it));
-    some.then_some((options, expires))
+    some.then(|| Vended {
+        prefix: prefix.to_owned(),
+        options,
+        expires,
+    })
+}
+
+/// What is said of the account that a URI names: by its whole host, or else by its name.
+fn of_account<'a>(config: &'a BTreeMap<String, String>, said: &str, uri: &str) -> Option<&'a str> {
+    let host = host(uri)?;
+    let mut accounts = config
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(said)?, value.as_str())));
+    let whole = accounts.clone().find(|(account, _)| *account == host);
+    let found = whole.or_else(|| accounts.find(|(account, _)| name(account) == name(host)));
+    found.map(|(_, value)| value)
+}
+
+/// `account` of `account.dfs.core.windows.net`.
+fn name(host: &str) -> &str {
+    host.split('.').next().unwrap_or(host)
+}
+
+/// `account.dfs.core.windows.net` of `abfss://container@account.dfs.core.windows.net/…`.
+fn host(uri: &str) -> Option<&str> {
+    let (_, rest) = uri.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    authority.split_once('@').map(|(_, host)| host)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn each_prefix_has_its_own_and_the_table_those_of_the_config() {
@@ -103,7 +135,9 @@ mod tests {
             ],
         });
         let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-        let all = vended(&loaded);
+        let vending = vended(&loaded);
+        assert_eq!(vending.places, ["s3://b/t", "s3://d/t"]);
+        let all = vending.credentials;
         let prefixes: Vec<_> = all.iter().map(|it| it.prefix.as_str()).collect();
         assert_eq!(prefixes, ["s3://b/t", "s3://d/t", "s3://b/t/data/"]);
         let place = StoreOptions::default()
@@ -130,6 +164,53 @@ mod tests {
             "config": {"s3.endpoint": "http://e", "client.region": "x"},
         });
         let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-        assert_eq!(vended(&loaded), vec![]);
+        assert_eq!(vended(&loaded).credentials, vec![]);
+    }
+
+    #[test]
+    fn each_account_has_its_own_token() {
+        const ONE: &str = "abfss://c@one.dfs.core.windows.net";
+        const TWO: &str = "abfss://c@two.dfs.core.windows.net";
+        let config = json!({
+            "adls.sas-token.one.dfs.core.windows.net": "sig=1",
+            "adls.sas-token-expires-at-ms.one.dfs.core.windows.net": "1000",
+            // By the name alone, and after the other.
+            "adls.sas-token.two": "sig=2",
+            "adls.sas-token-expires-at-ms.two": "2000",
+            "adls.sas-token.zero.dfs.core.windows.net": "sig=0",
+        });
+        let read = |credentials: Value, config: &Value| {
+            let answer = json!({
+                "metadata-location": format!("{ONE}/t/metadata/1.json"),
+                "metadata": {"location": format!("{ONE}/t"),
+                             "properties": {"write.data.path": format!("{TWO}/t")}},
+                "config": config,
+                "storage-credentials": credentials,
+            });
+            let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
+            let all = vended(&loaded).credentials.into_iter();
+            all.map(|it| (it.prefix, it.options, it.expires))
+                .collect::<Vec<_>>()
+        };
+        let expected = |prefix: &str, token: &str, expires: u64| {
+            let sas = StoreOptions::default().with("sas_key", token);
+            let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(expires);
+            (prefix.to_owned(), sas, Some(expires))
+        };
+        let (one, two) = (format!("{ONE}/t"), format!("{TWO}/t"));
+        let both = [expected(&one, "sig=1", 1), expected(&two, "sig=2", 2)];
+        assert_eq!(read(json!([]), &config), both);
+        for wide in ["abfss", ""] {
+            let credentials = json!([{"prefix": wide, "config": config}]);
+            assert_eq!(read(credentials, &json!({})), both, "{wide}");
+        }
+        let credentials = json!([{"prefix": TWO, "config": config}]);
+        assert_eq!(
+            read(credentials, &json!({})),
+            [expected(TWO, "sig=2", 2)],
+            "and nobody else's"
+        );
+        let other = json!([{"prefix": "abfss://c@three.dfs.core.windows.net", "config": config}]);
+        assert!(read(other, &json!({})).is_empty());
     }
 }

@@ -13,7 +13,7 @@ use super::catalog::CatalogTable;
 use super::config::RestCatalogConfig;
 use super::error::CatalogError;
 use super::ident::Ident;
-use super::vended::{Vended, Vendor};
+use super::vended::{Vending, Vendor};
 use answers::{Asked, LoadedTable};
 use async_trait::async_trait;
 use reqwest::Method;
@@ -24,7 +24,8 @@ use std::sync::Arc;
 /// A table, and the credentials that came with it.
 pub(crate) struct Told {
     pub(crate) table: CatalogTable,
-    pub(crate) vended: Vec<Vended>,
+    /// None: nothing was said of any.
+    pub(crate) vended: Option<Vending>,
 }
 
 /// A catalog behind a server. Cheap to clone.
@@ -119,18 +120,20 @@ impl RestCatalog {
             .ask(Method::POST, &path, Some(body.to_string()), Asked::Commit)
             .await?;
         // It has happened: that its answer can't be read makes it unheard, not undone.
-        self.told(ident, &answer)
-            .map_err(|error| CatalogError::Unknown(format!("{ident} was committed: {error}")))
+        let mut told = self
+            .told(ident, &answer)
+            .map_err(|error| CatalogError::Unknown(format!("{ident} was committed: {error}")))?;
+        // The protocol has none in the answer to a commit: those of before go on.
+        told.vended = told.vended.filter(|it| !it.credentials.is_empty());
+        Ok(told)
     }
 
     fn told(&self, ident: &Ident, answer: &[u8]) -> Result<Told, CatalogError> {
         let loaded = LoadedTable::parse(answer).map_err(|why| {
             CatalogError::Other(format!("{ident}, as the catalog tells it: {why}"))
         })?;
-        let vended = match self.session.vends() {
-            true => credentials::vended(&loaded),
-            false => Vec::new(),
-        };
+        let vends = self.session.vends();
+        let vended = vends.then(|| credentials::vended(&loaded));
         let table = loaded
             .into_table()
             .ok_or_else(|| CatalogError::Other(format!("{ident} has no metadata location")))?;
@@ -140,7 +143,8 @@ impl RestCatalog {
 
 #[async_trait]
 impl Vendor for RestCatalog {
-    async fn vend(&self, table: &Ident) -> Result<Vec<Vended>, CatalogError> {
-        self.load(table).await.map(|told| told.vended)
+    async fn vend(&self, table: &Ident) -> Result<Vending, CatalogError> {
+        let told = self.load(table).await?;
+        Ok(told.vended.unwrap_or_default())
     }
 }

@@ -4,6 +4,7 @@ use super::super::buckets::{Buckets, StoreOptions};
 use super::super::config::{RestAuth, RestCatalogConfig};
 use super::super::http;
 use super::super::uri::{ObjectUri, Root};
+use super::super::vended::Vended;
 use super::*;
 use jackfield_test_lakes::{Fault, Front, Seen};
 use std::collections::BTreeMap;
@@ -230,7 +231,8 @@ async fn vended_credentials_are_used_and_renewed() {
         .with("endpoint", store.url());
     let buckets = Arc::new(Buckets::new(own, http::client().unwrap()));
     buckets.vended_by(Arc::new(catalog.clone()));
-    buckets.take(&ident(), catalog.load(&ident()).await.unwrap().vended);
+    let vended = catalog.load(&ident()).await.unwrap().vended;
+    buckets.take(&ident(), vended.unwrap());
     for (uri, key) in [
         ("s3://b/t/data/x", "Credential=long2/"),
         ("s3://b/t/metadata/x", "Credential=short2/"),
@@ -240,7 +242,7 @@ async fn vended_credentials_are_used_and_renewed() {
         let Root::Bucket(bucket) = uri.root() else {
             panic!("{uri}")
         };
-        let used = buckets.of(bucket, &uri).await.unwrap();
+        let used = buckets.of(bucket, &uri).unwrap();
         let put = used
             .put_opts(uri.object(), "x".into(), Default::default())
             .await;
@@ -256,4 +258,63 @@ async fn vended_credentials_are_used_and_renewed() {
         .filter(|it| it.path.ends_with("/tables/t"))
         .count();
     assert_eq!(loads, 2, "renewed once, and then kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_commit_has_no_credentials_and_takes_none_away() {
+    let config_of = json!({"s3.access-key-id": "k", "s3.secret-access-key": "x"});
+    let front = server(json!({}), move |seen, _| match seen.method.as_str() {
+        "POST" => ok(json!({"metadata-location": "s3://b/t/metadata/2.json",
+            "metadata": {"location": "s3://b/t", "table-uuid": "x"}})),
+        _ => ok(table(json!([{"prefix": "s3://b/t", "config": config_of}]))),
+    })
+    .await;
+    let catalog = catalog(&config(&front, RestAuth::None));
+    let loaded = catalog.load(&ident()).await.unwrap();
+    assert_eq!(loaded.vended.unwrap().credentials.len(), 1);
+    let committed = catalog.commit(&ident(), "[]", "[]").await.unwrap();
+    assert_eq!(committed.vended, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_go_on_while_a_catalog_does_not_renew_them() {
+    let store = Front::before("http://127.0.0.1:1").await;
+    store.decide(|_| Some(Fault::Status(200, String::new())));
+    let front = server(json!({}), |_, _| Some(Fault::Status(503, String::new()))).await;
+    let catalog = catalog(&config(&front, RestAuth::None));
+    let own = StoreOptions::default().with("endpoint", store.url());
+    let buckets = Buckets::new(own, http::store_client().unwrap());
+    buckets.vended_by(Arc::new(catalog));
+    let uri = ObjectUri::parse("s3://b/t/data/x").unwrap();
+    let Root::Bucket(bucket) = uri.root() else {
+        panic!("{uri}")
+    };
+    let vending = |expires: SystemTime| Vending {
+        places: vec!["s3://b/t".to_owned()],
+        credentials: vec![Vended {
+            prefix: "s3://b/t".to_owned(),
+            options: StoreOptions::default()
+                .with("access_key_id", "k")
+                .with("secret_access_key", "x"),
+            expires: Some(expires),
+        }],
+    };
+    let put = async || {
+        let used = buckets.of(bucket, &uri).unwrap();
+        let body = "x".into();
+        used.put_opts(uri.object(), body, Default::default()).await
+    };
+    // Soon: they are good for a while.
+    buckets.take(
+        &ident(),
+        vending(SystemTime::now() + Duration::from_secs(200)),
+    );
+    let _answer = put().await;
+    assert_eq!(store.seen().len(), 1);
+    // Over: it is asked, does not answer, and nothing is sent that must be refused.
+    buckets.take(&ident(), vending(SystemTime::now()));
+    let told = put().await.unwrap_err().to_string();
+    assert!(told.contains("have expired"), "{told}");
+    assert_eq!(store.seen().len(), 1);
+    assert!(!front.seen().is_empty());
 }

@@ -77,7 +77,8 @@ async fn a_table_is_not_created_among_the_files_of_one_that_had_its_name() {
     let renamed = lake.load("market.trades_old", None).await.unwrap().unwrap();
     assert_eq!(renamed, old);
     let at = &renamed.metadata_location;
-    let moved = lake.commit("market.trades_old", at, "[]", &mark("old"));
+    let updates = mark("old");
+    let moved = lake.commit("market.trades_old", at, "[]", &updates);
     let moved = moved.await.unwrap();
     assert_eq!(moved.location, old.location);
     assert_eq!(place.files("w/market/trades/metadata").len(), 2);

@@ -11,6 +11,7 @@ mod postgres;
 mod rest;
 mod s3;
 mod store;
+mod vended;
 
 use super::database::Database;
 use super::rows::Rows;

@@ -281,7 +281,7 @@ async fn put_with(front: &Front, options: StoreOptions) -> Seen {
     let Root::Bucket(bucket) = uri.root() else {
         panic!("{uri}")
     };
-    let store = Buckets::new(options, http).of(bucket, &uri).await.unwrap();
+    let store = Buckets::new(options, http).of(bucket, &uri).unwrap();
     // Answered by nothing that knows objects: what counts is what was sent.
     let _answer = store
         .put_opts(uri.object(), "x".into(), Default::default())
