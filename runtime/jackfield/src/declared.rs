@@ -2,7 +2,7 @@
 
 use jackfield_config::{
     Config, Delivery, FeedTopic, LakeConfig, PipelineConfig, PluginConfig, RetryConfig, Settings,
-    SinkConfig, SourceConfig,
+    SinkConfig, SourceConfig, TransactionConfig,
 };
 use jackfield_plugin::World;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ pub(crate) enum End {
     Source {
         config: SourceConfig,
         topics: BTreeMap<String, FeedTopic>,
+        transaction: TransactionConfig,
     },
     Sink {
         config: SinkConfig,
@@ -127,6 +128,7 @@ pub(crate) fn of(
         let end = End::Source {
             config: source.clone(),
             topics: pipeline.topics.clone(),
+            transaction: pipeline.transaction,
         };
         all.insert(source.connector.clone(), declared(&source.plugin, end));
     }

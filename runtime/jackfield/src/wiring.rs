@@ -5,12 +5,12 @@ use crate::published::Published;
 use crate::start_error::StartError;
 use jackfield_config::{
     BadRecord, CommitConfig, Config, Delivery, EmbeddedLogConfig, FeedTopic, Grants, LogConfig,
-    SinkConfig, SourceConfig, StartAt,
+    SinkConfig, SourceConfig, StartAt, TransactionConfig,
 };
 use jackfield_core::{CommitWhen, Patience};
 use jackfield_log::{Log, Start};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
-use jackfield_pipeline::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
+use jackfield_pipeline::{Gathering, OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{HttpGrant, HttpGrants, Network, WebSocketGrants};
 use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
@@ -85,8 +85,12 @@ pub(crate) fn spec(
     lake: Option<Arc<Lake>>,
 ) -> Result<Spec, StartError> {
     match &declared.end {
-        End::Source { config, topics } => {
-            let spec = source_spec(declared, config, topics, plugged, network)?;
+        End::Source {
+            config,
+            topics,
+            transaction,
+        } => {
+            let spec = source_spec(declared, config, topics, *transaction, plugged, network)?;
             Ok(Spec::Source(spec))
         }
         End::Sink { config, .. } => {
@@ -100,6 +104,7 @@ fn source_spec(
     declared: &Declared,
     source: &SourceConfig,
     topics: &BTreeMap<String, FeedTopic>,
+    transaction: TransactionConfig,
     plugged: Plugged,
     network: &Network,
 ) -> Result<SourceSpec, StartError> {
@@ -117,6 +122,10 @@ fn source_spec(
         websocket,
         http,
         on_bad_record: on_bad_record(&source.on_bad_record),
+        gathering: Gathering {
+            linger: transaction.linger,
+            records_max: transaction.records_max,
+        },
         patience: Patience {
             deadline: declared.retry.deadline,
         },

@@ -145,15 +145,17 @@ impl<R: Rows> Table<R> {
             ends.push(if now.start == now.end { 0 } else { now.end });
         }
         let deadline = Instant::now() + READ_MAX.max(2 * REQUEST_TIMEOUT);
-        while reading
-            .positions
-            .iter()
-            .zip(&ends)
-            .any(|(at, end)| at < end)
-        {
+        let behind = |positions: &[i64]| {
+            let all = positions.iter().zip(&ends);
+            all.enumerate()
+                .find(|(_, (at, end))| at < end)
+                .map(|(partition, (at, end))| (partition, *at, *end))
+        };
+        while let Some((partition, at, end)) = behind(&reading.positions) {
             if Instant::now() >= deadline {
                 return Err(LogError::Retriable(format!(
-                    "the topic {} could not be read to its end within {READ_MAX:?}",
+                    "partition {partition} of {} could not be read from {at} to its end, {end}, \
+                     within {READ_MAX:?}: is a transaction open there, or its broker down?",
                     self.topic
                 )));
             }

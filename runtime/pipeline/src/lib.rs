@@ -34,6 +34,6 @@ pub use shadow::{
     Basis, Compared, Comparison, Difference, DifferenceKind, FeedCompared, RECORDING_BYTES_MAX,
     RecordOptions, ShadowEnd, ShadowOptions, ShadowReport, ShadowState, SinkCompared,
 };
-pub use spec::{OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
+pub use spec::{Gathering, OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
 pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

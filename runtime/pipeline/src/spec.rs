@@ -6,6 +6,7 @@ use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{CallLimits, Delivery, HttpGrants, Plugin, WebSocketGrants};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A plugin as one connector uses it.
 #[derive(Clone)]
@@ -59,6 +60,15 @@ pub enum OnBadRecord {
     },
 }
 
+/// How a source's batches wait for each other, so that the log makes larger transactions of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gathering {
+    /// Longest time that one waits for others. Zero: none waits.
+    pub linger: Duration,
+    /// Records that wait for no more.
+    pub records_max: u32,
+}
+
 /// A source connector.
 #[derive(Clone)]
 pub struct SourceSpec {
@@ -80,6 +90,8 @@ pub struct SourceSpec {
     pub http: HttpGrants,
     /// For events that can never become a record.
     pub on_bad_record: OnBadRecord,
+    /// How its batches are gathered before the log gets them.
+    pub gathering: Gathering,
     /// How long without progress before it is FAILED.
     pub patience: Patience,
 }

@@ -333,7 +333,7 @@ static TRANSACTION: Section = Section {
     id: "transaction",
     place: "pipelines.<pipeline>.transaction",
     what: "`transaction`",
-    doc: "How a source's batches are gathered into transactions of the log. Whichever limit is reached first ends one.",
+    doc: "How a source's batches wait for each other, so that the log makes fewer, larger transactions of them. Whichever limit is reached first ends the wait.",
     fields: &[
         Field {
             key: "linger",
@@ -343,7 +343,7 @@ static TRANSACTION: Section = Section {
                 forever: false,
             },
             need: Need::Default("0ms"),
-            doc: "Longest that a record waits for others: longer makes fewer, larger transactions.",
+            doc: "Longest that a batch waits for others. A log may gather what comes at once for some milliseconds more.",
         },
         Field {
             key: "records",
@@ -352,7 +352,7 @@ static TRANSACTION: Section = Section {
                 max: 1_000_000,
             },
             need: Need::Default("10000"),
-            doc: "Most records of one transaction.",
+            doc: "As many records wait for no more.",
         },
     ],
 };

@@ -177,12 +177,12 @@ pub struct RetryConfig {
     pub deadline: Duration,
 }
 
-/// How a source's batches are gathered into transactions of the log. Whichever limit is reached
-/// first ends one.
+/// How a source's batches wait for each other, so that the log makes larger transactions of them.
+/// Whichever limit is reached first ends the wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionConfig {
-    /// Longest time that a record waits for others. Zero: not at all.
+    /// Longest time that a batch waits for others. Zero: not at all.
     pub linger: Duration,
-    /// Most records of one transaction.
+    /// Records that wait for no more.
     pub records_max: u32,
 }

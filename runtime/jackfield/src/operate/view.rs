@@ -116,7 +116,7 @@ fn made_of(declared: &Declared) -> Value {
         "memory_bytes_max": declared.plugin.memory_bytes_max,
     });
     match &declared.end {
-        End::Source { config, topics } => {
+        End::Source { config, topics, .. } => {
             told["slots_max"] = config.slots_max.into();
             told["on_bad_record"] = bad_record(&config.on_bad_record).into();
             told["allow"] = allowed(&config.allow).into();

@@ -6,6 +6,7 @@ mod poll;
 
 use super::durable::Durable;
 use super::feeds::Routes;
+use super::gathered::Gathered;
 use super::slot::{Serving, Shared};
 use super::turn::Command;
 use super::way::Way;
@@ -50,6 +51,7 @@ pub(crate) struct Life<'a> {
     /// Who compares what is polled.
     twin: Option<Twin>,
     task: SourceTask<Position>,
+    gathered: Gathered,
     way: Way,
     durable: Durable,
     /// What the supervisor asked for while a call was under way.
@@ -125,6 +127,7 @@ impl<'a> Life<'a> {
             feeds,
             twin: None,
             task: SourceTask::new(contained),
+            gathered: Gathered::new(spec.gathering),
             way: Way::default(),
             durable,
             asked,
@@ -202,7 +205,26 @@ impl<'a> Life<'a> {
         self.durable.add(settled.positions);
     }
 
+    /// Gives the log what waited for more.
+    async fn release(&mut self) {
+        let Life {
+            writer,
+            gathered,
+            way,
+            log_failure,
+            ..
+        } = self;
+        if let Err(error) = release(&mut **writer, gathered, way).await {
+            log_failure.get_or_insert(error);
+        }
+    }
+
+    /// Waits for the oldest append, and lets none wait for others meanwhile.
     async fn await_oldest(&mut self) {
+        self.release().await;
+        if self.log_failure.is_some() {
+            return;
+        }
         let Life {
             shared,
             task,
@@ -252,6 +274,7 @@ impl<'a> Life<'a> {
         self.shared.status.metrics().retries(1);
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
         let wait = self.health.poll_failed(failed)?;
+        self.release().await;
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
             Some(command) = self.serving.commands.recv(), if self.asked.is_none() => {
@@ -289,6 +312,18 @@ async fn open_at(
     instance
         .open(context, settings, slot, positions, saved)
         .await
+}
+
+async fn release(
+    writer: &mut dyn Writer,
+    gathered: &mut Gathered,
+    way: &mut Way,
+) -> Result<(), LogError> {
+    while let Some(waiting) = gathered.next() {
+        let pending = writer.append(waiting.append).await?;
+        way.sent(waiting.poll, pending, waiting.batches);
+    }
+    Ok(())
 }
 
 fn settle(

@@ -4,6 +4,7 @@ mod append;
 mod durable;
 mod feeds;
 mod fleet;
+mod gathered;
 mod life;
 mod slot;
 mod turn;

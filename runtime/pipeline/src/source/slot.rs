@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of events that a slot keeps until they are settled: some seconds of a busy exchange,
 /// and a bound on what a stalled log costs in memory.
-const INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What every life of a slot's instance shares.
 pub(crate) struct Shared {

@@ -39,8 +39,8 @@ struct Sent {
 pub(crate) struct Way {
     sent: VecDeque<Sent>,
     batches: VecDeque<Batch>,
-    /// Of [`Way::batches`], those of appends that were sent.
-    sent_batches: usize,
+    /// Of [`Way::batches`], those of appends that are made.
+    made_batches: usize,
 }
 
 impl Way {
@@ -54,15 +54,21 @@ impl Way {
         &mut self.batches
     }
 
+    /// The append is made: how many batches were put for it.
+    pub(crate) fn made(&mut self) -> usize {
+        let batches = self.batches.len() - self.made_batches;
+        self.made_batches = self.batches.len();
+        batches
+    }
+
     /// The append was sent.
-    pub(crate) fn sent(&mut self, poll: PollTimes, pending: Pending) {
+    pub(crate) fn sent(&mut self, poll: PollTimes, pending: Pending, batches: usize) {
         self.sent.push_back(Sent {
             poll,
             asked: Instant::now(),
             pending,
-            batches: self.batches.len() - self.sent_batches,
+            batches,
         });
-        self.sent_batches = self.batches.len();
     }
 
     /// When the oldest append was sent, and its outcome; stays pending while there is none.
@@ -74,7 +80,7 @@ impl Way {
         let outcome = (&mut sent.pending).await;
         let sent = self.sent.pop_front()?;
         let outcome = outcome.map(|appended| self.tell(&sent, &appended, metrics));
-        self.sent_batches -= sent.batches;
+        self.made_batches -= sent.batches;
         self.batches.drain(..sent.batches);
         Some((sent.asked, outcome))
     }

@@ -17,8 +17,8 @@ use crate::host_calls::OUTSIDE_CALLS;
 use crate::interrupt::Interrupt;
 use crate::lake::{Lake, LakeAccess};
 use crate::state::{Given, State};
-pub(crate) use patience::Patience;
 use jackfield_schema::Registry;
+pub(crate) use patience::Patience;
 use schemas::SchemaCache;
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod kafka_counts;
 mod kafka_crash;
 mod kafka_dead_letters;
 mod kafka_faults;
+mod kafka_gathered;
 mod kafka_given_up;
 mod kafka_guest;
 mod kafka_java;
@@ -60,6 +61,7 @@ mod swap_kafka;
 mod swap_many;
 mod swap_state;
 mod telemetry;
+mod walk_through;
 
 use std::path::Path;
 

@@ -1,9 +1,11 @@
 //! What a slot polls and appends.
 
-use super::{Life, LifeEnd, settle};
+use super::{Life, LifeEnd, release, settle};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::source::append;
+use crate::source::gathered::Waiting;
+use crate::source::slot::INBOX_BYTES_MAX;
 use crate::source::way::PollTimes;
 use jackfield_core::{Next, after};
 use jackfield_log::InboxMark;
@@ -50,6 +52,8 @@ impl Life<'_> {
             shared,
             instance,
             task,
+            writer,
+            gathered,
             way,
             durable,
             log_failure,
@@ -70,6 +74,12 @@ impl Life<'_> {
                     }
                 }
                 polled = &mut poll => break polled,
+                () = gathered.due(), if log_failure.is_none() => {
+                    if let Err(error) = release(&mut **writer, gathered, way).await {
+                        *log_failure = Some(error);
+                        shared.interrupt.raise();
+                    }
+                }
                 Some(command) = serving.commands.recv(), if asked.is_none() => {
                     *asked = Some(command);
                     shared.interrupt.raise();
@@ -133,6 +143,7 @@ impl Life<'_> {
             now_ms(),
             traces.then(|| self.way.next_batches()),
         )?;
+        let batches = self.way.made();
         let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
         let positions = std::mem::take(&mut polled.positions);
         let settled = self.task.polled(
@@ -161,15 +172,23 @@ impl Life<'_> {
             }
         }
         if needs_append {
-            match self.writer.append(append).await {
-                Ok(pending) => self.way.sent(poll, pending),
-                Err(error) => self.log_failure = Some(error),
+            let waiting = Waiting {
+                poll,
+                append,
+                batches,
+            };
+            let now = Instant::now();
+            self.gathered.add(waiting, tally.records, now);
+            // While they wait the inbox keeps what they were made of.
+            let filled = shared.inbox.bytes() >= INBOX_BYTES_MAX / 2;
+            if filled || self.gathered.is_due(now) {
+                self.release().await;
             }
         } else if let Some(settled) = settled {
             self.take_settled(settled);
         }
         self.behind = polled.behind;
-        shared.count_open(self.way.len(), self.behind);
+        shared.count_open(self.way.len() + self.gathered.len(), self.behind);
         Ok(match (polled.ended, polled.replan) {
             (true, _) => Some(LifeEnd::Ended),
             (false, true) => Some(LifeEnd::Replan),
