@@ -5,6 +5,7 @@ use super::removals::Removals;
 use crate::check::granted::{self, Named};
 use crate::declared::{self, Declared};
 use crate::plugins;
+use crate::start_error::StartError;
 use crate::workshop::Workshop;
 use jackfield_config::Config;
 use jackfield_pipeline::{
@@ -118,11 +119,20 @@ impl Loader {
     pub(super) async fn begins_anew(&self, connector: &str) -> Result<(), NotTaken> {
         let declared = self.declared(connector);
         let declared = declared.ok_or_else(|| Refused::Unknown(connector.to_owned()))?;
-        let version = self.version(&declared, Wanted::default()).await?;
-        let reaches = self.reaches(&declared, &version);
-        if !reaches.is_empty() {
-            return Err(NotTaken::Reaches(reaches));
+        // Nothing runs that it could be compared with: it is looked at as at a start.
+        let built = self.workshop.build(&self.file_name, &[&declared]).await;
+        match built {
+            Ok(_) => {}
+            Err(wrong @ StartError::Findings(_)) => {
+                return Err(Refused::Fails(wrong.to_string()).into());
+            }
+            Err(error) => {
+                // Such as a lake that does not answer: the next look tries again.
+                let (within, reason) = (Duration::ZERO, error.to_string());
+                return Err(Refused::NotAtRest { within, reason }.into());
+            }
         }
+        let version = self.version(&declared, Wanted::default()).await?;
         Ok(self.begins_with(connector, version)?)
     }
 
@@ -170,8 +180,11 @@ impl Loader {
         let reaches = granted::ungranted(granted::grants(declared), &settings(version));
         match self.controls.version(declared.connector()) {
             Ok(Some(running)) => granted::beyond(reaches, &settings(&running)),
-            // What does not run has no version to compare with.
-            Ok(None) | Err(_) => reaches,
+            // What has not run goes on with what it was declared with, as at a start.
+            Ok(None) | Err(_) => match self.declared(declared.connector()) {
+                Some(before) => granted::beyond(reaches, before.settings().value()),
+                None => reaches,
+            },
         }
     }
 

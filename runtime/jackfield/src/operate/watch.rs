@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often files are looked at. Looking works on every file system, mounted or not; a change is
@@ -41,12 +42,39 @@ impl Look {
     }
 }
 
+/// Longest time until what has to wait is tried again.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(8);
+
+/// When what has to wait is tried again: later and later, since each try asks the origin.
+#[derive(Debug, Default)]
+struct Again {
+    after: Duration,
+    at: Option<Instant>,
+}
+
+impl Again {
+    fn is_due(&self) -> bool {
+        self.at.is_none_or(|at| Instant::now() >= at)
+    }
+
+    /// What became of a try.
+    fn tried(&mut self, settled: bool) {
+        if settled {
+            *self = Self::default();
+            return;
+        }
+        self.after = (self.after * 2).clamp(LOOK_EVERY, AGAIN_AFTER_MAX);
+        self.at = Some(Instant::now() + self.after);
+    }
+}
+
 /// What is known of a file.
 #[derive(Debug)]
 struct Watched {
     /// As it was when it was taken, or refused for good.
     taken: Option<Look>,
     before: Option<Look>,
+    again: Again,
 }
 
 impl Watched {
@@ -56,6 +84,7 @@ impl Watched {
         Self {
             taken: look,
             before: look,
+            again: Again::default(),
         }
     }
 
@@ -83,15 +112,17 @@ pub(crate) async fn files(
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
+        let mut asked_for = false;
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
-            _ = asked.recv() => again = true,
+            _ = asked.recv() => asked_for = true,
         }
         let changed = configuration.changed(&file);
-        if again || changed.is_some() {
+        if asked_for || changed.is_some() || (again && configuration.again.is_due()) {
             configuration.taken = changed.or(configuration.taken);
             again = !reload(&loader, &file, &telemetry, again).await;
+            configuration.again.tried(!again);
         }
         let files = loader.files();
         plugins.retain(|file, _| files.contains_key(file));
@@ -99,9 +130,13 @@ pub(crate) async fn files(
             let watched = plugins.entry(file.clone());
             let watched = watched.or_insert_with(|| Watched::taken(&file));
             if let Some(now) = watched.changed(&file)
-                && swap_all(&loader, &file, &connectors).await
+                && watched.again.is_due()
             {
-                watched.taken = Some(now);
+                let settled = swap_all(&loader, &file, &connectors).await;
+                watched.again.tried(settled);
+                if settled {
+                    watched.taken = Some(now);
+                }
             }
         }
     }

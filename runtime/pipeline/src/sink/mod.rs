@@ -68,18 +68,31 @@ async fn supervise(
     desk: &Desk,
     stop: &CancellationToken,
 ) -> Result<(), Failed> {
-    let mut retries = Retries::new(spec.patience, host.clock);
     // Whoever runs the connector has its orders; it is run once at a time.
     let mut orders = desk.orders.lock().await;
     let count = |failed: &Failed| status.failed(failed);
     let standing = Standing::begin_with(spec, host, desk, &mut orders).await;
     let mut standing = standing.inspect_err(count)?;
+    let ended = serve_lives(spec, host, status, &mut standing, stop).await;
+    standing.end();
+    ended
+}
+
+async fn serve_lives(
+    spec: &Arc<SinkSpec>,
+    host: &Host,
+    status: &Arc<Status>,
+    standing: &mut Standing<'_>,
+    stop: &CancellationToken,
+) -> Result<(), Failed> {
+    let mut retries = Retries::new(spec.patience, host.clock);
+    let count = |failed: &Failed| status.failed(failed);
     let mut records = TrackRecords::new(spec.patience, host.clock);
     loop {
         let born = Instant::now();
         let life = coordinator::Life::default();
         let spec = &standing.spec(spec);
-        let lived = live(spec, host, status, stop, &life, &mut standing, &mut records).await;
+        let lived = live(spec, host, status, stop, &life, standing, &mut records).await;
         let failed = match lived {
             Ok(()) => return Ok(()),
             Err(failed) => failed,

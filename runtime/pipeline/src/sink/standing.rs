@@ -67,6 +67,14 @@ impl<'a> Standing<'a> {
         })
     }
 
+    /// The connector is run no longer: a version that was on probation stays.
+    pub(super) fn end(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            tracing::info!(swap = trial.number, "its probation is cut short");
+            self.desk.keep(trial.number);
+        }
+    }
+
     /// The connector as it runs.
     pub(super) fn spec(&self, spec: &SinkSpec) -> Arc<SinkSpec> {
         let mut spec = spec.clone();

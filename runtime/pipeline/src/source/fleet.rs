@@ -57,6 +57,14 @@ pub(super) struct Standing<'a> {
 }
 
 impl Standing<'_> {
+    /// The connector is run no longer: a version that was on probation stays.
+    pub(super) fn end(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            tracing::info!(swap = trial.number, "its probation is cut short");
+            self.desk.keep(trial.number);
+        }
+    }
+
     /// Until when the version that runs can be taken back, by the pipelines' clock; `None`: not any
     /// more.
     pub(super) fn until(&self) -> Option<Duration> {
@@ -78,6 +86,13 @@ impl Standing<'_> {
 struct Crew {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+}
+
+impl Crew {
+    /// Whether the slot has come to its end, and takes no commands.
+    fn has_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
 }
 
 struct Fleet<'a, 'b> {
@@ -298,7 +313,7 @@ impl Fleet<'_, '_> {
             reason: reason.to_owned(),
         };
         let mut replies = Vec::with_capacity(self.crews.len());
-        for crew in &self.crews {
+        for crew in self.crews.iter().filter(|crew| !crew.has_ended()) {
             let (reply, watch) = oneshot::channel();
             let command = Command::Watch { outputs, reply };
             let sent = crew.commands.try_send(command);

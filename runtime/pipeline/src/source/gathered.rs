@@ -6,6 +6,9 @@ use jackfield_log::Append;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
+/// Bytes that wait for no more: they lie in memory beside what is on its way to the log.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// An append that waits for others.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -21,6 +24,8 @@ pub(crate) struct Gathered {
     gathering: Gathering,
     waiting: VecDeque<Waiting>,
     records: u64,
+    /// Of outputs and positions.
+    bytes: usize,
     /// When the first has waited long enough.
     due: Option<Instant>,
 }
@@ -31,6 +36,7 @@ impl Gathered {
             gathering,
             waiting: VecDeque::new(),
             records: 0,
+            bytes: 0,
             due: None,
         }
     }
@@ -41,6 +47,12 @@ impl Gathered {
 
     /// One more, with so many records.
     pub(crate) fn add(&mut self, waiting: Waiting, records: u64, now: Instant) {
+        let outputs = waiting.append.outputs.iter();
+        self.bytes += outputs.map(|it| it.batch.len()).sum::<usize>();
+        let positions = waiting.append.positions.iter();
+        let bytes =
+            positions.map(|it| it.partition.len() + it.offset.as_ref().map_or(0, String::len));
+        self.bytes += bytes.sum::<usize>();
         self.waiting.push_back(waiting);
         self.records += records;
         self.due.get_or_insert(now + self.gathering.linger);
@@ -48,7 +60,8 @@ impl Gathered {
 
     /// Whether they have waited long enough, or are enough.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        let enough = self.records >= u64::from(self.gathering.records_max);
+        let enough =
+            self.records >= u64::from(self.gathering.records_max) || self.bytes >= BYTES_MAX;
         self.due.is_some_and(|due| enough || now >= due)
     }
 
@@ -65,6 +78,7 @@ impl Gathered {
         let next = self.waiting.pop_front();
         if self.waiting.is_empty() {
             self.records = 0;
+            self.bytes = 0;
             self.due = None;
         }
         next
@@ -74,6 +88,7 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jackfield_log::Output;
     use std::time::Duration;
 
     fn gathered(linger_ms: u64, records_max: u32) -> Gathered {
@@ -84,13 +99,17 @@ mod tests {
     }
 
     fn add(gathered: &mut Gathered, records: u64, now: Instant) {
+        add_with(gathered, records, Vec::new(), now);
+    }
+
+    fn add_with(gathered: &mut Gathered, records: u64, outputs: Vec<Output>, now: Instant) {
         let waiting = Waiting {
             poll: PollTimes {
                 began: now,
                 ended: now,
             },
             append: Append {
-                outputs: Vec::new(),
+                outputs,
                 positions: Vec::new(),
                 mark: None,
             },
@@ -120,6 +139,20 @@ mod tests {
         while gathered.next().is_some() {}
         add(&mut gathered, 1, after(11));
         assert!(!gathered.is_due(after(20)), "it counts anew");
+    }
+
+    #[test]
+    fn enough_bytes_wait_for_no_more() {
+        let (now, mut gathered) = (Instant::now(), gathered(1000, 100));
+        let output = |bytes: usize| Output {
+            topic: "topic".into(),
+            partition: 0,
+            batch: vec![0; bytes].into(),
+        };
+        add_with(&mut gathered, 1, vec![output(BYTES_MAX / 2)], now);
+        assert!(!gathered.is_due(now));
+        add_with(&mut gathered, 1, vec![output(BYTES_MAX / 2)], now);
+        assert!(gathered.is_due(now));
     }
 
     #[test]

@@ -207,15 +207,14 @@ impl<'a> Life<'a> {
 
     /// Gives the log what waited for more.
     async fn release(&mut self) {
-        let Life {
-            writer,
-            gathered,
-            way,
-            log_failure,
-            ..
-        } = self;
-        if let Err(error) = release(&mut **writer, gathered, way).await {
-            log_failure.get_or_insert(error);
+        while let Some(waiting) = self.gathered.next() {
+            match self.writer.append(waiting.append).await {
+                Ok(pending) => self.way.sent(waiting.poll, pending, waiting.batches),
+                Err(error) => {
+                    self.log_failure.get_or_insert(error);
+                    return;
+                }
+            }
         }
     }
 
@@ -275,6 +274,9 @@ impl<'a> Life<'a> {
         tracing::warn!(connector = %self.shared.spec.connector, slot = %self.shared.slot.id, reason = %failed.reason, "poll asked to be called again");
         let wait = self.health.poll_failed(failed)?;
         self.release().await;
+        if self.log_failure.is_some() {
+            return Ok(());
+        }
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
             Some(command) = self.serving.commands.recv(), if self.asked.is_none() => {
@@ -312,18 +314,6 @@ async fn open_at(
     instance
         .open(context, settings, slot, positions, saved)
         .await
-}
-
-async fn release(
-    writer: &mut dyn Writer,
-    gathered: &mut Gathered,
-    way: &mut Way,
-) -> Result<(), LogError> {
-    while let Some(waiting) = gathered.next() {
-        let pending = writer.append(waiting.append).await?;
-        way.sent(waiting.poll, pending, waiting.batches);
-    }
-    Ok(())
 }
 
 fn settle(

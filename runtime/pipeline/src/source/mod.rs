@@ -72,6 +72,19 @@ async fn supervise(
         trial: None,
         pace: Pace::default(),
     };
+    let ended = serve_plans(spec, host, status, &mut standing, stop).await;
+    standing.end();
+    ended
+}
+
+/// Serves one plan after another.
+async fn serve_plans(
+    spec: &Arc<SourceSpec>,
+    host: &Host,
+    status: &Arc<Status>,
+    standing: &mut Standing<'_>,
+    stop: &CancellationToken,
+) -> Result<(), Failed> {
     loop {
         let (version, until) = (&standing.version, standing.until());
         let slots = match plan_patiently(spec, version, until, host, status, stop).await {
@@ -82,7 +95,7 @@ async fn supervise(
         if stop.is_cancelled() {
             return Ok(());
         }
-        match fleet::serve(spec, host, status, stop, &mut standing, &slots).await? {
+        match fleet::serve(spec, host, status, stop, standing, &slots).await? {
             Served::Replan => continue,
             Served::Done => return Ok(()),
         }

@@ -308,10 +308,10 @@ impl Controls {
         options: SwapOptions,
     ) -> Result<SwapReport, Refused> {
         let desk = self.desk(connector)?;
-        desk.at_work()?;
         if let Some(why) = desk.known_bad(&to) {
             return Err(Refused::KnownBad(why));
         }
+        desk.at_work()?;
         let (reply, answer) = oneshot::channel();
         let claim = Claim::default();
         let order = Order::Swap(SwapOrder {

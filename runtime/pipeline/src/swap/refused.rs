@@ -63,13 +63,20 @@ pub enum Refused {
     #[error("it fails: {0}")]
     Fails(String),
     /// The connector could not be brought to rest in time, such as while its log is down.
-    #[error("the running version could not be brought to rest within {} s: {reason}", .within.as_secs())]
+    #[error("the running version could not be brought to rest{}: {reason}", waited(*.within))]
     NotAtRest {
-        /// How long it was waited for.
+        /// How long it was waited for; zero: not at all.
         within: Duration,
         /// What it was waiting for, as far as known.
         reason: String,
     },
+}
+
+fn waited(within: Duration) -> String {
+    if within.is_zero() {
+        return String::new();
+    }
+    format!(" within {} s", within.as_secs())
 }
 
 impl Refused {

@@ -47,7 +47,7 @@ impl Fleet<'_, '_> {
         report.in_flight = rested.iter().map(|it| it.in_flight).sum();
         let (replanned, pause) = match made {
             Made::OtherSlots => {
-                for go in goes {
+                for go in goes.into_iter().flatten() {
                     // A slot that ended meanwhile is at its end already.
                     let _ended = go.send(Go::End);
                 }
@@ -76,11 +76,18 @@ impl Fleet<'_, '_> {
         Ok(report)
     }
 
-    /// Brings all slots to rest; they go on as they were when this fails.
-    async fn bring_to_rest(&self) -> Result<(Vec<Rested>, Vec<oneshot::Sender<Go>>), Refused> {
+    /// Brings all slots to rest; they go on as they were when this fails. Beside what was taken:
+    /// what each slot goes on with, none for one that has come to its end.
+    async fn bring_to_rest(
+        &self,
+    ) -> Result<(Vec<Rested>, Vec<Option<oneshot::Sender<Go>>>), Refused> {
         let mut goes = Vec::with_capacity(self.crews.len());
         let mut resting = Vec::with_capacity(self.crews.len());
         for crew in &self.crews {
+            if crew.has_ended() {
+                goes.push(None);
+                continue;
+            }
             let (rested, at_rest) = oneshot::channel();
             let (go, gone) = oneshot::channel();
             let command = Command::Rest { rested, go: gone };
@@ -90,7 +97,7 @@ impl Fleet<'_, '_> {
                     within: Duration::ZERO,
                     reason: "a slot has ended, or still has to obey earlier commands".to_owned(),
                 })?;
-            goes.push(go);
+            goes.push(Some(go));
             resting.push(at_rest);
         }
         let all = async {
@@ -119,10 +126,11 @@ impl Fleet<'_, '_> {
         &self,
         to: &Arc<Version>,
         instances: Vec<SourceInstance>,
-        goes: Vec<oneshot::Sender<Go>>,
+        goes: Vec<Option<oneshot::Sender<Go>>>,
     ) -> Result<Duration, Refused> {
         let mut outcomes = Vec::with_capacity(goes.len());
         for (go, instance) in goes.into_iter().zip(instances) {
+            let Some(go) = go else { continue };
             let (done, outcome) = oneshot::channel();
             let successor = Successor {
                 version: Arc::clone(to),

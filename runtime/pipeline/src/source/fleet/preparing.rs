@@ -21,8 +21,8 @@ pub(super) enum Made {
     OtherSlots,
 }
 
-/// A preparation. Dropping it ends it, and whoever ordered it is told that the connector does not
-/// run.
+/// A preparation. Dropping it ends it, and whoever ordered it is told that the connector has begun
+/// again, or ended.
 pub(super) struct Preparing {
     order: SwapOrder,
     /// One task.

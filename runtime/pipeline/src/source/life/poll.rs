@@ -1,6 +1,6 @@
 //! What a slot polls and appends.
 
-use super::{Life, LifeEnd, release, settle};
+use super::{Life, LifeEnd, settle};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::source::append;
@@ -52,7 +52,6 @@ impl Life<'_> {
             shared,
             instance,
             task,
-            writer,
             gathered,
             way,
             durable,
@@ -62,7 +61,7 @@ impl Life<'_> {
             asked,
             ..
         } = self;
-        let mut stopping = false;
+        let (mut stopping, mut due) = (false, false);
         let mut poll = pin!(instance.poll(POLL_LIMITS));
         let polled = loop {
             tokio::select! {
@@ -74,11 +73,11 @@ impl Life<'_> {
                     }
                 }
                 polled = &mut poll => break polled,
-                () = gathered.due(), if log_failure.is_none() => {
-                    if let Err(error) = release(&mut **writer, gathered, way).await {
-                        *log_failure = Some(error);
-                        shared.interrupt.raise();
-                    }
+                // They go once the call is back: while the log keeps them waiting nobody would see to
+                // the call, whose time runs on.
+                () = gathered.due(), if !due => {
+                    due = true;
+                    shared.interrupt.raise();
                 }
                 Some(command) = serving.commands.recv(), if asked.is_none() => {
                     *asked = Some(command);
@@ -177,15 +176,14 @@ impl Life<'_> {
                 append,
                 batches,
             };
-            let now = Instant::now();
-            self.gathered.add(waiting, tally.records, now);
-            // While they wait the inbox keeps what they were made of.
-            let filled = shared.inbox.bytes() >= INBOX_BYTES_MAX / 2;
-            if filled || self.gathered.is_due(now) {
-                self.release().await;
-            }
+            self.gathered.add(waiting, tally.records, Instant::now());
         } else if let Some(settled) = settled {
             self.take_settled(settled);
+        }
+        // While they wait the inbox keeps what they were made of.
+        let filled = shared.inbox.bytes() >= INBOX_BYTES_MAX / 2;
+        if filled || self.gathered.is_due(Instant::now()) {
+            self.release().await;
         }
         self.behind = polled.behind;
         shared.count_open(self.way.len() + self.gathered.len(), self.behind);
