@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Artifacts, Site};
+use jackfield_system_tests::{Artifacts, PATIENCE, Site};
 use jackfield_test_lakes::{Fault, Front};
 use serde_json::{Value, json};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::admin::{Admin, changed_copy};
 use crate::{assert_landed, exchange, run_until_idle};
@@ -17,6 +18,8 @@ pub(crate) const SWAPS: usize = 200;
 pub(crate) const SWAPS_LAPS: u32 = 10;
 /// Laps of a stream for some swaps.
 const LAPS: u32 = 3;
+/// Between two looks at the log.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Swaps a connector at work to and fro, and gives the pauses in µs.
 pub(crate) async fn to_and_fro(admin: &Admin, connector: &str, files: [&Path; 2]) -> Vec<u64> {
@@ -469,6 +472,13 @@ async fn a_file_that_changes_while_its_connector_rests_is_what_it_goes_on_with()
     std::fs::write(&again, &worse).unwrap();
     std::fs::rename(&again, &file).unwrap();
     admin.jackfield.line("and is not taken").await;
+    // A sink can't begin where a source is to run.
+    std::fs::copy(Artifacts::get().plugin("iceberg-sink"), &file).unwrap();
+    let begin = Instant::now();
+    while admin.jackfield.log().matches("and is not taken").count() < 2 {
+        assert!(begin.elapsed() < PATIENCE, "the sink was taken");
+        sleep(LOOK_EVERY).await;
+    }
     admin.put("/connectors/trades-source/resume").await;
     let at = records(&admin.get(path).await);
     let after = admin
