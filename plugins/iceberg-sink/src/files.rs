@@ -25,6 +25,10 @@ const PIECE_BYTES_PER_COLUMN: usize = 160;
 const PIECE_BYTES_MAX: usize = 14 * 1024 * 1024;
 /// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
 const ROWS_WORTH_WRITING: usize = 4096;
+/// Files that tables close in one `put` because others came: what is left of each, some MiB, goes
+/// up within the 30 seconds that the call has. Fewer than two come to be opened in a `put`, which
+/// brings 1000 rows at most.
+pub(crate) const CLOSED_PER_PUT_MAX: usize = 2;
 
 /// Why rows did not get into files.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +143,12 @@ impl Files {
         self.open > self.open_max || self.waiting_bytes > self.waiting_bytes_max
     }
 
-    /// Gives back what is more than its share. After an error all rows are lost.
-    pub(crate) async fn shrink(&mut self) -> Result<()> {
-        for _ in self.open_max..self.open {
+    /// Gives back what is more than its share; of files no more than `closings`, from which those
+    /// that it closes are taken off. After an error all rows are lost.
+    pub(crate) async fn shrink(&mut self, closings: &mut usize) -> Result<()> {
+        while self.open > self.open_max && *closings > 0 {
             self.close_oldest().await?;
+            *closings -= 1;
         }
         if self.waiting_bytes > self.waiting_bytes_max {
             self.relieve().await?;
@@ -227,7 +233,8 @@ impl Files {
             .partitions
             .get(key)
             .is_some_and(|it| it.writer.is_some());
-        if !has_file && self.open >= self.open_max {
+        // Beyond the share, or where that is none, the new file is closed at once instead.
+        if !has_file && self.open == self.open_max {
             self.close_oldest().await?;
         }
         let Some(partition) = self.partitions.get_mut(key) else {
@@ -264,7 +271,8 @@ impl Files {
         self.writes += 1;
         partition.written_at = self.writes;
         partition.writer = Some(writer);
-        if self.sorting.is_some() || self.open > self.open_max {
+        // One that was open beyond the share waits for its turn in `shrink`.
+        if self.sorting.is_some() || (!has_file && self.open > self.open_max) {
             self.close(key).await?;
         }
         Ok(())

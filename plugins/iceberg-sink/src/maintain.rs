@@ -194,9 +194,15 @@ pub(crate) fn expire(metadata: &TableMetadata, now: SystemTime, age: Duration) -
     for other in other_refs(metadata) {
         kept.extend(ancestry(metadata, Some(other)));
     }
-    let mut expired: Vec<i64> = ancestry(metadata, head.parent_snapshot_id())
+    let history: Vec<i64> = ancestry(metadata, head.parent_snapshot_id())
         .filter(|id| !kept.contains(id))
-        .filter(|id| {
+        .collect();
+    // From the oldest on: where writers' clocks differ, one that is younger would be left below
+    // those that go, and nothing would lead there any more.
+    let mut expired: Vec<i64> = history
+        .into_iter()
+        .rev()
+        .take_while(|id| {
             let snapshot = metadata.snapshot_by_id(*id);
             snapshot.is_some_and(|it| it.timestamp_ms() < before)
         })

@@ -93,7 +93,9 @@ pub(crate) enum Refused {
     #[error(
         "the table was taken back to before this connector's last commit, or begun anew beside it, \
          and what is left of its history does not say what it holds. Take it to a newer \
-         snapshot, or remove the table's property `{key}` to go on where the group stands"
+         snapshot, or remove the table's property `{key}` to go on where the group stands. If the \
+         table is still on top of that commit, and only snapshots between have expired, expire that \
+         commit's snapshot as well"
     )]
     HistoryGone { key: String },
     #[error("the table's `{key}` is not readable: {why}")]
@@ -184,7 +186,7 @@ impl Stored {
     pub(crate) fn read(metadata: &TableMetadata, connector: &str) -> Result<Self, Refused> {
         let (offsets_key, commit_key) = (offsets_key(connector), commit_key(connector));
         let properties = metadata.properties();
-        let first = parsed(properties.get(&first_key(connector)), &first_key(connector))?;
+        let mut first = parsed(properties.get(&first_key(connector)), &first_key(connector))?;
         let newest: Option<i64> = properties
             .get(&sequence_key(connector))
             .and_then(|it| it.parse().ok());
@@ -192,8 +194,12 @@ impl Stored {
         let offsets = match (way.found, properties.get(&offsets_key)) {
             // What began after that commit begins again.
             (Some(found), _) => parsed(Some(found), &offsets_key)?.filled(&first),
-            // It has never committed, or a person wants it to go on where the group stands.
-            (None, None) => Offsets::default(),
+            // It has never committed, or a person wants it to go on where the group stands: also
+            // those partitions that its next commit says nothing of.
+            (None, None) => {
+                first = Offsets::default();
+                Offsets::default()
+            }
             (None, Some(last)) => match way.standing(metadata, newest) {
                 Standing::Kept => {
                     way.commits.extend(properties.get(&commit_key).cloned());
@@ -309,16 +315,17 @@ impl<'a> Way<'a> {
         let Some(end) = self.end else {
             return Standing::BeforeAll;
         };
-        let parentless = end.parent_snapshot_id().is_none();
         if end.sequence_number() < newest {
+            let parentless = end.parent_snapshot_id().is_none();
             if parentless && end.sequence_number() <= FIRST_SEQUENCE {
                 return Standing::BeforeAll;
             }
             return Standing::Untold;
         }
-        // What is below has expired, the commit with it; unless that is still there, beside a table
-        // that was begun anew, perhaps with its rows.
-        if parentless && lingers(metadata, newest) {
+        // What is below has expired, the commit with it. Where that is still there, the table was
+        // begun anew beside it, perhaps with its rows, or taken back to one below it that has
+        // expired since. One that has lost only snapshots above the commit looks the same.
+        if lingers(metadata, newest) {
             return Standing::Untold;
         }
         Standing::Kept

@@ -63,10 +63,13 @@ pub(super) struct Upkept {
     unfinished: bool,
     /// Documents of the table that the clean-up at this place has met.
     own: HashSet<String>,
-    /// The location of which all documents have been seen, none of them another table's.
+    /// The location of which this pass, or the one that it follows up, has seen all documents, none
+    /// of them another table's.
     sole: Option<String>,
     /// Whether files were left because they had not all been seen.
     left: bool,
+    /// Whether this pass follows up the one before it, for what that one left.
+    follows_up: bool,
     /// Whether another table's was: nothing is cleaned up any more.
     shared: bool,
 }
@@ -186,6 +189,11 @@ impl Committer {
         if state.shared {
             return Ok(None);
         }
+        // Another table may have come since. A pass that follows up is at the heels of one that has
+        // looked: if it forgot that, it would leave the same files again, without end.
+        if state.swept_to.is_none() && !state.follows_up {
+            state.sole = None;
+        }
         let store = self.ports.store.as_ref();
         let listed = orphans::old_files(
             store,
@@ -227,7 +235,8 @@ impl Committer {
         if whose != Whose::Own || state.sole.as_ref() != Some(&location) {
             let found = orphans.len();
             orphans.retain(|it| state.own.contains(canonical(it)));
-            state.left |= orphans.len() < found;
+            // Where there was no time for documents, the next look is at the same place.
+            state.left |= whose == Whose::Own && orphans.len() < found;
         }
         let mut count = 0;
         for orphan in &orphans {
@@ -244,8 +253,10 @@ impl Committer {
             state.swept_to = listed.to;
             state.own.clear();
         }
-        let again = all && state.swept_to.is_none() && std::mem::take(&mut state.left);
-        state.unfinished = !all || again || state.swept_to.is_some();
+        if all && state.swept_to.is_none() {
+            state.follows_up = std::mem::take(&mut state.left);
+        }
+        state.unfinished = !all || state.follows_up || state.swept_to.is_some();
         Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
 }

@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use super::{Open, SCHEMAS_MAX, Task};
 use crate::errors;
-use crate::files::{FileLimits, Files, FilesError};
+use crate::files::{CLOSED_PER_PUT_MAX, FileLimits, Files, FilesError};
 use crate::metrics::Metrics;
 use crate::parquet_properties::{target_file_bytes, writer_properties};
 use crate::piece;
@@ -40,25 +40,31 @@ impl Task {
             .try_for_each(|(target, generation, id)| self.write(runtime, target, *generation, *id))
     }
 
-    /// Tables that came with this call have left the others less, also those that get no rows now.
+    /// Tables that came have left the others less, also those that get no rows now.
     fn shrink(&mut self, runtime: &Runtime) -> Result<(), Failure> {
         let exceeds = |it: &Open| it.files.as_ref().is_some_and(Files::exceeds_share);
         let targets = self.targets.iter();
         let exceeding = targets.filter(|(_, opens)| opens.iter().any(exceeds));
         let exceeding: Vec<String> = exceeding.map(|(target, _)| target.clone()).collect();
+        let mut closings = CLOSED_PER_PUT_MAX;
         for target in exceeding {
-            let shrunk = self.try_shrink(runtime, &target);
+            let shrunk = self.try_shrink(runtime, &target, &mut closings);
             self.or_leave_out(&target, shrunk)?;
         }
         Ok(())
     }
 
-    fn try_shrink(&mut self, runtime: &Runtime, target: &str) -> Result<(), Failure> {
+    fn try_shrink(
+        &mut self,
+        runtime: &Runtime,
+        target: &str,
+        closings: &mut usize,
+    ) -> Result<(), Failure> {
         let opens = self.targets.get_mut(target).into_iter().flatten();
         for files in opens.filter_map(|it| it.files.as_mut()) {
             self.storage.take_error();
             runtime
-                .block_on(files.shrink())
+                .block_on(files.shrink(closings))
                 .map_err(|e| lost(&self.storage, "writing", &e))?;
         }
         Ok(())

@@ -140,6 +140,44 @@ fn a_clean_up_deletes_nothing_where_another_table_has_its_documents() {
     }
 }
 
+/// A pass has seen that the folder is the table's own; what comes later may be another's.
+#[test]
+fn each_pass_looks_at_all_documents_before_other_files_go() {
+    for foreign in [true, false] {
+        let world = cleaned_up();
+        let mut committer = world.committer();
+        let schedule = |sweep_first, listed_max| Schedule {
+            tidy_each: 1,
+            sweep_first,
+            sweep_each: 1000,
+            listed_max,
+            clock: SystemTime::now,
+        };
+        // The first pass is one look.
+        committer.set_schedule(schedule(10, 1000));
+        many_by(&world, &mut committer, 0, 10);
+        let folder = folder(&world);
+        // Listed before all others, and the other table's document after all others.
+        let file = format!("{folder}/0.avro");
+        put(&world, &file, b"x");
+        if foreign {
+            let at = format!("{folder}/zzz.metadata.json");
+            put(&world, &at, &document(ANOTHER, &[]));
+        }
+        committer.set_schedule(schedule(11, 6));
+        let is_there = || world.lake.store.object(&file).is_some();
+        let mut next = 10;
+        while is_there() && refusals(&world).is_empty() {
+            assert!(next < 200, "it does not get there");
+            many_by(&world, &mut committer, next, next + 1);
+            next += 1;
+        }
+        // What is the table's own goes in a pass that follows up.
+        let outcome = (is_there(), refusals(&world).len());
+        assert_eq!(outcome, (foreign, usize::from(foreign)));
+    }
+}
+
 #[test]
 fn a_tables_own_documents_are_told_by_reading_few_of_them() {
     let world = cleaned_up();

@@ -94,6 +94,7 @@ fn a_table_taken_back_to_where_nothing_is_known_stops_whoever_has_written_since(
     let ours = head(&world);
     foreign_on(&world, Some(ours), 77);
     world.land(0, 10, 20, "c2").unwrap();
+    world.land(1, 30, 40, "c3").unwrap();
     take_back(&world, 77);
     foreign_on(&world, Some(77), 78);
     expire(&world, &[ours]);
@@ -104,6 +105,39 @@ fn a_table_taken_back_to_where_nothing_is_known_stops_whoever_has_written_since(
     );
     assert!(!stops(&world));
     assert_eq!(world.positions(), BTreeMap::new());
+    // Each partition for itself: where one began before is no place that the table stands at.
+    world.land(0, 20, 30, "c4").unwrap();
+    assert_eq!(world.positions(), BTreeMap::from([(0, 30)]));
+    world.land(1, 80, 90, "c5").unwrap();
+    assert_eq!(world.positions(), BTreeMap::from([(0, 30), (1, 90)]));
+}
+
+#[test]
+fn a_table_taken_back_to_a_snapshot_that_has_expired_under_others_stops() {
+    let world = World::new(by_day_and_symbol());
+    let other = world.sibling("other-lake");
+    other.land(0, 500, 510, "o1").unwrap();
+    let before = head(&world);
+    world.land(0, 0, 10, "c1").unwrap();
+    take_back(&world, before);
+    foreign_on(&world, Some(before), 77);
+    assert_eq!(world.positions(), BTreeMap::from([(0, 0)]));
+    expire(&world, &[before]);
+    assert!(stops(&world));
+}
+
+/// It looks as if the table had been taken back; the error names the way out.
+#[test]
+fn a_commit_left_alone_below_expired_snapshots_stops_until_it_has_expired_too() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 10, "c1").unwrap();
+    let ours = head(&world);
+    foreign_on(&world, Some(ours), 77);
+    foreign_on(&world, Some(77), 78);
+    expire(&world, &[77]);
+    assert!(stops(&world));
+    expire(&world, &[ours]);
+    assert_eq!(world.positions(), BTreeMap::from([(0, 10)]));
 }
 
 /// The history ends above the sink's commit, which is in the table all the same.

@@ -120,6 +120,33 @@ fn old_snapshots_go_and_positions_stay() {
     assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR).is_none());
 }
 
+/// Of two writers whose clocks differ the later commit may be the older one by its time.
+#[test]
+fn no_snapshot_is_left_below_one_that_was_forgotten() {
+    let world = World::new(by_day_and_symbol());
+    world.land(0, 0, 5, "c1").unwrap();
+    let metadata = world.metadata();
+    let first = metadata.current_snapshot().unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"add-snapshot","snapshot":{{"snapshot-id":77,"parent-snapshot-id":{},
+             "sequence-number":{},"timestamp-ms":{},"manifest-list":"{}",
+             "summary":{{"operation":"append"}},"schema-id":{}}}}},
+            {{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":77}}]"#,
+        first.snapshot_id(),
+        metadata.next_sequence_number(),
+        first.timestamp_ms() - 1000,
+        first.manifest_list(),
+        metadata.current_schema_id(),
+    ));
+    world.land(0, 5, 10, "c2").unwrap();
+    let at = |ms: i64| SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs());
+    let old_before = |ms: i64| maintain::expire(&world.metadata(), at(ms) + HOUR, HOUR);
+    assert!(old_before(first.timestamp_ms() - 500).is_none());
+    let upkeep = old_before(first.timestamp_ms() + 500).unwrap();
+    world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
+    assert_eq!(world.snapshots(), 1);
+}
+
 /// All of them, in one look.
 fn old_files(world: &World, now: SystemTime) -> Vec<String> {
     old_files_of(world, &world.metadata(), now)

@@ -3,6 +3,7 @@
 use jackfield_sdk::sink::LogPosition;
 
 use super::*;
+use crate::files::CLOSED_PER_PUT_MAX;
 
 fn mixed_into(world: &World, task: &mut IcebergSink, first: i64, next: i64, symbols: &[&str]) {
     let batch = trades(world.schema, &mixed(first, next, symbols));
@@ -102,4 +103,40 @@ fn tables_share_with_those_that_have_rows() {
         let (rows, ..) = crate::piece::tally(table, &own).unwrap();
         assert_eq!(rows, ROWS.unsigned_abs(), "{table}");
     }
+}
+
+/// Tables come to one that has all files open: what it must give back is closed over many calls.
+#[test]
+fn files_beyond_a_tables_share_are_closed_few_at_a_time() {
+    const OPEN: usize = 8;
+    /// As many as have a file of each partition opened.
+    const ROWS: i64 = 66_000;
+    let more = format!(r#","partition-by":["bucket({OPEN}, trade_id)"],"open-files":{OPEN}"#);
+    let world = world("market.{symbol}", &more);
+    let mut task = world.task();
+    for first in (0..ROWS).step_by(1000) {
+        mixed_into(&world, &mut task, first, first + 1000, &["A"]);
+    }
+    let closed = || {
+        let names = world.lake.store.names().into_iter();
+        let files = names.filter(|it| it.contains("/market/A/") && it.ends_with(".parquet"));
+        files.count()
+    };
+    assert_eq!((world.lake.store.uploads_max(), closed()), (OPEN, 0));
+    // With so many tables none may have a file open.
+    let others: Vec<_> = (0..OPEN).map(|n| format!("B{n}")).collect();
+    let others: Vec<_> = others.iter().map(String::as_str).collect();
+    let (mut next, mut before) = (ROWS, 0);
+    while before < OPEN {
+        let first = next;
+        next += 8;
+        mixed_into(&world, &mut task, first, next, &others);
+        let now = closed();
+        let range = before + 1..=before + CLOSED_PER_PUT_MAX;
+        assert!(range.contains(&now), "{before}, then {now}");
+        before = now;
+    }
+    assert_eq!(world.lake.store.uploads_max(), OPEN);
+    let rows = commit(&world, task.stage().unwrap(), &[span(0, 0, next)], "c1");
+    assert_eq!(rows.values().sum::<u64>(), next.unsigned_abs());
 }
