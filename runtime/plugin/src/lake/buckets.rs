@@ -123,6 +123,11 @@ impl Buckets {
         self.purse.take(table, vending);
     }
 
+    /// The catalog has no such table any more.
+    pub(crate) fn forget(&self, table: &Ident) {
+        self.purse.forget(table);
+    }
+
     /// The store of an object, with the credentials that are for it. Vended ones are looked for at
     /// each of its requests.
     pub(crate) fn of(
@@ -138,7 +143,7 @@ impl Buckets {
             Err(vended) => vended,
         };
         let store = self.vended(bucket, &key, &vended)?;
-        self.purse.keep(&key, bucket, &store);
+        self.purse.keep(&key, bucket, &vended, &store);
         Ok(store)
     }
 

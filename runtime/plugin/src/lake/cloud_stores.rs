@@ -1,7 +1,8 @@
 //! The store of a bucket: where it is and who we are, by the lake's options, the environment and
 //! what a catalog vended.
 //!
-//! Who is given credentials, in the options or vended, takes none of the environment.
+//! Who is given credentials, in the options or vended, takes nothing of the environment, but for
+//! the region of S3: neither others, nor an endpoint that these would be sent to.
 
 use super::buckets::StoreOptions;
 use super::environment::{Environment, IDENTITY_ENDPOINT, SERVICE_ACCOUNT};
@@ -135,25 +136,17 @@ pub(super) fn gcs(
     connector: Connector,
 ) -> Made {
     let mut builder = GoogleCloudStorageBuilder::new();
-    let given = vended.is_some() || options.has("service_account_key");
-    if let Some(file) = environment.get(SERVICE_ACCOUNT).filter(|_| !given) {
-        builder = builder.with_config(GoogleConfigKey::ServiceAccount, file);
-    }
-    for (name, value) in environment.beginning("GOOGLE_") {
-        let Ok(key) = GoogleConfigKey::from_str(&name) else {
-            continue;
-        };
-        // The environment's would go first, or be refused beside another.
-        let identity = matches!(
-            key,
-            GoogleConfigKey::ServiceAccount
-                | GoogleConfigKey::ServiceAccountKey
-                | GoogleConfigKey::ApplicationCredentials
-                | GoogleConfigKey::BearerToken
-                | GoogleConfigKey::SkipSignature
-        );
-        if !(identity && given) {
-            builder = builder.with_config(key, value);
+    let given =
+        vended.is_some() || options.has("service_account_key") || options.has("bearer_token");
+    // The environment's identity would go before what is given, and its address get it.
+    if !given {
+        if let Some(file) = environment.get(SERVICE_ACCOUNT) {
+            builder = builder.with_config(GoogleConfigKey::ServiceAccount, file);
+        }
+        for (name, value) in environment.beginning("GOOGLE_") {
+            if let Ok(key) = GoogleConfigKey::from_str(&name) {
+                builder = builder.with_config(key, value);
+            }
         }
     }
     for (key, value) in options.iter() {
@@ -179,17 +172,17 @@ pub(super) fn azure(
 ) -> Made {
     let mut builder = MicrosoftAzureBuilder::new();
     let given = vended.is_some() || options.has("access_key") || options.has("sas_key");
-    for (name, value) in environment.beginning("AZURE_") {
-        let Ok(key) = AzureConfigKey::from_str(&name) else {
-            continue;
-        };
-        // The library takes a token, a key or an identity before a shared access signature.
-        if !(given && is_identity(&key)) {
-            builder = builder.with_config(key, value);
+    // The library takes a token, a key or an identity before a shared access signature, and would
+    // send what is given to the environment's endpoint or emulator.
+    if !given {
+        for (name, value) in environment.beginning("AZURE_") {
+            if let Ok(key) = AzureConfigKey::from_str(&name) {
+                builder = builder.with_config(key, value);
+            }
         }
-    }
-    if let Some(url) = environment.get(IDENTITY_ENDPOINT) {
-        builder = builder.with_config(AzureConfigKey::MsiEndpoint, url);
+        if let Some(url) = environment.get(IDENTITY_ENDPOINT) {
+            builder = builder.with_config(AzureConfigKey::MsiEndpoint, url);
+        }
     }
     for (key, value) in options.iter() {
         builder = builder.with_config(AzureConfigKey::from_str(key)?, value);
@@ -210,29 +203,6 @@ pub(super) fn azure(
         .with_http_connector(connector)
         .build()?;
     Ok(Arc::new(store))
-}
-
-/// Whether it says who we are.
-fn is_identity(key: &AzureConfigKey) -> bool {
-    matches!(
-        key,
-        AzureConfigKey::AccessKey
-            | AzureConfigKey::ClientId
-            | AzureConfigKey::ClientSecret
-            | AzureConfigKey::AuthorityId
-            | AzureConfigKey::SasKey
-            | AzureConfigKey::Token
-            | AzureConfigKey::ObjectId
-            | AzureConfigKey::MsiResourceId
-            | AzureConfigKey::FederatedTokenFile
-            | AzureConfigKey::UseAzureCli
-            | AzureConfigKey::SkipSignature
-            | AzureConfigKey::FabricTokenServiceUrl
-            | AzureConfigKey::FabricWorkloadHost
-            | AzureConfigKey::FabricSessionToken
-            | AzureConfigKey::FabricClusterIdentifier
-            | AzureConfigKey::CredentialType
-    )
 }
 
 #[cfg(test)]

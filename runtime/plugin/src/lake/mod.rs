@@ -23,6 +23,7 @@ mod ident;
 mod lake;
 mod metadata;
 mod overlay;
+mod parts;
 mod purse;
 mod rest;
 mod rows;

@@ -38,6 +38,11 @@ impl Purse {
         self.wallet().take(table, vending, SystemTime::now());
     }
 
+    /// The catalog has no such table any more: what it vended is for nobody.
+    pub(crate) fn forget(&self, table: &Ident) {
+        self.wallet().forget(table);
+    }
+
     /// Which credentials are for an object.
     pub(crate) fn find(&self, uri: &ObjectUri) -> Option<Key> {
         self.wallet().find(uri)
@@ -58,8 +63,14 @@ impl Purse {
     }
 
     /// Keeps a store for as long as the credentials are for the same place.
-    pub(crate) fn keep(&self, key: &Key, bucket: &Bucket, store: &Arc<dyn ObjectStore>) {
-        self.wallet().keep(key, bucket, store);
+    pub(crate) fn keep(
+        &self,
+        key: &Key,
+        bucket: &Bucket,
+        made_of: &StoreOptions,
+        store: &Arc<dyn ObjectStore>,
+    ) {
+        self.wallet().keep(key, bucket, made_of, store);
     }
 
     fn wallet(&self) -> MutexGuard<'_, Wallet> {
@@ -122,6 +133,10 @@ impl Purse {
                 self.take(table, vending);
                 Ok(())
             }
+            Err(CatalogError::Missing) => {
+                self.forget(table);
+                Err(CatalogError::Missing)
+            }
             Err(error) => {
                 self.wallet().asked(table, SystemTime::now());
                 Err(error)
@@ -139,9 +154,12 @@ struct Now {
 fn expired(table: &Ident, error: &CatalogError) -> StoreError {
     let why = format!("the credentials for {table} have expired: {error}");
     match error {
-        CatalogError::Denied(_) | CatalogError::Missing | CatalogError::Other(_) => {
-            StoreError::Other(why)
-        }
+        CatalogError::Denied(_) | CatalogError::Other(_) => StoreError::Other(why),
+        // Its files may be those of the table that it was renamed to, whose credentials are found
+        // at the next request. Whether it is gone is the catalog's to say.
+        CatalogError::Missing => StoreError::Transient(format!(
+            "the credentials for {table} can't be renewed: {error}"
+        )),
         CatalogError::Exists
         | CatalogError::Conflict(_)
         | CatalogError::Unknown(_)
@@ -250,6 +268,7 @@ mod tests {
         Well,
         Down,
         Silent,
+        Gone,
     }
 
     #[async_trait]
@@ -260,6 +279,7 @@ mod tests {
                 Mood::Well => Ok(vending("new", SystemTime::now() + hour())),
                 Mood::Down => Err(CatalogError::Transient("down".to_owned())),
                 Mood::Silent => std::future::pending().await,
+                Mood::Gone => Err(CatalogError::Missing),
             }
         }
     }
@@ -307,6 +327,27 @@ mod tests {
             let told = current(&purse).await;
             assert!(matches!(told, Err(StoreError::Transient(_))), "{told:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_is_gone_leaves_its_place_to_the_one_it_was_renamed_to() {
+        let (purse, vendor) = purse(Mood::Gone, SystemTime::now());
+        let renamed = Ident::parse("n.t_v2").unwrap();
+        purse.take(&renamed, vending("renamed", SystemTime::now() + hour()));
+        // As after the old one was asked for last.
+        let begin = SystemTime::now() - hour();
+        let old = vending("old", SystemTime::now());
+        purse.wallet().take(&key().table, old, begin);
+        let uri = ObjectUri::parse(&format!("{PREFIX}/data/f")).unwrap();
+        assert_eq!(purse.find(&uri), Some(key()));
+        let told = current(&purse).await;
+        assert!(matches!(told, Err(StoreError::Transient(_))), "{told:?}");
+        assert_eq!(vendor.0.load(Ordering::SeqCst), 1);
+        let found = purse.find(&uri).unwrap();
+        assert_eq!(found.table, renamed);
+        let now = purse.current(&found, BucketKind::S3).await;
+        assert_eq!(now, Ok(options("renamed")));
+        assert_eq!(vendor.0.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,8 +32,8 @@ impl Tables {
         let at = match self {
             Self::Rows(catalog) => catalog.location(ident).await,
             Self::Rest { catalog, objects } => {
-                let told = catalog.load(ident).await;
-                told.map(|told| take(objects, ident, told).metadata_location)
+                let table = load(catalog, objects, ident).await;
+                table.map(|it| it.metadata_location)
             }
         };
         match at {
@@ -58,7 +58,7 @@ impl Tables {
                 catalog.read(ident, at).await.map(Some)
             }
             Self::Rest { catalog, objects } => {
-                let table = take(objects, ident, catalog.load(ident).await?);
+                let table = load(catalog, objects, ident).await?;
                 Ok((known != Some(table.metadata_location.as_str())).then_some(table))
             }
         }
@@ -108,6 +108,18 @@ impl Tables {
             }
         }
     }
+}
+
+async fn load(
+    catalog: &RestCatalog,
+    objects: &Objects,
+    ident: &Ident,
+) -> Result<CatalogTable, CatalogError> {
+    let told = catalog.load(ident).await;
+    if let (Objects::Buckets(buckets), Err(CatalogError::Missing)) = (objects, &told) {
+        buckets.forget(ident);
+    }
+    Ok(take(objects, ident, told?))
 }
 
 fn take(objects: &Objects, ident: &Ident, told: Told) -> CatalogTable {

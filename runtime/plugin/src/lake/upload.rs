@@ -1,6 +1,7 @@
 //! An object that is being written, part by part.
 
 use super::error::StoreError;
+use super::parts::Parts;
 use super::store::{Objects, store_error};
 use super::uri::ObjectUri;
 use bytes::Bytes;
@@ -41,7 +42,7 @@ enum Writing {
     Disk(Part),
     /// Less than a part so far: most objects are, and take a single request.
     Small(Vec<Bytes>),
-    /// In parts.
+    /// In [`Parts`], which are removed when this is dropped unfinished.
     Parts(WriteMultipart),
 }
 
@@ -75,16 +76,16 @@ impl Writing {
                 if length < PART_BYTES as u64 {
                     return Ok(Self::Small(chunks));
                 }
-                let part = objects.create(uri).await?;
-                let mut parts = WriteMultipart::new_with_chunk_size(part, PART_BYTES);
+                let part = Parts::new(uri.clone(), objects.create(uri).await?);
+                let mut parts = WriteMultipart::new_with_chunk_size(Box::new(part), PART_BYTES);
                 chunks.into_iter().for_each(|chunk| parts.put(chunk));
                 Ok(Self::Parts(parts))
             }
             Self::Parts(mut parts) => {
-                if let Err(error) = parts.wait_for_capacity(PARTS_UNDER_WAY_MAX).await {
-                    abort(uri.clone(), parts).await;
-                    return Err(failed(error));
-                }
+                parts
+                    .wait_for_capacity(PARTS_UNDER_WAY_MAX)
+                    .await
+                    .map_err(failed)?;
                 parts.put(chunk);
                 Ok(Self::Parts(parts))
             }
@@ -98,27 +99,6 @@ impl Writing {
             Self::Small(chunks) => objects.put(uri, chunks.concat()).await,
             // It aborts by itself where it fails.
             Self::Parts(parts) => parts.finish().await.map(drop).map_err(failed),
-        }
-    }
-}
-
-/// Parts that nobody will finish cost room until a life-cycle rule takes them.
-async fn abort(uri: ObjectUri, parts: WriteMultipart) {
-    if let Err(error) = parts.abort().await {
-        tracing::debug!(%uri, %error, "the parts of a broken off upload stay");
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let given_up = State::Failed(StoreError::Interrupted);
-        let State::Open(Writing::Parts(parts)) = std::mem::replace(&mut self.state, given_up)
-        else {
-            return;
-        };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // Bounded by the client's timeouts; a process that ends first leaves the parts.
-            runtime.spawn(abort(self.uri.clone(), parts));
         }
     }
 }

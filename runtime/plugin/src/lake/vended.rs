@@ -18,7 +18,8 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// Of credentials that live shorter than that, at least so much of what is left is used: asking
 /// at each object would be a request for a request. Also the pause after a catalog did not answer.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
-/// Tables that credentials are kept for: as many as two instances may load.
+/// Tables that credentials are kept for: as many as two instances may load. Those that were vended
+/// longest ago make room.
 const TABLES_MAX: usize = 20_000;
 /// Prefixes of one table: it has one, seldom a few.
 const PREFIXES_MAX: usize = 64;
@@ -97,6 +98,8 @@ impl Held {
 /// What was vended with one table.
 #[derive(Debug, Default)]
 struct Pocket {
+    /// Of two tables the one with the greater was vended for later.
+    turn: u64,
     places: Vec<String>,
     /// By prefix.
     held: BTreeMap<String, Held>,
@@ -118,6 +121,12 @@ pub(crate) struct Wallet {
     pockets: BTreeMap<Ident, Pocket>,
     /// Which tables have files in a place.
     places: BTreeMap<String, BTreeSet<Ident>>,
+    /// Tables by their turns, the first of which makes room.
+    turns: BTreeMap<u64, Ident>,
+    /// Turns so far.
+    turn: u64,
+    /// Some table had to make room: a place that is not known may be its own.
+    is_partial: bool,
 }
 
 impl Wallet {
@@ -125,10 +134,13 @@ impl Wallet {
     pub(crate) fn take(&mut self, table: &Ident, vending: Vending, now: SystemTime) {
         let mut before = self.remove(table);
         if self.pockets.len() >= TABLES_MAX {
-            tracing::warn!(%table, "credentials of {TABLES_MAX} tables are kept, no more are");
-            return;
+            self.make_room();
         }
-        let mut pocket = Pocket::default();
+        self.turn += 1;
+        let mut pocket = Pocket {
+            turn: self.turn,
+            ..Pocket::default()
+        };
         for place in &vending.places {
             // What can't be read as a place can't be asked for either.
             if let Ok(place) = ObjectUri::parse(place) {
@@ -160,11 +172,29 @@ impl Wallet {
             let tables = self.places.entry(place.clone()).or_default();
             tables.insert(table.clone());
         }
+        self.turns.insert(pocket.turn, table.clone());
         self.pockets.insert(table.clone(), pocket);
+    }
+
+    /// The catalog has no such table any more. What stands in its place now has its own.
+    pub(crate) fn forget(&mut self, table: &Ident) {
+        self.remove(table);
+    }
+
+    fn make_room(&mut self) {
+        let Some(oldest) = self.turns.values().next().cloned() else {
+            return;
+        };
+        if !self.is_partial {
+            tracing::warn!("credentials of {TABLES_MAX} tables are kept, the oldest make room");
+        }
+        self.is_partial = true;
+        self.remove(&oldest);
     }
 
     fn remove(&mut self, table: &Ident) -> Pocket {
         let pocket = self.pockets.remove(table).unwrap_or_default();
+        self.turns.remove(&pocket.turn);
         for place in &pocket.places {
             if let Some(tables) = self.places.get_mut(place) {
                 tables.remove(table);
@@ -176,8 +206,9 @@ impl Wallet {
         pocket
     }
 
-    /// The credentials of the table that the object is of, and of these the longest prefix. An
-    /// object that no known table has takes the longest prefix of all.
+    /// The credentials of the table that the object is of, and of these the longest prefix. Of two
+    /// tables in one place the one that was vended for last has it: the other may have been renamed
+    /// to it. An object that no table has takes the longest prefix of all.
     pub(crate) fn find(&self, uri: &ObjectUri) -> Option<Key> {
         let Root::Bucket(bucket) = uri.root() else {
             return None;
@@ -185,14 +216,17 @@ impl Wallet {
         let text = uri.to_string();
         let mut is_of_a_table = false;
         for place in ancestors(&text) {
-            for table in self.places.get(place).into_iter().flatten() {
-                is_of_a_table = true;
-                if let Some(key) = self.longest(table, &text, bucket.kind) {
-                    return Some(key);
-                }
+            let tables = self.places.get(place);
+            is_of_a_table |= tables.is_some();
+            let keys = tables.into_iter().flatten().filter_map(|table| {
+                let turn = self.pockets.get(table)?.turn;
+                Some((turn, self.longest(table, &text, bucket.kind)?))
+            });
+            if let Some((_, key)) = keys.max_by_key(|(turn, _)| *turn) {
+                return Some(key);
             }
         }
-        if is_of_a_table {
+        if is_of_a_table || self.is_partial {
             // Another table's credentials are not for its files.
             return None;
         }
@@ -221,11 +255,20 @@ impl Wallet {
         pocket.longest(&key.prefix, kind).map(|(_, held)| held)
     }
 
-    pub(crate) fn keep(&mut self, key: &Key, bucket: &Bucket, store: &Arc<dyn ObjectStore>) {
+    /// Keeps a store that was made of such options, unless by now the credentials are for another
+    /// place.
+    pub(crate) fn keep(
+        &mut self,
+        key: &Key,
+        bucket: &Bucket,
+        made_of: &StoreOptions,
+        store: &Arc<dyn ObjectStore>,
+    ) {
         let pocket = self.pockets.get_mut(&key.table);
         let held = pocket.and_then(|it| it.held.get_mut(&key.prefix));
         if let Some(held) = held
             && held.stores.len() < BUCKETS_MAX
+            && held.vended.options.without_credentials() == made_of.without_credentials()
         {
             held.stores.insert(bucket.clone(), Arc::clone(store));
         }
@@ -343,6 +386,75 @@ mod tests {
         wallet.take(&table("n.u"), vending("s3://b/u", []), NOW);
         assert_eq!(key(&wallet, "s3://b/u/data/f"), None);
         assert_eq!(key(&wallet, "s3://b/t2/data/f"), Some(of("t")));
+    }
+
+    #[test]
+    fn of_two_tables_in_one_place_the_last_has_it_and_a_forgotten_one_nothing() {
+        let place = "s3://b/t";
+        let uri = "s3://b/t/data/f";
+        // By name the first of them is once before and once behind.
+        for (first, last) in [("n.t", "n.t_v2"), ("n.t", "n.a")] {
+            let mut wallet = Wallet::default();
+            for name in [first, last] {
+                wallet.take(&table(name), vending(place, [(place, name)]), NOW);
+            }
+            assert_eq!(key(&wallet, uri), Some(of(last)));
+            wallet.take(&table(first), vending(place, [(place, first)]), NOW);
+            assert_eq!(key(&wallet, uri), Some(of(first)));
+            wallet.forget(&table(first));
+            assert_eq!(key(&wallet, uri), Some(of(last)));
+            wallet.forget(&table(last));
+            assert_eq!(key(&wallet, uri), None);
+        }
+    }
+
+    #[test]
+    fn beyond_the_most_tables_the_oldest_makes_room_and_takes_no_others() {
+        let mut wallet = Wallet::default();
+        let take = |wallet: &mut Wallet, at: usize| {
+            let (name, place) = (format!("n.t{at}"), format!("s3://b/t{at}"));
+            let vending = vending(&place, [("s3://b", name.as_str())]);
+            wallet.take(&table(&name), vending, NOW);
+        };
+        for at in 0..TABLES_MAX {
+            take(&mut wallet, at);
+        }
+        // The first is asked again, so the second is the oldest.
+        take(&mut wallet, 0);
+        take(&mut wallet, TABLES_MAX);
+        let last = format!("n.t{TABLES_MAX}");
+        let uri = format!("s3://b/t{TABLES_MAX}/data/f");
+        assert_eq!(key(&wallet, &uri), Some(of(&last)));
+        assert_eq!(key(&wallet, "s3://b/t0/data/f"), Some(of("n.t0")));
+        assert_eq!(key(&wallet, "s3://b/t1/data/f"), None);
+        assert_eq!(wallet.pockets.len(), TABLES_MAX);
+        assert_eq!(wallet.turns.len(), TABLES_MAX);
+    }
+
+    #[test]
+    fn a_store_is_kept_only_for_the_place_that_it_was_made_for() {
+        let mut wallet = Wallet::default();
+        let uri = ObjectUri::parse("s3://b/t/data/f").unwrap();
+        let Root::Bucket(bucket) = uri.root() else {
+            panic!("{uri}")
+        };
+        let at = |endpoint: &str, key: &str| {
+            let mut vending = vending("s3://b/t", [("s3://b/t", key)]);
+            vending.credentials[0].options = of(key).with("endpoint", endpoint);
+            vending
+        };
+        let store: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+        wallet.take(&table("n.t"), at("http://old", "k1"), NOW);
+        let key = wallet.find(&uri).unwrap();
+        let made_of = wallet.get(&key).unwrap().vended.options.clone();
+        // The endpoint changes while the store is made.
+        wallet.take(&table("n.t"), at("http://new", "k2"), NOW);
+        wallet.keep(&key, bucket, &made_of, &store);
+        assert!(wallet.get(&key).unwrap().stores.is_empty());
+        // Other credentials for the same place leave it good.
+        wallet.take(&table("n.t"), at("http://old", "k3"), NOW);
+        wallet.keep(&key, bucket, &made_of, &store);
+        assert_eq!(wallet.get(&key).unwrap().stores.len(), 1);
     }
 
     #[test]

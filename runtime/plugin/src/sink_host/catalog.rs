@@ -22,13 +22,18 @@ impl wit::Host for State {
         known: Option<String>,
     ) -> Result<Option<wit::Table>, wit::Error> {
         let (lake, interrupt) = self.lake().map_err(wit::Error::Denied)?;
-        let loaded = unless(&interrupt, lake.load(&ident, known.as_deref())).await;
+        let loading = lake.load(&ident, known.as_deref());
+        let loading = self.patience.with_catalog(CatalogError::Transient, loading);
+        let loaded = unless(&interrupt, loading).await;
         Ok(self.catalogued(loaded)?.map(into_table))
     }
 
     async fn create(&mut self, ident: String, creation: String) -> Result<wit::Table, wit::Error> {
         let (lake, interrupt) = self.lake().map_err(wit::Error::Denied)?;
-        let created = unless(&interrupt, lake.create_table(&ident, &creation)).await;
+        let creating = lake.create_table(&ident, &creation);
+        // Broken off, it may have happened all the same.
+        let creating = self.patience.with_catalog(CatalogError::Unknown, creating);
+        let created = unless(&interrupt, creating).await;
         self.catalogued(created).map(into_table)
     }
 
@@ -40,6 +45,8 @@ impl wit::Host for State {
         updates: String,
     ) -> Result<wit::Table, wit::Error> {
         let (lake, interrupt) = self.lake().map_err(wit::Error::Denied)?;
+        // It has all of the call's time: whoever breaks off a commit does not know whether it
+        // happened, or still will.
         let committing = lake.commit(&ident, &expected_location, &requirements, &updates);
         let committed = unless(&interrupt, committing).await;
         self.catalogued(committed).map(into_table)

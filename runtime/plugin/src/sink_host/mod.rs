@@ -1,8 +1,8 @@
 //! What sinks import: store, catalog, schemas, http. One module a capability.
 //!
 //! A call that waits ends early when the host wants it back. Writes to the store don't: broken
-//! off half way they would leave the guest with half an object. All that is asked of the store
-//! ends before the call does: [`Patience`].
+//! off half way they would leave the guest with half an object. All that is asked of the store,
+//! and of the catalog but for commits, ends before the call does: [`Patience`].
 
 mod catalog;
 mod http;

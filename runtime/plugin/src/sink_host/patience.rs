@@ -1,15 +1,15 @@
-//! How long the store may keep a call of the component waiting.
+//! How long the store and the catalog may keep a call of the component waiting.
 //!
 //! A component that is told that its store does not answer names the table that it was for, and
 //! the others go on. One that is still waiting at its call's deadline is discarded, and all of its
 //! tables are read again.
 
-use crate::lake::{STORE_SILENCE_MAX, StoreError};
+use crate::lake::{CatalogError, STORE_SILENCE_MAX, StoreError};
 use crate::limits::USUAL;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Percent of a call's time that one request to the store may take, with all that is tried again.
+/// Percent of a call's time that one request may take, with all that is tried again.
 /// The rest is for the other tables of the same call: 20 s of the 30 s that a `put` has, in which
 /// a store that is silent at first gets a second try.
 const REQUEST_PERCENT_MAX: u32 = 66;
@@ -44,16 +44,33 @@ impl Patience {
         self,
         request: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        self.bound(request).await.unwrap_or_else(|after| {
+            let why = format!("the store did not do it within {after:?}");
+            Err(StoreError::Transient(why))
+        })
+    }
+
+    /// What the catalog does, likewise. `late` names what that means.
+    pub(super) async fn with_catalog<T>(
+        self,
+        late: fn(String) -> CatalogError,
+        request: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, CatalogError> {
+        self.bound(request).await.unwrap_or_else(|after| {
+            let why = format!("the catalog did not do it within {after:?}");
+            Err(late(why))
+        })
+    }
+
+    /// What comes of a request, or the time that it took too long for.
+    async fn bound<T>(self, request: impl Future<Output = T>) -> Result<T, Duration> {
         let Some(bounds) = self.0 else {
-            return request.await;
+            return Ok(request.await);
         };
         let left = bounds.until.saturating_duration_since(Instant::now());
         let after = left.min(bounds.request_max);
         let done = tokio::time::timeout(after, request).await;
-        done.unwrap_or_else(|_| {
-            let why = format!("the store did not do it within {after:?}");
-            Err(StoreError::Transient(why))
-        })
+        done.map_err(|_| after)
     }
 }
 

@@ -5,13 +5,14 @@ use crate::bindings::sink::jackfield::connector::catalog::{self, Host as Catalog
 use crate::bindings::sink::jackfield::connector::http::{self, Host as Http};
 use crate::bindings::sink::jackfield::connector::schemas::{self, Host as Schemas};
 use crate::bindings::sink::jackfield::connector::store::{self, Host as Store, HostUpload};
-use crate::lake::{CatalogConfig, Lake, LakeConfig, StoreOptions};
+use crate::lake::{CatalogConfig, Lake, LakeConfig, RestAuth, RestCatalogConfig, StoreOptions};
 use crate::state::{Given, State};
 use crate::{HttpGrant, HttpGrants, Interrupt, Network, Usage};
 use async_trait::async_trait;
 use jackfield_schema::{Registry, Schema, SchemaError, SchemaKind};
 use rustls::RootCertStore;
 use sqlx::{Connection, Executor, SqliteConnection};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -324,6 +325,49 @@ async fn a_fetch_waits_for_its_response_and_takes_the_grants_headers_along() {
     drop(server);
     let counted = sink.usage.snapshot();
     assert_eq!((counted.requests_failed, counted.denials), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_never_answers_is_left_before_the_call_is_over() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", silent.local_addr().unwrap());
+    let rest = RestCatalogConfig {
+        uri: Url::parse(&uri).unwrap(),
+        warehouse: None,
+        prefix: None,
+        auth: RestAuth::None,
+        headers: BTreeMap::new(),
+        vended_credentials: false,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let config = LakeConfig {
+        name: "local".to_owned(),
+        catalog: CatalogConfig::Rest(Box::new(rest)),
+        warehouse: None,
+        store: StoreOptions::default(),
+    };
+    let lake = Lake::open(config).await.unwrap();
+    let mut sink = Sink::given(dir, Some(lake), vec![]);
+    let state = &mut sink.state;
+    let call = Duration::from_millis(300);
+    // By the call's own bound, and not by the longer one of the way there.
+    let is_left = |why: &str| why.contains("did not do it within");
+    state.patience = Patience::of_call(call);
+    let loaded = Catalog::load(state, "a.b".to_owned(), None).await;
+    assert!(
+        matches!(&loaded, Err(catalog::Error::Transient(why)) if is_left(why)),
+        "{loaded:?}"
+    );
+    let creation = r#"{"name": "b", "schema": {"type": "struct", "schema-id": 0, "fields": [
+        {"id": 1, "name": "x", "required": true, "type": "string"}]}}"#;
+    state.patience = Patience::of_call(call);
+    let created = Catalog::create(state, "a.b".to_owned(), creation.to_owned()).await;
+    assert!(
+        matches!(&created, Err(catalog::Error::Unknown(why)) if is_left(why)),
+        "{created:?}"
+    );
+    drop(silent);
 }
 
 #[tokio::test(flavor = "multi_thread")]

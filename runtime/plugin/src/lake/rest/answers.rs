@@ -105,8 +105,9 @@ fn words(body: &[u8]) -> String {
         .collect()
 }
 
-/// What loading, creating and committing answer.
-#[derive(Debug, Deserialize)]
+/// What loading, creating and committing answer. It has credentials in plain text, so it can't be
+/// shown.
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct LoadedTable {
     metadata_location: Option<String>,
@@ -120,12 +121,19 @@ pub(super) struct LoadedTable {
 }
 
 /// Credentials for all that begins with a prefix.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct StorageCredential {
     pub(super) prefix: String,
     #[serde(default)]
     pub(super) config: BTreeMap<String, String>,
 }
+
+/// Properties that name a place of a table's files, if it has another than its location.
+const PLACES: [&str; 3] = [
+    "write.data.path",
+    "write.folder-storage.path",
+    "write.metadata.path",
+];
 
 /// What of a table's metadata says where its files are.
 #[derive(Deserialize)]
@@ -141,7 +149,7 @@ impl LoadedTable {
         let places: Places =
             serde_json::from_str(loaded.metadata.get()).map_err(|e| e.to_string())?;
         loaded.places = vec![places.location];
-        for key in ["write.data.path", "write.metadata.path"] {
+        for key in PLACES {
             loaded.places.extend(places.properties.get(key).cloned());
         }
         Ok(loaded)

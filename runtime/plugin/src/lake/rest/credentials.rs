@@ -158,6 +158,28 @@ mod tests {
     }
 
     #[test]
+    fn every_place_that_a_table_names_is_its_own() {
+        let answer = json!({
+            "metadata": {"location": "s3://b/t", "properties": {
+                "write.data.path": "s3://data/t",
+                "write.folder-storage.path": "s3://folder/t",
+                "write.metadata.path": "s3://metadata/t"}},
+            "config": {"s3.access-key-id": "k", "s3.secret-access-key": "x"},
+        });
+        let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
+        let vending = vended(&loaded);
+        let places = [
+            "s3://b/t",
+            "s3://data/t",
+            "s3://folder/t",
+            "s3://metadata/t",
+        ];
+        assert_eq!(vending.places, places);
+        let prefixes = vending.credentials.iter().map(|it| it.prefix.as_str());
+        assert_eq!(prefixes.collect::<Vec<_>>(), places);
+    }
+
+    #[test]
     fn a_catalog_that_vends_nothing_leaves_the_lakes_own() {
         let answer = json!({
             "metadata": {"location": "s3://b/t"},

@@ -3,12 +3,15 @@
 use super::super::buckets::{Buckets, StoreOptions};
 use super::super::config::{RestAuth, RestCatalogConfig};
 use super::super::http;
+use super::super::store::Objects;
+use super::super::tables::Tables;
 use super::super::uri::{ObjectUri, Root};
 use super::super::vended::Vended;
 use super::*;
 use jackfield_test_lakes::{Fault, Front, Seen};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use url::Url;
 
@@ -258,6 +261,52 @@ async fn vended_credentials_are_used_and_renewed() {
         .filter(|it| it.path.ends_with("/tables/t"))
         .count();
     assert_eq!(loads, 2, "renewed once, and then kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_catalog_has_no_more_has_no_credentials_any_more() {
+    let store = Front::before("http://127.0.0.1:1").await;
+    store.decide(|_| Some(Fault::Status(200, String::new())));
+    let config_of = json!({"s3.access-key-id": "vended", "s3.secret-access-key": "x"});
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&is_gone);
+    let front = server(json!({}), move |_, _| match gone.load(Ordering::SeqCst) {
+        true => Some(Fault::Status(404, String::new())),
+        false => ok(table(json!([{"prefix": "s3://b/t", "config": config_of}]))),
+    })
+    .await;
+    let own = StoreOptions::default()
+        .with("access_key_id", "own")
+        .with("secret_access_key", "x")
+        .with("region", "r")
+        .with("endpoint", store.url());
+    let buckets = Arc::new(Buckets::new(own, http::store_client().unwrap()));
+    let tables = Tables::Rest {
+        catalog: catalog(&config(&front, RestAuth::None)),
+        objects: Objects::Buckets(Arc::clone(&buckets)),
+    };
+    let uri = ObjectUri::parse("s3://b/t/data/x").unwrap();
+    let Root::Bucket(bucket) = uri.root() else {
+        panic!("{uri}")
+    };
+    let signed = async || {
+        let used = buckets.of(bucket, &uri).unwrap();
+        let body = "x".into();
+        // What counts is what was sent.
+        let _answer = used.put_opts(uri.object(), body, Default::default()).await;
+        let seen = store.seen().pop().unwrap();
+        seen.headers["authorization"].to_str().unwrap().to_owned()
+    };
+    tables.load(&ident(), None).await.unwrap();
+    let before = signed().await;
+    assert!(before.contains("Credential=vended/"), "{before}");
+    is_gone.store(true, Ordering::SeqCst);
+    assert_eq!(
+        tables.load(&ident(), None).await,
+        Err(CatalogError::Missing)
+    );
+    let after = signed().await;
+    assert!(after.contains("Credential=own/"), "{after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,6 +168,65 @@ async fn an_upload_goes_in_parts_and_appears_whole_or_not_at_all() {
     assert_eq!(lake.head(uri).await, Ok(None));
 }
 
+/// Waits for what will be so.
+async fn until(so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < deadline, "it is not so");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_given_up_within_a_call_takes_its_parts_back() {
+    let (server, place) = (S3Server::start().await, Place::new());
+    let front = Front::before(server.url()).await;
+    let lake = access(&place, &front.url()).await;
+    let seen = |method: &str, part: &str| {
+        let seen = front.seen().into_iter();
+        seen.filter(|it| it.method == method && it.path.contains(part))
+            .count()
+    };
+    let silent = Duration::from_secs(3600);
+    let chunk = || vec![7; STORE_CHUNK_BYTES_MAX];
+
+    // No part is answered, and a write waits for them.
+    front.decide(move |it| {
+        let is_part = it.path.contains("partNumber=");
+        is_part.then_some(Fault::Late(silent))
+    });
+    let mut upload = lake.create("s3://lake/w/t/data/written").await.unwrap();
+    let writing = async {
+        for _ in 0..16 {
+            upload.write(chunk()).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = writing => panic!("it did not wait"),
+        () = until(|| seen("PUT", "partNumber=") > 0) => {}
+    }
+    until(|| seen("DELETE", "uploadId=") == 1).await;
+    assert!(upload.finish().await.is_err());
+
+    // The parts are there, and making it whole is not answered.
+    front.decide(move |it| {
+        let is_whole = it.method == "POST" && it.path.contains("uploadId=");
+        is_whole.then_some(Fault::Late(silent))
+    });
+    let uri = "s3://lake/w/t/data/finished";
+    let mut upload = lake.create(uri).await.unwrap();
+    for _ in 0..6 {
+        upload.write(chunk()).await.unwrap();
+    }
+    tokio::select! {
+        _ = upload.finish() => panic!("it did not wait"),
+        () = until(|| seen("POST", "uploadId=") > 0) => {}
+    }
+    until(|| seen("DELETE", "uploadId=") == 2).await;
+    assert!(upload.finish().await.is_err());
+    assert_eq!(lake.head(uri).await, Ok(None));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_day_of_the_store_is_waited_out() {
     let (server, place) = (S3Server::start().await, Place::new());

@@ -76,15 +76,71 @@ fn s3(front: &Front) -> StoreOptions {
     StoreOptions::default().with("endpoint", front.url())
 }
 
-/// What a pod with a workload identity has, an account's key, and a token.
-const OF_AZURE: [(&str, &str); 6] = [
+/// What a pod with a workload identity has, an account's key, a token, and an endpoint.
+const OF_AZURE: [(&str, &str); 7] = [
     ("AZURE_CLIENT_ID", "client"),
     ("AZURE_TENANT_ID", "tenant"),
     ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token"),
     ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1"),
     ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5"),
     ("AZURE_STORAGE_TOKEN", "of-the-environment"),
+    ("AZURE_STORAGE_ENDPOINT", "https://elsewhere.test"),
 ];
+
+/// How the store of an object shows itself: the library has no other way to tell its address.
+fn shown(buckets: &Buckets, uri: &str) -> String {
+    let uri = ObjectUri::parse(uri).unwrap();
+    let Root::Bucket(bucket) = uri.root() else {
+        panic!("{uri}")
+    };
+    format!("{:?}", buckets.of(bucket, &uri).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_is_not_sent_to_the_endpoint_of_the_environment() {
+    let of_google = [
+        ("GOOGLE_BASE_URL", "https://elsewhere.test"),
+        // With it the library does not look for the machine's own.
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", ACCOUNT),
+    ];
+    for (buckets, place, given) in [
+        (
+            buckets(OF_AZURE, StoreOptions::default()),
+            AZURE,
+            StoreOptions::default().with("sas_key", "sv=1&sig=vended"),
+        ),
+        (
+            buckets(of_google, StoreOptions::default()),
+            "gs://b/t",
+            StoreOptions::default().with("bearer_token", "vended"),
+        ),
+    ] {
+        buckets.take(&table("n.t"), vending(place, place, given));
+        let vended = shown(&buckets, &format!("{place}/data/x"));
+        assert!(!vended.contains("elsewhere.test"), "{vended}");
+        let other = format!("{}/x", place.replace("/t", "/other"));
+        let own = shown(&buckets, &other);
+        assert!(own.contains("elsewhere.test"), "{own}");
+    }
+    let own = StoreOptions::default().with("sas_key", "sv=1&sig=own");
+    let own = shown(&buckets(OF_AZURE, own), &format!("{AZURE}/data/x"));
+    assert!(!own.contains("elsewhere.test"), "{own}");
+}
+
+/// An account that asks nobody for tokens.
+const ACCOUNT: &str = r#"{"private_key": "", "private_key_id": "", "client_email": "",
+    "disable_oauth": true}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_is_not_sent_to_the_emulator_of_the_environment() {
+    let front = front().await;
+    let own = StoreOptions::default().with("endpoint", front.url());
+    let buckets = buckets([("AZURE_STORAGE_USE_EMULATOR", "true")], own);
+    let vended = StoreOptions::default().with("sas_key", "sv=1&sig=vended");
+    buckets.take(&table("n.t"), vending(AZURE, AZURE, vended));
+    let seen = sent(&buckets, &front, &format!("{AZURE}/data/x")).await;
+    assert!(seen.path.contains("sig=vended"), "{seen:?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vended_signature_goes_before_the_lakes_key_and_the_environments_identity() {
