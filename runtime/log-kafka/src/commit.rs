@@ -31,6 +31,13 @@ impl Transactions {
         let deliveries = self.transactional.client().context();
         let outcome = match &sent {
             Ok(()) => self.commit_in_steps(),
+            // The transaction had failed before, and tells why when it is to be committed.
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::State)) => {
+                self.commit_in_steps().and_then(|()| {
+                    let text = "a commit was taken after a record was not";
+                    Err(Outcome::Unknown(text.to_owned()))
+                })
+            }
             Err(e) => Err(Outcome::NotSent(consequence::kafka("an append failed", e))),
         };
         match outcome {
