@@ -124,13 +124,6 @@ impl Site {
         self
     }
 
-    /// What the file has at `pointer`, which is taken out.
-    pub fn take(&mut self, pointer: &str) -> Value {
-        let value = self.config.pointer(pointer).cloned();
-        self.set(pointer, Value::Null);
-        value.unwrap_or_default()
-    }
-
     fn write(&self) {
         let text = serde_json::to_string_pretty(&self.config).unwrap();
         std::fs::write(self.file(), text).unwrap();

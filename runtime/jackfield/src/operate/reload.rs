@@ -150,26 +150,13 @@ impl Loader {
                 Ok(Rehearsed::Later(version)) => plan.later.push((name, version)),
                 Err(NotTaken::Refused(Refused::Same)) => plan.same.push(name),
                 Err(NotTaken::Refused(Refused::Unknown(_))) => plan.replace.push(name),
-                Err(NotTaken::Refused(
-                    refused @ (Refused::Busy(_) | Refused::NotAtRest { .. }),
-                )) => {
+                Err(NotTaken::Refused(refused)) if refused.passes() => {
                     not_now.get_or_insert(NotReloaded::NotNow {
                         connector: name,
                         refused,
                     });
                 }
-                Err(NotTaken::Refused(
-                    refused @ (Refused::NotRunning(_)
-                    | Refused::KnownBad(_)
-                    | Refused::NotLoadable(_)
-                    | Refused::WrongDigest(_)
-                    | Refused::WrongWorld { .. }
-                    | Refused::WeakerDelivery
-                    | Refused::StateVersion { .. }
-                    | Refused::Grant(_)
-                    | Refused::Settings(_)
-                    | Refused::Fails(_)),
-                )) => {
+                Err(NotTaken::Refused(refused)) => {
                     let why = format!("{name}: {refused}");
                     findings.push(declared.settings().plugin_error(&why, MEND));
                 }
@@ -197,13 +184,13 @@ impl Loader {
         let version = self.version(declared, Wanted::default()).await?;
         let options = options(true);
         let rehearsed = match self.controls().swap(name, version.clone(), options).await {
-            Ok(_) => Rehearsed::Swaps(version.clone()),
-            Err(Refused::NotRunning(_)) => Rehearsed::Later(version.clone()),
+            Ok(_) => Rehearsed::Swaps,
+            Err(Refused::NotRunning(_)) => Rehearsed::Later,
             Err(refused) => return Err(refused.into()),
         };
         let reaches = self.reaches(declared, &version);
         if reaches.is_empty() {
-            return Ok(rehearsed);
+            return Ok(rehearsed(version));
         }
         Err(NotTaken::Reaches(reaches))
     }
@@ -312,25 +299,11 @@ impl Loader {
 
 /// It goes on as it was.
 fn not_taken(name: String, refused: &Refused, changes: &mut Changes) {
-    match refused {
-        Refused::Busy(_) | Refused::NotAtRest { .. } => {
-            tracing::info!(connector = %name, %refused, "the changed file has to wait");
-            changes.not_now.push(name);
-        }
-        Refused::Unknown(_)
-        | Refused::NotRunning(_)
-        | Refused::Same
-        | Refused::KnownBad(_)
-        | Refused::NotLoadable(_)
-        | Refused::WrongDigest(_)
-        | Refused::WrongWorld { .. }
-        | Refused::WeakerDelivery
-        | Refused::StateVersion { .. }
-        | Refused::Grant(_)
-        | Refused::Settings(_)
-        | Refused::Fails(_) => {
-            tracing::error!(connector = %name, %refused, "does not take what the file says");
-        }
+    if refused.passes() {
+        tracing::info!(connector = %name, %refused, "the changed file has to wait");
+        changes.not_now.push(name);
+    } else {
+        tracing::error!(connector = %name, %refused, "does not take what the file says");
     }
 }
 

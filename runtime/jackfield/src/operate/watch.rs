@@ -53,6 +53,11 @@ struct Again {
 }
 
 impl Again {
+    /// Whether something has to wait.
+    fn waits(&self) -> bool {
+        self.at.is_some()
+    }
+
     fn is_due(&self) -> bool {
         self.at.is_none_or(|at| Instant::now() >= at)
     }
@@ -108,7 +113,6 @@ pub(crate) async fn files(
 ) {
     let mut configuration = Watched::taken(&file);
     let mut plugins: BTreeMap<PathBuf, Watched> = BTreeMap::new();
-    let mut again = false;
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -119,10 +123,11 @@ pub(crate) async fn files(
             _ = asked.recv() => asked_for = true,
         }
         let changed = configuration.changed(&file);
+        let again = configuration.again.waits();
         if asked_for || changed.is_some() || (again && configuration.again.is_due()) {
             configuration.taken = changed.or(configuration.taken);
-            again = !reload(&loader, &file, &telemetry, again).await;
-            configuration.again.tried(!again);
+            let settled = reload(&loader, &file, &telemetry, again).await;
+            configuration.again.tried(settled);
         }
         let files = loader.files();
         plugins.retain(|file, _| files.contains_key(file));
@@ -177,27 +182,11 @@ async fn swap_all(loader: &Loader, file: &Path, connectors: &[String]) -> bool {
         };
         match loader.swap(connector, Wanted::default(), options).await {
             Ok(_) | Err(NotTaken::Refused(Refused::Same)) => {}
-            Err(NotTaken::Refused(Refused::Busy(_) | Refused::NotAtRest { .. })) => {
-                settled = false;
-            }
+            Err(NotTaken::Refused(refused)) if refused.passes() => settled = false,
             Err(NotTaken::Refused(Refused::NotRunning(_))) => {
                 settled &= begin_anew(loader, file, connector).await;
             }
-            Err(
-                refused @ (NotTaken::Reaches(_)
-                | NotTaken::Refused(
-                    Refused::Unknown(_)
-                    | Refused::KnownBad(_)
-                    | Refused::NotLoadable(_)
-                    | Refused::WrongDigest(_)
-                    | Refused::WrongWorld { .. }
-                    | Refused::WeakerDelivery
-                    | Refused::StateVersion { .. }
-                    | Refused::Grant(_)
-                    | Refused::Settings(_)
-                    | Refused::Fails(_),
-                )),
-            ) => {
+            Err(refused @ (NotTaken::Reaches(_) | NotTaken::Refused(_))) => {
                 tracing::warn!(%connector, file = %file.display(), %refused, "the file has changed and is not taken");
             }
         }
@@ -213,8 +202,8 @@ async fn begin_anew(loader: &Loader, file: &Path, connector: &str) -> bool {
             tracing::info!(%connector, file = %file.display(), "the file has changed: begins with it when it is to run");
         }
         Err(NotTaken::Refused(Refused::Same)) => {}
-        Err(NotTaken::Refused(Refused::NotAtRest { .. })) => return false,
-        Err(refused) => {
+        Err(NotTaken::Refused(refused)) if refused.passes() => return false,
+        Err(refused @ (NotTaken::Reaches(_) | NotTaken::Refused(_))) => {
             tracing::error!(%connector, file = %file.display(), %refused, "the file has changed and is not taken");
         }
     }

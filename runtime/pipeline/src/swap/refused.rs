@@ -80,6 +80,25 @@ fn waited(within: Duration) -> String {
 }
 
 impl Refused {
+    /// Whether the same may be taken later, as it is.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::NotAtRest { .. } => true,
+            Self::Unknown(_)
+            | Self::NotRunning(_)
+            | Self::Same
+            | Self::KnownBad(_)
+            | Self::NotLoadable(_)
+            | Self::WrongDigest(_)
+            | Self::WrongWorld { .. }
+            | Self::WeakerDelivery
+            | Self::StateVersion { .. }
+            | Self::Grant(_)
+            | Self::Settings(_)
+            | Self::Fails(_) => false,
+        }
+    }
+
     /// A word for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -77,10 +77,7 @@ pub(super) fn s3(
 ) -> Made {
     let mut builder = AmazonS3Builder::new();
     let given = vended.is_some() || options.has("access_key_id");
-    for (name, value) in environment.beginning("AWS_") {
-        let Ok(key) = AmazonS3ConfigKey::from_str(&name) else {
-            continue;
-        };
+    for (key, value) in environment.known("AWS_") {
         // Keys that are given must not be joined with a session token of the environment, nor be
         // sent to its endpoint.
         let region = AmazonS3ConfigKey::Region == key || AmazonS3ConfigKey::DefaultRegion == key;
@@ -143,10 +140,8 @@ pub(super) fn gcs(
         if let Some(file) = environment.get(SERVICE_ACCOUNT) {
             builder = builder.with_config(GoogleConfigKey::ServiceAccount, file);
         }
-        for (name, value) in environment.beginning("GOOGLE_") {
-            if let Ok(key) = GoogleConfigKey::from_str(&name) {
-                builder = builder.with_config(key, value);
-            }
+        for (key, value) in environment.known("GOOGLE_") {
+            builder = builder.with_config(key, value);
         }
     }
     for (key, value) in options.iter() {
@@ -175,10 +170,8 @@ pub(super) fn azure(
     // The library takes a token, a key or an identity before a shared access signature, and would
     // send what is given to the environment's endpoint or emulator.
     if !given {
-        for (name, value) in environment.beginning("AZURE_") {
-            if let Ok(key) = AzureConfigKey::from_str(&name) {
-                builder = builder.with_config(key, value);
-            }
+        for (key, value) in environment.known("AZURE_") {
+            builder = builder.with_config(key, value);
         }
         if let Some(url) = environment.get(IDENTITY_ENDPOINT) {
             builder = builder.with_config(AzureConfigKey::MsiEndpoint, url);

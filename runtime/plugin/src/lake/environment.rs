@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// Variables of the stores' vendors, and two names that the stores' library knows besides.
 const PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -30,10 +31,13 @@ impl Environment {
         self.0.get(name).map(ExposeSecret::expose_secret)
     }
 
-    /// Those whose names begin so, and their names as the stores' library writes them.
-    pub(crate) fn beginning(&self, prefix: &str) -> impl Iterator<Item = (String, &str)> {
+    /// Those whose names begin so, as far as the stores' library knows them: what it takes them for.
+    pub(crate) fn known<K: FromStr>(&self, prefix: &str) -> impl Iterator<Item = (K, &str)> {
         let named = self.0.iter().filter(move |(it, _)| it.starts_with(prefix));
-        named.map(|(name, value)| (name.to_ascii_lowercase(), value.expose_secret()))
+        named.filter_map(|(name, value)| {
+            let key = K::from_str(&name.to_ascii_lowercase()).ok()?;
+            Some((key, value.expose_secret()))
+        })
     }
 }
 
