@@ -21,7 +21,10 @@ impl RestServer {
     pub fn start() -> Self {
         let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
         let folder = dir.path().canonicalize().expect("the folder is there");
+        let java = repository().join("scripts/iceberg-java");
         let arguments = [
+            format!("TMPDIR={}", folder.display()),
+            java.display().to_string(),
             "RestCatalog".to_owned(),
             port.to_string(),
             "type=jdbc".to_owned(),
@@ -29,8 +32,7 @@ impl RestServer {
             format!("uri=jdbc:sqlite:{}", folder.join("catalog.db").display()),
             format!("warehouse=file://{}", folder.join("w").display()),
         ];
-        let java = repository().join("scripts/iceberg-java");
-        let mut process = Process::start(java, arguments, &folder, &folder.join("log"));
+        let mut process = Process::start("env", arguments, &folder, &folder.join("log"));
         process.until(START_MAX, |_| {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         });
