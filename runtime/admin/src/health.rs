@@ -19,8 +19,9 @@ pub struct ConnectorState {
     pub pipeline: String,
     /// Its state, in Kafka Connect's words.
     pub state: String,
-    /// Whether that is as it should be.
-    pub running: bool,
+    /// Whether that is as it should be: it runs, rests because somebody asked for that, has come to
+    /// its end, or waits for another worker that has it.
+    pub ready: bool,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
@@ -49,11 +50,11 @@ impl Health {
         }
     }
 
-    /// Whether all connectors run.
+    /// Whether all connectors are as they should be.
     pub(crate) async fn ready(&self) -> (StatusCode, Json<Readiness>) {
         let readiness = match self.ask().await {
             Ok(connectors) => {
-                let ready = connectors.iter().all(|connector| connector.running);
+                let ready = connectors.iter().all(|connector| connector.ready);
                 Readiness {
                     ready,
                     reason: None,

@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/livez` | 200 as long as the process can answer at all |
-//! | `/readyz` | each connector's state as JSON; 200 when all of them run, else 503 |
+//! | `/readyz` | each connector's state as JSON; 200 when none has failed or begins, else 503 |
 //! | `/metrics` | the metrics in Prometheus' text format |
 //! | `/health` | whether connectors can be made and changed, as Kafka Connect says it |
 //! | `/`, `/connectors`, `/connector-plugins`, `/admin/loggers` | Kafka Connect's REST API |

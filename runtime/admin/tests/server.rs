@@ -66,7 +66,7 @@ fn state(connector: &str, state: &str) -> ConnectorState {
         connector: connector.into(),
         pipeline: "trades".into(),
         state: state.into(),
-        running: state == "RUNNING",
+        ready: state != "FAILED",
         trace: (state == "FAILED").then(|| "trap: unreachable".into()),
     }
 }
@@ -81,10 +81,10 @@ fn it_lives_and_says_where() {
 }
 
 #[test]
-fn it_is_ready_when_all_connectors_run() {
+fn it_is_ready_when_all_connectors_are() {
     let states = Arc::new(Mutex::new(vec![
         state("trades-source", "RUNNING"),
-        state("trades-lake", "RUNNING"),
+        state("trades-lake", "PAUSED"),
     ]));
     let server = start({
         let states = Arc::clone(&states);
@@ -100,10 +100,15 @@ fn it_is_ready_when_all_connectors_run() {
         "{}",
         answer.body
     );
+    assert!(
+        answer.body.contains(r#""state":"PAUSED","ready":true"#),
+        "{}",
+        answer.body
+    );
     states.lock().unwrap()[1] = state("trades-lake", "FAILED");
     let answer = get(server.local_addr(), "/readyz");
     assert_eq!(answer.status, 503);
-    let failed = r#"{"connector":"trades-lake","pipeline":"trades","state":"FAILED","running":false,"trace":"trap: unreachable"}"#;
+    let failed = r#"{"connector":"trades-lake","pipeline":"trades","state":"FAILED","ready":false,"trace":"trap: unreachable"}"#;
     assert!(
         answer.body.contains("\"ready\":false") && answer.body.contains(failed),
         "{}",

@@ -199,7 +199,8 @@ pub(crate) struct HealthArgs {
     /// certificate is believed: nothing secret is sent
     #[arg(long, value_name = "URL", conflicts_with = "address")]
     pub(crate) url: Option<String>,
-    /// Ask whether every connector runs, not merely whether the process answers
+    /// Ask whether no connector has failed or is about to begin, not merely whether the process
+    /// answers. One that is paused, stopped or another worker's counts as ready
     #[arg(long)]
     pub(crate) ready: bool,
     /// Ask again until it is so, but no longer than that (such as 30s)

@@ -11,7 +11,7 @@ use crate::{check, greeting, observe, operate, plugins, progress, published, sta
 use indicatif::MultiProgress;
 use jackfield_admin::{AdminServer, Connect, ConnectorState};
 use jackfield_config::Config;
-use jackfield_pipeline::{Clock, Ending, Host, Pipelines, State, Target};
+use jackfield_pipeline::{Clock, Ending, Host, Pipelines, Target};
 use jackfield_telemetry::logging::{self, Levels};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -234,7 +234,7 @@ fn states(pipelines: &Pipelines) -> Vec<ConnectorState> {
     let reports = pipelines.statuses().into_iter().map(|it| it.report());
     reports
         .map(|report| ConnectorState {
-            running: report.state == State::Running,
+            ready: report.ready(),
             state: progress::word(&report.state).to_owned(),
             trace: report.state.trace().map(str::to_owned),
             connector: report.connector,

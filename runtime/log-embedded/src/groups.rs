@@ -44,6 +44,8 @@ pub(crate) struct Member {
     start: Start,
     revoking: BTreeSet<Place>,
     told: VecDeque<Told>,
+    /// What its join brought is told, be it nothing.
+    answered: bool,
     wake: Arc<Notify>,
 }
 
@@ -81,6 +83,7 @@ impl Group {
             start,
             revoking: BTreeSet::new(),
             told: VecDeque::new(),
+            answered: false,
             wake,
         };
         state.members.insert(id, member);
@@ -236,6 +239,7 @@ impl State {
             .map(|(id, member)| (*id, member.places()))
             .collect();
         let assigned = assign(&wanted, &self.owners);
+        let shares: BTreeSet<MemberId> = assigned.values().copied().collect();
         let mut given: BTreeMap<MemberId, Vec<Place>> = BTreeMap::new();
         let mut taken: BTreeMap<MemberId, Vec<Place>> = BTreeMap::new();
         for (place, member) in assigned {
@@ -261,6 +265,12 @@ impl State {
                 self.begins.entry(*place).or_insert(begin);
             }
             member.tell(Told::Assigned(places));
+        }
+        // One that has a share is answered once others have released it.
+        for (id, member) in &mut self.members {
+            if !member.answered && !shares.contains(id) {
+                member.tell_nothing();
+            }
         }
     }
 
@@ -317,9 +327,17 @@ impl Member {
             Told::Assigned(places) | Told::Revoking(places) | Told::Lost(places) => places,
         };
         if !places.is_empty() {
+            self.answered |= matches!(told, Told::Assigned(_));
             self.told.push_back(told);
             self.wake.notify_one();
         }
+    }
+
+    /// Its join has brought it nothing.
+    fn tell_nothing(&mut self) {
+        self.answered = true;
+        self.told.push_back(Told::Assigned(Vec::new()));
+        self.wake.notify_one();
     }
 }
 

@@ -95,9 +95,9 @@ impl EmbeddedReader {
             Told::Lost(places) => ReaderEvent::Lost(self.gone(places)),
         };
         let empty = match &event {
-            ReaderEvent::Assigned(assigned) => assigned.is_empty(),
+            // Of nothing: the join's answer.
+            ReaderEvent::Assigned(_) | ReaderEvent::Batch(_) => false,
             ReaderEvent::Revoking(places) | ReaderEvent::Lost(places) => places.is_empty(),
-            ReaderEvent::Batch(_) => false,
         };
         Ok((!empty).then_some(event))
     }

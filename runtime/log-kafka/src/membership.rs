@@ -36,6 +36,8 @@ pub(crate) struct State {
     /// Why there is nothing more to be told.
     pub(crate) failed: Option<LogError>,
     pub(crate) leaving: bool,
+    /// The reader was told what its join brought, be it nothing.
+    answered: bool,
     /// Which partition delivered last: the next one is looked at first.
     last: Option<TopicPartition>,
     /// Counts the seeks of all partitions, so that no two are taken for the same.
@@ -160,7 +162,8 @@ impl State {
                         held.announced = true;
                     }
                 }
-                !assigned.is_empty()
+                let first = !std::mem::replace(&mut self.answered, true);
+                first || !assigned.is_empty()
             }
             ReaderEvent::Revoking(partitions) => {
                 for at in partitions {
@@ -181,15 +184,13 @@ impl State {
         }
     }
 
-    /// Is to tell that these are the member's.
+    /// Is to tell that these are the member's; none, that the group has nothing more for it.
     pub(crate) fn assign(&mut self, assigned: Vec<Assignment>) {
         for assignment in &assigned {
             let held = Held::new(assignment.clone());
             self.held.insert(assignment.at.clone(), held);
         }
-        if !assigned.is_empty() {
-            self.told.push_back(ReaderEvent::Assigned(assigned));
-        }
+        self.told.push_back(ReaderEvent::Assigned(assigned));
     }
 
     /// Is to tell that these are wanted by another; gives those that have to be released. What the

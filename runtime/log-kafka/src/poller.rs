@@ -154,6 +154,12 @@ impl Poller {
             }
         }
         self.start(partitions);
+        // librdkafka hands each generation's assignment over, also one of nothing. Of what the member
+        // has from before the reader is told when it is known where that stands.
+        if partitions.is_empty() && self.cursors.is_empty() {
+            self.both.state().assign(Vec::new());
+            self.both.wake_reader();
+        }
         self.ask(partitions.to_vec());
     }
 

@@ -215,15 +215,22 @@ async fn what_is_not_released_in_time_is_lost() {
         ReaderEvent::Revoking(partitions) => partitions,
         event => panic!("{event:?}"),
     };
+    let has_it = async {
+        loop {
+            match other.next().await.unwrap() {
+                // It has joined, and waits for what is not released.
+                ReaderEvent::Assigned(none) if none.is_empty() => {}
+                ReaderEvent::Assigned(assigned) => return assigned,
+                event => panic!("{event:?}"),
+            }
+        }
+    };
     let (lost, assigned) = tokio::join!(
         within("it is lost", slow.next()),
-        within("the other has it", other.next())
+        within("the other has it", has_it)
     );
     assert_eq!(lost.unwrap(), ReaderEvent::Lost(revoking.clone()));
-    match assigned.unwrap() {
-        ReaderEvent::Assigned(assigned) => assert_eq!(assigned[0].at, revoking[0]),
-        event => panic!("{event:?}"),
-    }
+    assert_eq!(assigned[0].at, revoking[0]);
     let outcome = slow.commit(&[(revoking[0].clone(), 0)]).await;
     assert!(matches!(outcome, Err(LogError::Fenced(_))), "{outcome:?}");
     other.close().await.unwrap();

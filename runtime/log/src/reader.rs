@@ -33,7 +33,9 @@ pub struct ReaderSpec {
 /// What a reader is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReaderEvent {
-    /// These partitions are this member's now, and deliver once [`Reader::seek`] was called.
+    /// These partitions are this member's now, and deliver once [`Reader::seek`] was called. The
+    /// first of these events answers the member's join, and has none where nothing is left for it;
+    /// each later one has some.
     Assigned(Vec<Assignment>),
     /// These partitions are wanted by another member: settle what was read of them, then
     /// [`Reader::release`]. They deliver nothing more.

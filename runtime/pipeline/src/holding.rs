@@ -114,6 +114,8 @@ async fn hold<F: Future<Output = Exit> + Send>(
     serve: &(impl Fn(CancellationToken) -> F + Send + Sync),
 ) -> Result<Exit, Failed> {
     let held = while_held(&mut *reader, status, desk, stop, serve).await;
+    // Nothing is told any more of who has it.
+    status.set_elsewhere(false);
     let closed = reader.close().await;
     let exit = held?;
     // It is left in any case; the brokers notice it by themselves otherwise.
@@ -151,7 +153,7 @@ async fn while_held<F: Future<Output = Exit> + Send>(
 ) -> Result<Exit, Failed> {
     let connector = status.connector();
     let mut serving: Option<(CancellationToken, Serving<'_>)> = None;
-    let mut said = false;
+    let (mut answered, mut said) = (false, false);
     loop {
         let event = match &mut serving {
             Some((_, at_work)) => tokio::select! {
@@ -165,12 +167,23 @@ async fn while_held<F: Future<Output = Exit> + Send>(
                 () = tokio::time::sleep(SAY_AFTER), if !said => {
                     said = true;
                     tracing::info!(%connector, "another worker has it: waiting to take it over");
+                    // A group that has not answered may have nobody: its brokers are down, or wait
+                    // for a member that is gone.
+                    status.set_elsewhere(answered);
                     continue;
                 }
             },
         };
         match event {
+            Ok(ReaderEvent::Assigned(at)) if at.is_empty() => {
+                answered = true;
+                // Also after a failure, which is over.
+                status.set_state(State::Unassigned);
+                status.set_elsewhere(true);
+            }
             Ok(ReaderEvent::Assigned(_)) => {
+                answered = true;
+                status.set_elsewhere(false);
                 tracing::info!(%connector, "this worker has it");
                 let until = stop.child_token();
                 let at_work: Serving<'_> = Box::pin(serve(until.clone()));
@@ -183,6 +196,8 @@ async fn while_held<F: Future<Output = Exit> + Send>(
                 status.set_state(State::Unassigned);
                 let released = reader.release(&at).await;
                 released.map_err(|e| Failed::log("release", e))?;
+                // Whoever wanted it has it now.
+                status.set_elsewhere(true);
                 said = false;
             }
             Ok(ReaderEvent::Lost(_)) => {
@@ -301,11 +316,13 @@ mod tests {
         patience: Duration,
         stop: &CancellationToken,
     ) -> (tokio::task::JoinHandle<Exit>, mpsc::Receiver<()>) {
-        worker_at(Desk::new(&status()), log, patience, stop)
+        let status = status();
+        worker_at(Desk::new(&status), status, log, patience, stop)
     }
 
     fn worker_at(
         desk: Arc<Desk>,
+        status: Arc<Status>,
         log: &Arc<EmbeddedLog>,
         patience: Duration,
         stop: &CancellationToken,
@@ -324,7 +341,7 @@ mod tests {
                 }
             };
             let join = || -> Joining<'_> { Box::pin(joined(&log)) };
-            hold_on(&status(), &desk, retries, &stop, join, serve).await
+            hold_on(&status, &desk, retries, &stop, join, serve).await
         });
         (running, begins)
     }
@@ -354,9 +371,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = log(dir.path()).await;
         let holder = joined_as(&log, "holder").await.unwrap();
-        let (stop, desk) = (CancellationToken::new(), Desk::new(&status()));
+        let (stop, status) = (CancellationToken::new(), status());
+        let desk = Desk::new(&status);
         let patience = Duration::from_secs(300);
-        let (running, mut begins) = worker_at(Arc::clone(&desk), &log, patience, &stop);
+        let (running, mut begins) = worker_at(Arc::clone(&desk), status, &log, patience, &stop);
         let order = || {
             let (reply, answer) = oneshot::channel();
             let outputs = false;
@@ -383,6 +401,34 @@ mod tests {
         };
         let (answered, ()) = tokio::join!(desk.order(order, &claim, answer), obeyed);
         assert!(matches!(answered, Err(Refused::Same)));
+        stop.cancel();
+        let ended = timeout(STUCK_AFTER, running).await;
+        assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
+    }
+
+    /// Whoever waits for another worker is as it should be; whoever begins is not yet.
+    #[tokio::test]
+    async fn a_worker_that_waits_is_ready_until_it_takes_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path()).await;
+        let holder = joined_as(&log, "holder").await.unwrap();
+        let (stop, status) = (CancellationToken::new(), status());
+        assert!(!status.report().ready(), "nobody knows who has it");
+        let (desk, patience) = (Desk::new(&status), Duration::from_secs(300));
+        let (running, mut begins) = worker_at(desk, Arc::clone(&status), &log, patience, &stop);
+        let waits = async {
+            while !status.report().ready() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(STUCK_AFTER, waits).await.unwrap();
+        let report = status.report();
+        assert_eq!((report.state, report.elsewhere), (State::Unassigned, true));
+        holder.close().await.unwrap();
+        let begun = timeout(STUCK_AFTER, begins.recv()).await;
+        begun.unwrap().unwrap();
+        // What serves it has not said anything, which is what beginning looks like.
+        assert!(!status.report().ready());
         stop.cancel();
         let ended = timeout(STUCK_AFTER, running).await;
         assert_eq!(ended.unwrap().unwrap(), Exit::Drained);

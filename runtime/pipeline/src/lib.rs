@@ -17,6 +17,7 @@ mod pipelines;
 mod recent;
 mod retries;
 mod shadow;
+mod shares;
 mod sink;
 mod source;
 mod spec;

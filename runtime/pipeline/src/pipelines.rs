@@ -124,7 +124,8 @@ impl Pipelines {
         })
     }
 
-    fn add<F: Future<Output = Exit> + Send + 'static>(
+    /// Starts a connector that lives by `run`; it waits for no other.
+    pub(crate) fn add<F: Future<Output = Exit> + Send + 'static>(
         &self,
         pipeline: &str,
         name: &str,
@@ -352,7 +353,8 @@ fn is_idle(report: &Report, now: Duration, quiet: Duration) -> bool {
         State::Failed { .. } | State::Stopped | State::Paused => true,
         State::Unassigned | State::Restarting { .. } => false,
         State::Running => {
-            report.open == 0 && report.lag == 0 && now.saturating_sub(report.last_active) >= quiet
+            let read = report.source || (report.lag_whole && report.lag == 0);
+            report.open == 0 && read && now.saturating_sub(report.last_active) >= quiet
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::failures::Failed;
 use crate::recent::{Failure, Recent};
+use crate::shares::Shares;
 use crate::swap::Work;
 use jackfield_telemetry::{ConnectorMetrics, Used};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub enum Exit {
 /// A connector's state, in Kafka Connect's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Not started yet.
+    /// Not started yet, or another worker's: see [`Report::elsewhere`].
     Unassigned,
     /// At work.
     Running,
@@ -67,6 +68,8 @@ pub struct Report {
     pub source: bool,
     /// Its state, which is that of each of its tasks too: they begin and end together.
     pub state: State,
+    /// It is unassigned because another worker of the cluster has it.
+    pub elsewhere: bool,
     /// Its tasks, or a source's slots; none before it first runs.
     pub tasks: u32,
     /// A sink's targets that get no more commits until it begins again, with the reason, while the
@@ -78,6 +81,9 @@ pub struct Report {
     pub lag: i64,
     /// When the lag was looked up, on the clock of the pipelines.
     pub lag_at: Duration,
+    /// Whether a sink's lag is that of all that it is to read: each of its tasks was told what is its
+    /// own, and the lag was looked up since.
+    pub lag_whole: bool,
     /// What is taken and not durable: a source's inbox events, a sink's uncommitted rows. And what
     /// is on its way to a source: connections being opened, requests not answered, and records
     /// that it knows to be at its origin.
@@ -86,7 +92,8 @@ pub struct Report {
     pub committed: u64,
     /// When the last commit succeeded, on the clock of the pipelines.
     pub last_commit: Option<Duration>,
-    /// When it last took something or began to run, on the clock of the pipelines.
+    /// When it last took something or began to run, or a sink's tasks were told of partitions, on the
+    /// clock of the pipelines.
     pub last_active: Duration,
     /// Failures since the start, those that were tried again included.
     pub failures: u64,
@@ -94,6 +101,18 @@ pub struct Report {
     pub cpu: Duration,
     /// Linear memory of the component's instances that live now, bytes.
     pub memory_bytes: u64,
+}
+
+impl Report {
+    /// Whether nobody has to wait for it or to act: it works, rests because somebody asked for that,
+    /// has come to its end, or is another worker's.
+    pub fn ready(&self) -> bool {
+        match self.state {
+            State::Running | State::Paused | State::Stopped => true,
+            State::Unassigned => self.elsewhere,
+            State::Restarting { .. } | State::Failed { .. } => false,
+        }
+    }
 }
 
 /// What one slot of a source has taken and not finished.
@@ -118,6 +137,10 @@ pub struct Status {
     source: bool,
     metrics: ConnectorMetrics,
     state: Mutex<State>,
+    /// Another worker has it; of a connector that is at work here it says nothing.
+    elsewhere: AtomicBool,
+    /// Of a sink.
+    shares: Shares,
     tasks: AtomicU32,
     failed_targets: Mutex<BTreeMap<String, String>>,
     records: AtomicU64,
@@ -153,6 +176,8 @@ impl Status {
             source,
             metrics,
             state: Mutex::new(State::Unassigned),
+            elsewhere: AtomicBool::new(false),
+            shares: Shares::default(),
             tasks: AtomicU32::new(0),
             failed_targets: Mutex::default(),
             records: AtomicU64::new(0),
@@ -185,20 +210,22 @@ impl Status {
     /// What it is doing now.
     pub fn report(&self) -> Report {
         let last_commit = self.last_commit_ms.load(Ordering::Relaxed);
+        // Before the lag itself, which then is no older than this says.
+        let lag_whole = self.shares.whole();
+        let state = self.state.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner).clone();
         Report {
             pipeline: self.pipeline.clone(),
             connector: self.connector.clone(),
             source: self.source,
-            state: self
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            elsewhere: state == State::Unassigned && self.elsewhere.load(Ordering::Acquire),
+            state,
             tasks: self.tasks.load(Ordering::Acquire),
             failed_targets: self.failed_targets(),
             records: self.records.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             lag_at: Duration::from_millis(self.lag_at_ms.load(Ordering::Acquire)),
+            lag_whole,
             open: self.open.load(Ordering::Acquire),
             committed: self.committed.load(Ordering::Relaxed),
             last_commit: u64::try_from(last_commit).ok().map(Duration::from_millis),
@@ -260,6 +287,16 @@ impl Status {
             State::Stopped => jackfield_telemetry::State::Stopped,
         });
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Whether another worker has it.
+    pub(crate) fn set_elsewhere(&self, elsewhere: bool) {
+        self.elsewhere.store(elsewhere, Ordering::Release);
+    }
+
+    /// What a sink's tasks were told of their shares of the partitions.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// So many tasks or slots share the work from now on.
@@ -358,4 +395,33 @@ impl Status {
 
 fn millis(at: Duration) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
+
+    #[test]
+    fn what_rests_or_is_elsewhere_is_ready_and_what_fails_or_begins_is_not() {
+        let labels = ConnectorLabels {
+            pipeline: "market".into(),
+            connector: "trades".into(),
+            kind: Kind::Source,
+        };
+        let metrics = Telemetry::new().unwrap().connector(&labels);
+        let status = Status::new("market", "trades", true, metrics);
+        let ready = |state: State| {
+            status.set_state(state);
+            status.report().ready()
+        };
+        let trace = String::new;
+        assert!(ready(State::Running) && ready(State::Paused) && ready(State::Stopped));
+        assert!(!ready(State::Failed { trace: trace() }));
+        assert!(!ready(State::Restarting { trace: trace() }));
+        assert!(!ready(State::Unassigned), "not started yet");
+        status.set_elsewhere(true);
+        assert!(ready(State::Unassigned));
+        assert!(!ready(State::Failed { trace: trace() }), "whoever has it");
+    }
 }

@@ -4,7 +4,7 @@ use crate::failures::Failed;
 use crate::host::Host;
 use crate::spec::{OnBadRecord, ReadTopic};
 use jackfield_log::{Cleanup, LogError, TopicSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Creates a topic where there is none. A sink may be up before any source wrote: what is there
 /// already stays as it is.
@@ -25,6 +25,20 @@ pub(crate) async fn create(host: &Host, topic: &ReadTopic) -> Result<(), Failed>
         Err(LogError::Rejected(_)) if exists(host, &topic.name).await? => Ok(()),
         Err(error) => Err(Failed::log("create topic", error)),
     }
+}
+
+/// The partitions of all of these topics. One that others made may have more or fewer than it would
+/// have been created with.
+pub(crate) async fn partitions(host: &Host, topics: &[ReadTopic]) -> Result<usize, Failed> {
+    let names: BTreeSet<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let mut partitions = 0;
+    for name in names {
+        let described = host.log.describe_topic(name).await;
+        let described = described.map_err(|e| Failed::log("describe topic", e))?;
+        let of_topic = described.map_or(0, |topic| topic.partitions);
+        partitions += usize::try_from(of_topic).unwrap_or_default();
+    }
+    Ok(partitions)
 }
 
 /// Creates the topic of dead letters, if the connector has one.

@@ -4,7 +4,7 @@ use super::Fixture;
 use super::corner::{Corner, all, append_ok, at};
 use super::members::{Leave, Members};
 use super::records::{of, output, texts};
-use crate::LogError;
+use crate::{LogError, ReaderEvent};
 
 /// The partitions of a reader that is closed go to the other members.
 pub async fn a_closed_reader_leaves_its_partitions(fixture: &dyn Fixture) {
@@ -38,25 +38,23 @@ async fn one_of_two_leaves(fixture: &dyn Fixture, how: Leave) {
     members.end().await;
 }
 
-/// With more members than partitions one waits, and takes over when the other leaves.
+/// With more members than partitions one waits, is told so, and takes over when the other leaves.
 pub async fn a_member_too_many_waits_its_turn(fixture: &dyn Fixture) {
     let corner = Corner::of(fixture).await;
     let topic = corner.topic("topic", 1).await;
-    let mut members = Members::of(&corner, "group", &[&topic]);
-    members.join("a").await;
-    members.join("b").await;
-    members
-        .until("one has it", |it| it.owner(&at(&topic, 0)).is_some())
-        .await;
-    let (first, second) = match members.books().owner(&at(&topic, 0)) {
-        Some("a") => ("a", "b"),
-        _ => ("b", "a"),
+    let partitions = all(&[&topic]);
+    let mut first = corner.join("group", "a", &[&topic]).await;
+    first.until_held(&partitions).await;
+    let joins = async {
+        let mut second = corner.join("group", "b", &[&topic]).await;
+        let told = second.next().await;
+        (second, told)
     };
-    members.leave(first, Leave::Close).await;
-    members
-        .until("the other has it", |it| it.shared_by(&[second], 1))
-        .await;
-    members.end().await;
+    let (mut second, told) = first.meanwhile(joins).await;
+    assert_eq!(told, ReaderEvent::Assigned(Vec::new()));
+    first.close().await;
+    second.until_held(&partitions).await;
+    second.close().await;
 }
 
 /// A member that joins again under its name gets the partitions of the earlier one, whose calls

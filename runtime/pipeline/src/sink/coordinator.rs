@@ -18,6 +18,7 @@ use crate::shadow::{Listeners, SinkItem, SinkWatch, WatchOrder, Watched};
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::{Order, Refused};
+use crate::topics;
 use jackfield_core::Staged;
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Usage};
@@ -87,6 +88,7 @@ pub(crate) async fn run(
     records: &mut TrackRecords,
 ) -> Result<(), Failed> {
     status.metrics().new_life();
+    let partitions = topics::partitions(host, &spec.topics).await?;
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
     committer.on_probation(standing.until());
@@ -100,6 +102,8 @@ pub(crate) async fn run(
     let mut tasks = JoinSet::new();
     let mut commands = Vec::new();
     let mut usages = Vec::new();
+    let shares = status.shares();
+    shares.begin(spec.tasks.max(1), partitions, host.clock.now());
     for number in 0..spec.tasks.max(1) {
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
         commands.push(sender);

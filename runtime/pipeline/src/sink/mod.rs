@@ -16,6 +16,8 @@ mod known_targets;
 mod pending;
 mod standing;
 mod task;
+#[cfg(test)]
+mod tests;
 mod traced;
 mod track_records;
 mod watch;

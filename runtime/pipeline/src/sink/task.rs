@@ -86,6 +86,8 @@ struct Task {
     counted: BTreeMap<Arc<str>, CounterHandle>,
     /// The component asked not to be told to stage sooner.
     stage_from: Option<Instant>,
+    /// It was told what its joining the group brought.
+    answered: bool,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -144,6 +146,7 @@ impl Task {
             failed_targets_told: 0,
             counted: BTreeMap::new(),
             stage_from: None,
+            answered: false,
         })
     }
 
@@ -211,7 +214,13 @@ impl Task {
 
     async fn take(&mut self, event: ReaderEvent) -> Result<(), Failed> {
         match event {
-            ReaderEvent::Assigned(assigned) => self.assigned(&assigned).await,
+            ReaderEvent::Assigned(assigned) => {
+                if !assigned.is_empty() {
+                    self.assigned(&assigned).await?;
+                }
+                self.told_of_shares();
+                Ok(())
+            }
             ReaderEvent::Revoking(partitions) => self.revoking(&partitions).await,
             ReaderEvent::Lost(partitions) => {
                 self.give_up(&partitions);

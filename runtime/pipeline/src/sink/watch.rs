@@ -41,7 +41,9 @@ async fn look_up_lag(
     let now = host.clock.now();
     // A topic whose partitions are another's now has no lag here.
     let mut lags: BTreeMap<Arc<str>, i64> = shown.keys().map(|it| (Arc::clone(it), 0)).collect();
-    for (at, read) in books.reads() {
+    let reads = books.reads();
+    let partitions = reads.len();
+    for (at, read) in reads {
         match host.log.ends(&at.topic, at.partition).await {
             Ok(ends) => *lags.entry(at.topic).or_default() += (ends.end - read).max(0),
             Err(error) => {
@@ -51,6 +53,7 @@ async fn look_up_lag(
         }
     }
     status.set_lag(lags.values().sum(), now);
+    status.shares().looked_up(now, partitions);
     for (topic, lag) in lags {
         let gauge = shown.entry(topic);
         let gauge = gauge.or_insert_with_key(|topic| status.metrics().topic_lag(topic));

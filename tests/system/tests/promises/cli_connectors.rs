@@ -1,7 +1,7 @@
 //! The commands that change the connectors of a running process.
 
 use jackfield_exchange::Speed;
-use jackfield_system_tests::{Artifacts, PATIENCE, Site};
+use jackfield_system_tests::{Artifacts, PATIENCE, Site, output};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -13,10 +13,19 @@ async fn connectors_pause_resume_stop_and_restart() {
     let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
     let site = Site::new(&exchange).await;
     let mut running = Running::of(&site, &["--until-idle", "6s"]).await;
+    let url = running.jackfield.admin().await;
     exchange.reached(500).await;
     let state = async |connector: &str| -> Value {
         let rows = running.json(&["status", connector]).await;
         rows[0]["state"].clone()
+    };
+    // That one rests makes the process no less ready.
+    let ready_though = async |state: &str| {
+        let health = output(&["health", "--ready", "--url", &url]).await;
+        let said = String::from_utf8_lossy(&health.stdout);
+        assert_eq!(health.status.code(), Some(0), "{said}");
+        let rests = format!(r#""state":"{state}","ready":true"#);
+        assert!(said.contains(&rests), "{said}");
     };
     assert_eq!(
         running.text(&["pause", "trades-lake"]).await,
@@ -24,6 +33,7 @@ async fn connectors_pause_resume_stop_and_restart() {
     );
     assert_eq!(state("trades-lake").await, "PAUSED");
     assert_eq!(state("trades-source").await, "RUNNING");
+    ready_though("PAUSED").await;
     assert_eq!(
         running.text(&["restart", "--all"]).await,
         "trades-lake: PAUSED\ntrades-source: RUNNING\n",
@@ -41,6 +51,7 @@ async fn connectors_pause_resume_stop_and_restart() {
     }
     running.text(&["stop", "trades-lake"]).await;
     assert_eq!(state("trades-lake").await, "STOPPED");
+    ready_though("STOPPED").await;
     running.text(&["resume", "trades-lake"]).await;
     running.refused(&["pause", "nobody"], 6, "nobody").await;
     assert_eq!(running.jackfield.wait().await, 0);

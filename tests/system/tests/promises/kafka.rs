@@ -1,16 +1,20 @@
 //! Kafka as the log: what holds on the embedded log holds there, and others read what we write.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
-    Cluster, Jackfield, Site, TopicRecord, compare, output, python, read_topic, read_topic_by_java,
-    shared_cluster, values,
+    Cluster, Jackfield, PATIENCE, Site, TopicRecord, compare, http, output, python, read_topic,
+    read_topic_by_java, shared_cluster, values,
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::{ALL, assert_landed, exchange, run_until_idle};
+
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Exactly these trades lie in the topic of the feed, each partition in order.
 pub(crate) async fn assert_topic(cluster: &Cluster, site: &Site, sent: &[Trade], format: &str) {
@@ -159,7 +163,26 @@ async fn a_kafka_log_is_checked_without_a_broker() {
     }
 }
 
-/// A second worker with the same file waits, says so, and takes over when the first is gone.
+/// Waits until a process says that it is ready, and gives the states that it tells.
+async fn ready(jackfield: &mut Jackfield) -> Vec<String> {
+    let url = format!("{}/readyz", jackfield.admin().await);
+    let begin = Instant::now();
+    loop {
+        let answer = http().get(&url).send().await.unwrap();
+        let status = answer.status();
+        let said: Value = answer.json().await.unwrap();
+        if status == 200 {
+            let connectors = said["connectors"].as_array().unwrap().iter();
+            let states = connectors.map(|it| it["state"].as_str().unwrap().to_owned());
+            return states.collect();
+        }
+        assert!(begin.elapsed() < PATIENCE, "{said}");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A second worker with the same file waits, says so, is ready meanwhile, and takes over when the
+/// first is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_worker_waits_and_takes_over() {
     let cluster = shared_cluster().await;
@@ -173,6 +196,7 @@ async fn a_second_worker_waits_and_takes_over() {
     exchange.reached(500).await;
     let mut second = Jackfield::run(&site, &["--until-idle", "5s"]);
     second.line("waiting to take it over").await;
+    assert_eq!(ready(&mut second).await, ["UNASSIGNED", "UNASSIGNED"]);
     exchange.reached(5000).await;
     assert!(!second.log().contains("this worker has it"));
     let anew = "restarts from what is stored";

@@ -49,6 +49,7 @@ async fn a_sink_whose_stage_never_works_fails_though_its_puts_do() {
     let connector = "gathered-post";
     let failed = |now: &Value| of(now, connector).is_some_and(|it| it["state"] == "FAILED");
     let ready = admin.until("it fails", "/readyz", failed).await;
+    assert_eq!(ready["ready"], false);
     let trace = of(&ready, connector).unwrap()["trace"].as_str().unwrap();
     let told = trace.starts_with("stage: ") && trace.contains("503") && trace.contains("gave up");
     assert!(told, "{trace}");

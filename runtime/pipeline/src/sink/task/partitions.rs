@@ -48,6 +48,18 @@ impl Task {
         Ok(())
     }
 
+    /// What it was told of its partitions is done. The quiet time begins anew: nobody knows yet
+    /// whether they hold anything, and what it let go is on its way to another.
+    pub(super) fn told_of_shares(&mut self) {
+        let (status, now) = (&self.given.status, self.given.host.clock.now());
+        if std::mem::replace(&mut self.answered, true) {
+            status.shares().changed(now);
+        } else {
+            status.shares().answered(now);
+        }
+        status.active(now);
+    }
+
     /// Keeps where reading begins, each by itself: nothing is kept of those that are kept together
     /// if one of them is lost.
     async fn keep(&mut self, begins: Vec<(TopicPartition, i64)>) -> Result<(), Failed> {
@@ -124,6 +136,7 @@ impl Task {
             self.frontier.release(at);
             self.given.books.release(at);
         }
+        self.told_of_shares();
         if self
             .again
             .as_ref()
