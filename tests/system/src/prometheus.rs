@@ -212,6 +212,10 @@ pub fn faster_expr(expr: &str) -> String {
 
 /// `10m` → `10000ms`.
 fn shorter(time: &str) -> String {
+    // A range of a subquery and its step.
+    if let Some((range, step)) = time.split_once(':') {
+        return format!("{}:{}", shorter(range), shorter(step));
+    }
     let unit = time.chars().last().expect("a time has a unit");
     let seconds = match unit {
         's' => 1,
@@ -233,5 +237,7 @@ mod tests {
         let expr = "predict_linear(free[1h], 14400) < 0 and rate(a[1m]) > 60";
         let faster = "predict_linear(free[60000ms], 240) < 0 and rate(a[1000ms]) > 60";
         assert_eq!(faster_expr(expr), faster);
+        let expr = "max_over_time(a[1h:15s])";
+        assert_eq!(faster_expr(expr), "max_over_time(a[60000ms:250ms])");
     }
 }

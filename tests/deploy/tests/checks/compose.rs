@@ -96,6 +96,28 @@ async fn grafana_finds_its_data_source_and_its_dashboards() {
     assert!(environment.contains_key("GF_SECURITY_ADMIN_PASSWORD"));
 }
 
+/// Editors write a new file and rename it: a file that is mounted alone stays the one before, so that
+/// no change of it is ever taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_pipelines_is_mounted_with_its_folder() {
+    let services = services().await;
+    for service in ["jackfield", "jackfield-recorded"] {
+        let mounts = services[service]["volumes"].as_array().unwrap();
+        let mounts: Vec<&str> = mounts.iter().map(|it| it.as_str().unwrap()).collect();
+        let mut folders = mounts
+            .iter()
+            .filter_map(|it| it.strip_suffix(":/etc/jackfield:ro"));
+        let folder = deploy(folders.next().expect("a folder is mounted there"));
+        assert!(folder.join("connectors.yaml").exists(), "{service}");
+        let mut files = mounts.iter().flat_map(|it| it.split(':'));
+        let alone = files.find(|it| it.ends_with("connectors.yaml"));
+        assert_eq!(alone, None, "{service}");
+    }
+    let page = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
+    assert!(page.contains(":/etc/jackfield:ro"));
+    assert!(!page.contains("connectors.yaml:/etc/jackfield"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_compose_file_is_valid_and_each_profile_runs_one_jackfield() {
     let services = services().await;

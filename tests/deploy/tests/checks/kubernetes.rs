@@ -49,6 +49,8 @@ async fn a_pod_may_do_nothing_and_has_time_to_drain() {
         let kinds = kinds(overlay, VERSIONS[1]).await;
         let set = &kinds["StatefulSet"][0]["spec"];
         assert_eq!(set["replicas"], 1);
+        // Else a pod that is not ready is never replaced, not even by its repair.
+        assert_eq!(set["podManagementPolicy"], "Parallel");
         let pod = &set["template"]["spec"];
         assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > GRACE_S);
         assert_eq!(pod["automountServiceAccountToken"], false);

@@ -4,6 +4,7 @@
 mod compose;
 mod files;
 mod kubernetes;
+mod long_lived;
 mod operations;
 mod page;
 mod pod;

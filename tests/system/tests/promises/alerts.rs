@@ -437,3 +437,34 @@ async fn swap_rolled_back_fires_for_a_version_that_traps() {
         0
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn absent_fires_where_prometheus_knows_of_no_target() {
+    let exchange = calm_exchange().await;
+    let watched = Watched::start(Site::new(&exchange).await).await;
+    let unaware = Prometheus::start(&[]).await;
+    let fires = unaware.until_firing("JackfieldAbsent", None).await;
+    let on_call = OnCall::told(&fires, &watched.site, &watched.address);
+    on_call.looks().await;
+    on_call.acts().await;
+    watched.over("JackfieldAbsent", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_refused_fires_until_a_change_is_applied() {
+    let exchange = calm_exchange().await;
+    let mut watched = Watched::start(Site::new(&exchange).await).await;
+    watched.until_at_work("trades-source").await;
+    watched.quiet("JackfieldConfigRefused", None).await;
+    let delivery = "/pipelines/trades/delivery";
+    watched.site.set(delivery, json!("sometimes"));
+    let on_call = watched.fires("JackfieldConfigRefused", None).await;
+    watched.site.set(delivery, json!("exactly-once"));
+    // A change that is taken back is none that is applied.
+    watched
+        .site
+        .set("/pipelines/trades/retry", json!({ "deadline": "4m" }));
+    watched.jackfield.line("the changed file is applied").await;
+    on_call.acts().await;
+    watched.over("JackfieldConfigRefused", None).await;
+}
