@@ -140,7 +140,8 @@ impl Committer {
                 Err(why) => return Err(refused(target, &why)),
             };
             let evolution = self.evolution(target, &table, pieces)?;
-            let staged = piece::decode(target, &table, pieces)?;
+            // As it is going to be: partition values are of the types that its columns then have.
+            let staged = piece::decode(target, &evolution.table, pieces)?;
             match self.attempt(runtime, target, evolution, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
                     let now = self.tables.table(target, now)?;

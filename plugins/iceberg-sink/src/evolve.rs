@@ -232,8 +232,17 @@ pub(crate) fn settle(metadata: &TableMetadata, wanted: Vec<(i32, Schema)>) -> Se
     }
 }
 
-/// Whether what was written as `other` can be read as `schema`.
+/// Whether what was written as `other` can be read as `schema`, and both mean the same by each id.
 fn covers(schema: &Schema, other: &Schema) -> bool {
+    // Of the whole path: columns of several records may end in one name.
+    let mut ids = other.field_id_to_fields().keys();
+    let named = ids.all(|id| schema.name_by_field_id(*id) == other.name_by_field_id(*id));
+    named && reads(schema, other)
+}
+
+/// Whether what was written as `other`, which the table has or had, can be read as `schema`. A
+/// column is the same whatever its name is now; one that is gone is no other's that has its name.
+pub(crate) fn reads(schema: &Schema, other: &Schema) -> bool {
     let fields = other.field_id_to_fields();
     fields.iter().all(|(id, theirs)| {
         let Some(ours) = schema.field_by_id(*id) else {
@@ -246,9 +255,7 @@ fn covers(schema: &Schema, other: &Schema) -> bool {
             | (Type::Map(_), Type::Map(_)) => true,
             _ => false,
         };
-        // Of the whole path: columns of several records may end in one name.
-        let named = schema.name_by_field_id(*id) == other.name_by_field_id(*id);
-        same && named && (theirs.required || !ours.required)
+        same && (theirs.required || !ours.required)
     })
 }
 

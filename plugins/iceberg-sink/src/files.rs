@@ -15,6 +15,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::grouping::{Group, Grouping};
 use crate::location::{DataLocation, UniqueName};
+use crate::long_values::BoundingWriterBuilder;
 use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
@@ -49,8 +50,8 @@ impl From<ArrowError> for FilesError {
 }
 
 type Result<T> = std::result::Result<T, FilesError>;
-type Builder = DataFileWriterBuilder<ParquetWriterBuilder, DataLocation, UniqueName>;
-type Writer = DataFileWriter<ParquetWriterBuilder, DataLocation, UniqueName>;
+type Builder = DataFileWriterBuilder<BoundingWriterBuilder, DataLocation, UniqueName>;
+type Writer = DataFileWriter<BoundingWriterBuilder, DataLocation, UniqueName>;
 
 struct Partition {
     key: PartitionKey,
@@ -107,7 +108,7 @@ impl Files {
             FieldMatchMode::Id,
         );
         let rolling = RollingFileWriterBuilder::new(
-            parquet,
+            BoundingWriterBuilder::new(parquet, schema.clone()),
             usize::try_from(limits.target_bytes).unwrap_or(usize::MAX),
             table.file_io().clone(),
             DataLocation::new(metadata),

@@ -4,13 +4,15 @@ use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_ord::partition::partition;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_select::take::{take, take_record_batch};
-use iceberg::arrow::{PartitionValueCalculator, arrow_struct_to_literal};
+use iceberg::arrow::arrow_struct_to_literal;
 use iceberg::spec::{Literal, PartitionKey, PartitionSpecRef, SchemaRef, Struct};
 use iceberg::{Error, ErrorKind, Result};
+
+use crate::partition_values::PartitionValues;
 
 /// Rows that are looked at for how long runs of one partition are.
 const SAMPLE_ROWS: usize = 1024;
@@ -30,20 +32,20 @@ pub(crate) struct Grouping {
     spec: PartitionSpecRef,
     schema: SchemaRef,
     /// None: the table is not partitioned.
-    calculator: Option<PartitionValueCalculator>,
+    values: Option<PartitionValues>,
 }
 
 impl Grouping {
     pub(crate) fn new(spec: PartitionSpecRef, schema: SchemaRef) -> Result<Self> {
-        let calculator = if spec.is_unpartitioned() {
+        let values = if spec.is_unpartitioned() {
             None
         } else {
-            Some(PartitionValueCalculator::try_new(&spec, &schema)?)
+            Some(PartitionValues::new(&spec, &schema)?)
         };
         Ok(Self {
             spec,
             schema,
-            calculator,
+            values,
         })
     }
 
@@ -53,7 +55,7 @@ impl Grouping {
 
     /// In the order in which the partitions first appear.
     pub(crate) fn group(&self, rows: RecordBatch) -> Result<Vec<Group>> {
-        let Some(calculator) = &self.calculator else {
+        let Some(partitions) = &self.values else {
             return Ok(vec![Group {
                 key: Vec::new(),
                 // What a spec is left with once its fields are dropped: a null for each.
@@ -61,14 +63,14 @@ impl Grouping {
                 rows,
             }]);
         };
-        let values = calculator.calculate(&rows)?;
-        let members = members(columns(&values)?)?;
+        let values = partitions.of(&rows)?;
+        let members = members(values.columns())?;
         let firsts: UInt32Array = members
             .iter()
             .filter_map(|it| it.rows.first().copied())
             .collect();
         let firsts = take(&values, &firsts, None)?;
-        let literals = arrow_struct_to_literal(&firsts, calculator.partition_type())?;
+        let literals = arrow_struct_to_literal(&firsts, partitions.ty())?;
         let only = members.len() == 1;
         members
             .into_iter()
@@ -93,16 +95,6 @@ impl Grouping {
             })
             .collect()
     }
-}
-
-fn columns(values: &ArrayRef) -> Result<&[ArrayRef]> {
-    let values = values.as_any().downcast_ref::<StructArray>();
-    values.map(StructArray::columns).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unexpected,
-            "the partition values are not a struct",
-        )
-    })
 }
 
 /// The rows of one partition.

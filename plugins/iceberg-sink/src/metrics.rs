@@ -151,11 +151,16 @@ fn text_bound(bytes: &[u8], width: usize, upper: bool) -> Option<Vec<u8>> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return None;
     };
-    let mut cut: Vec<char> = text.chars().take(width).collect();
-    let whole = cut.iter().map(|it| it.len_utf8()).sum::<usize>() == bytes.len();
-    if !upper || whole {
-        return Some(cut.into_iter().collect::<String>().into_bytes());
+    let cut: String = text.chars().take(width).collect();
+    if !upper || cut.len() == bytes.len() {
+        return Some(cut.into_bytes());
     }
+    raised_text(&cut).map(String::into_bytes)
+}
+
+/// A text above all that begin so, and no longer; none where there is none.
+pub(crate) fn raised_text(beginning: &str) -> Option<String> {
+    let mut cut: Vec<char> = beginning.chars().collect();
     while let Some(last) = cut.pop() {
         // Surrogates are no characters.
         let next = match last {
@@ -164,17 +169,22 @@ fn text_bound(bytes: &[u8], width: usize, upper: bool) -> Option<Vec<u8>> {
         };
         if let Some(next) = next {
             cut.push(next);
-            return Some(cut.into_iter().collect::<String>().into_bytes());
+            return Some(cut.into_iter().collect());
         }
     }
     None
 }
 
 fn binary_bound(bytes: &[u8], width: usize, upper: bool) -> Option<Vec<u8>> {
-    let mut cut = bytes.get(..width).unwrap_or(bytes).to_vec();
+    let cut = bytes.get(..width).unwrap_or(bytes).to_vec();
     if !upper || cut.len() == bytes.len() {
         return Some(cut);
     }
+    raised_bytes(cut)
+}
+
+/// Bytes above all that begin so, and no more of them; none where there are none.
+pub(crate) fn raised_bytes(mut cut: Vec<u8>) -> Option<Vec<u8>> {
     while let Some(last) = cut.pop() {
         if let Some(next) = last.checked_add(1) {
             cut.push(next);

@@ -9,6 +9,8 @@ use parquet::file::properties::{
 };
 use parquet::schema::types::ColumnPath;
 
+use crate::long_values::STATISTICS_BYTES_MAX;
+use crate::parquet_paths::parquet_path;
 use crate::settings::{TARGET_FILE_BYTES_DEFAULT, TARGET_FILE_BYTES_MAX, TARGET_FILE_BYTES_MIN};
 
 const CODEC: &str = "write.parquet.compression-codec";
@@ -85,6 +87,8 @@ pub(crate) fn writer_properties(
         .set_writer_version(page_version(table)?)
         .set_compression(compression)
         .set_max_row_group_bytes(Some(row_group.max(1)))
+        // Longer values are bounded beside it: they would be in memory once for each row group.
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES_MAX))
         .set_created_by(format!(
             "jackfield iceberg-sink {}",
             env!("CARGO_PKG_VERSION")
@@ -139,7 +143,8 @@ fn bloom_filters(
         if *field.field_type == Type::Primitive(PrimitiveType::Boolean) {
             continue;
         }
-        let column = || ColumnPath::from(name.split('.').map(str::to_owned).collect::<Vec<_>>());
+        let path = parquet_path(schema, field.id);
+        let path = path.ok_or_else(|| format!("the table says {key}=true of no column"))?;
         let fpp_key = format!("{BLOOM_FPP}{name}");
         let fpp = number(table, &fpp_key)?.unwrap_or(BLOOM_FPP_DEFAULT);
         if !(fpp > 0.0 && fpp < 1.0) {
@@ -150,9 +155,9 @@ fn bloom_filters(
         // No more values than a row group has rows.
         let values = bloom_values(bytes_max, fpp).min(DEFAULT_MAX_ROW_GROUP_ROW_COUNT as u64);
         properties = properties
-            .set_column_bloom_filter_enabled(column(), true)
-            .set_column_bloom_filter_fpp(column(), fpp)
-            .set_column_bloom_filter_ndv(column(), values);
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_fpp(path.clone(), fpp)
+            .set_column_bloom_filter_ndv(path, values);
     }
     Ok(properties)
 }

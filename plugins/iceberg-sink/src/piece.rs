@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use crate::evolve;
 use crate::metrics::{self, Metrics};
 
 /// The version of a piece's bytes, and the oldest that is read.
@@ -172,7 +173,7 @@ fn adjusted(
     to_raw_value(&file)
 }
 
-/// The files of all pieces, if they fit the table as it is now.
+/// The files of all pieces, if they fit the table as their commit makes it.
 pub(crate) fn decode(target: &str, table: &Table, pieces: &[Piece]) -> Result<StagedFiles, Unfit> {
     let metadata = table.metadata();
     let mut all = StagedFiles::default();
@@ -195,6 +196,11 @@ pub(crate) fn decode(target: &str, table: &Table, pieces: &[Piece]) -> Result<St
                 staged.schema_id
             ))
         })?;
+        if !evolve::reads(metadata.current_schema(), schema) {
+            return Err(Unfit::Outdated(format!(
+                "{target} has lost columns that the files have, since they were written"
+            )));
+        }
         for json in &staged.files {
             let file = deserialize_data_file_from_json(
                 json.get(),

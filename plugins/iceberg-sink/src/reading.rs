@@ -165,10 +165,11 @@ fn plain(
         }
         (avro, Type::Primitive(column)) => match (avro, column) {
             (AvroType::Boolean, P::Boolean) => Read::Boolean,
-            (AvroType::Int, P::Int | P::Long) | (AvroType::Date, P::Date) => Read::Int,
-            (AvroType::Long, P::Long)
-            | (AvroType::TimestampMicros, P::Timestamptz)
-            | (AvroType::LocalTimestampMicros, P::Timestamp) => Read::Long,
+            (AvroType::Int, P::Int | P::Long) => Read::Int,
+            (AvroType::Long, P::Long) => Read::Long,
+            (AvroType::Date, P::Date) => Read::Date,
+            (AvroType::TimestampMicros, P::Timestamptz)
+            | (AvroType::LocalTimestampMicros, P::Timestamp) => Read::Micros,
             (AvroType::TimeMillis, P::Time) => Read::TimeMillis,
             (AvroType::TimeMicros, P::Time) => Read::TimeMicros,
             (AvroType::TimestampMillis, P::Timestamptz)

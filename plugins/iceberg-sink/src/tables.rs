@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use iceberg::io::FileIO;
-use iceberg::spec::{Schema, SortOrder, TableMetadata, Transform, UnboundPartitionSpec};
+use iceberg::spec::{
+    FormatVersion, Schema, SortOrder, TableMetadata, Transform, UnboundPartitionSpec,
+};
 use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use jackfield_sdk::Failure;
@@ -26,6 +28,10 @@ fn strange_transforms(metadata: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+/// The only version that this sink writes. Version 1 numbers no snapshots, so that nobody can tell
+/// whether a table was taken back. Version 3 has keys and defaults that the library writes without.
+const FORMAT_VERSION: FormatVersion = FormatVersion::V2;
 
 /// A table as the library knows it.
 pub(crate) type TableHandle = Table;
@@ -142,6 +148,13 @@ impl Tables {
                 )),
             }
         })?;
+        let version = metadata.format_version();
+        if version != FORMAT_VERSION {
+            return Err(Failure::Misconfigured(format!(
+                "{ident} is of format version {}, and this sink writes version {}",
+                version as u8, FORMAT_VERSION as u8
+            )));
+        }
         let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
         Table::builder()
             .identifier(TableIdent::from_strs(parts).map_err(|e| unread(&e))?)

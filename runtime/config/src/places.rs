@@ -149,6 +149,14 @@ fn bucket(text: &str) -> Option<Url> {
     (host && plain && literal && whole).then_some(uri)
 }
 
+/// Whether the host of an `abfss:` URI says where the account's blobs are.
+pub(crate) fn is_azures(uri: &Url) -> bool {
+    let host = uri.host_str().unwrap_or_default().to_ascii_lowercase();
+    let kinds = [".dfs.", ".blob."].into_iter();
+    let mut parts = kinds.filter_map(|it| host.split_once(it));
+    parts.any(|(account, cloud)| !account.is_empty() && !cloud.is_empty())
+}
+
 /// The database of a catalog; relative SQLite paths made absolute. Never shown.
 pub(crate) fn sql(
     base: &Path,

@@ -23,6 +23,10 @@ pub(crate) enum Malformed {
     Digits { precision: u32, scale: u32 },
     #[error("a time out of range")]
     Time,
+    #[error("a date out of range")]
+    Date,
+    #[error("a time before 1970 with a fraction of a second, of which no partition can be made")]
+    Fraction,
     #[error("{0} ns is no whole number of microseconds, which is what the table holds")]
     Nanoseconds(i64),
     #[error("`{0}` is not a UUID")]

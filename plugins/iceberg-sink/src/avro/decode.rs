@@ -10,6 +10,7 @@ pub(crate) enum Read {
     /// An int, into a column of 32 or 64 bits.
     Int,
     Long,
+    Date,
     Float,
     Double,
     Bytes,
@@ -27,10 +28,14 @@ pub(crate) enum Read {
     /// Milliseconds of 32 bits, into microseconds.
     TimeMillis,
     TimeMicros,
+    /// Microseconds since 1970.
+    Micros,
     /// Milliseconds of 64 bits, into microseconds.
     Millis,
     /// Nanoseconds, into microseconds: only whole ones fit.
     Nanos,
+    /// A point in time that is a partition by itself: [`Plan::name_partitions`] makes it.
+    Named(Box<Read>),
     Uuid,
     Record(Plan),
     Array(Box<Read>),
@@ -72,9 +77,35 @@ impl Plan {
         }
         Ok(())
     }
+
+    /// From now on a point in time is refused that no partition can be named after: `path` leads
+    /// from column to column to the one that it goes to.
+    pub(crate) fn name_partitions(&mut self, path: &[usize]) {
+        let Some((at, inside)) = path.split_first() else {
+            return;
+        };
+        let fields = self.fields.iter_mut().filter(|(_, column, _)| column == at);
+        fields.for_each(|(_, _, read)| read.name_partitions(inside));
+    }
 }
 
 const DAY_MICROS: i64 = 86_400_000_000;
+const SECOND_MICROS: i64 = 1_000_000;
+/// Days before and after the first of 1970 that a date or a time may be, about 243,000 years. A
+/// partition's number of hours has 32 bits, and the library's calendar ends at the year 262,142.
+const DAYS_MAX: i32 = 89_000_000;
+const MICROS_MAX: i64 = DAYS_MAX as i64 * DAY_MICROS;
+
+fn date(days: i32) -> Result<i32, Malformed> {
+    let fits = (-DAYS_MAX..=DAYS_MAX).contains(&days);
+    fits.then_some(days).ok_or(Malformed::Date)
+}
+
+/// A point in time.
+fn time(micros: i64) -> Result<i64, Malformed> {
+    let fits = (-MICROS_MAX..=MICROS_MAX).contains(&micros);
+    fits.then_some(micros).ok_or(Malformed::Time)
+}
 
 /// A time of day.
 fn of_day(micros: i64) -> Result<i64, Malformed> {
@@ -92,6 +123,18 @@ impl Read {
             scale,
             fixed,
             limit: 10_u128.pow(precision),
+        }
+    }
+
+    fn name_partitions(&mut self, path: &[usize]) {
+        match self {
+            Self::Nullable { read, .. } | Self::Sole(read) => read.name_partitions(path),
+            Self::Record(plan) => plan.name_partitions(path),
+            Self::Micros | Self::Millis | Self::Nanos => {
+                let plain = std::mem::replace(self, Self::Micros);
+                *self = Self::Named(Box::new(plain));
+            }
+            _ => {}
         }
     }
 
@@ -130,8 +173,22 @@ impl Read {
                 to.push(of_day(i64::from(cursor.int()?) * 1000)?);
             }
             (Self::TimeMicros, Values::I64(to)) => to.push(of_day(cursor.long()?)?),
+            (Self::Date, Values::I32(to)) => to.push(date(cursor.int()?)?),
+            (Self::Micros, Values::I64(to)) => to.push(time(cursor.long()?)?),
             (Self::Millis, Values::I64(to)) => {
-                to.push(cursor.long()?.checked_mul(1000).ok_or(Malformed::Time)?);
+                let micros = cursor.long()?.checked_mul(1000).ok_or(Malformed::Time)?;
+                to.push(time(micros)?);
+            }
+            // The library panics over the name of such a partition, also in a commit.
+            (Self::Named(read), values) => {
+                read.value(cursor, values)?;
+                if let Values::I64(to) = values
+                    && to
+                        .last()
+                        .is_some_and(|it| *it < 0 && it % SECOND_MICROS != 0)
+                {
+                    return Err(Malformed::Fraction);
+                }
             }
             (Self::Nanos, Values::I64(to)) => {
                 let nanos = cursor.long()?;

@@ -13,10 +13,10 @@ use super::{Open, SCHEMAS_MAX, Task, misfit};
 use crate::avro::AvroField;
 use crate::decoder::Decoder;
 use crate::evolve::{self, PastNames};
-use crate::grouping::Grouping;
 use crate::metrics::Metrics;
 use crate::parquet_properties::{of_new_table, target_file_bytes, writer_properties};
 use crate::partition_by::PartitionBy;
+use crate::partitioning;
 use crate::reading;
 use crate::schema;
 
@@ -84,8 +84,7 @@ impl Task {
             checked.map_err(misfit)?;
         }
         // Before rows are taken: what can't be kept would stop the sink in the middle of them.
-        Grouping::new(Arc::clone(spec), Arc::clone(schema))
-            .map_err(|e| misfit(format!("how the table is partitioned can't be kept: {e}")))?;
+        partitioning::check(spec, schema).map_err(misfit)?;
         self.kept(metadata.properties(), schema).map_err(misfit)?;
         Ok(Open {
             base_schema_id: table.metadata().current_schema_id(),
@@ -104,6 +103,10 @@ impl Task {
             .unwrap_or(&nothing)
             .bind(&columns, avro)
             .map_err(Failure::Misconfigured)?;
+        let made = Arc::new(columns.clone());
+        let bound = spec.clone().bind(Arc::clone(&made));
+        let bound = bound.map_err(|e| Failure::Misconfigured(format!("partition-by: {e}")))?;
+        partitioning::check(&Arc::new(bound), &made).map_err(Failure::Misconfigured)?;
         let order = match self.settings.sorting() {
             Ok(None) => None,
             Ok(Some(by)) => Some(by.bind(&columns).map_err(Failure::Misconfigured)?),
@@ -131,9 +134,13 @@ impl Open {
         avro: &[AvroField],
         misfit: &impl Fn(String) -> Failure,
     ) -> Result<(), Failure> {
-        let columns = self.table.metadata().current_schema();
-        let past = PastNames::of(self.table.metadata());
-        let plan = reading::plan(avro, columns, &past).map_err(misfit)?;
+        let metadata = self.table.metadata();
+        let columns = metadata.current_schema();
+        let past = PastNames::of(metadata);
+        let mut plan = reading::plan(avro, columns, &past).map_err(misfit)?;
+        for path in partitioning::named_times(metadata.default_partition_spec(), columns) {
+            plan.name_partitions(&path);
+        }
         let arrow = schema_to_arrow_schema(columns).map_err(|e| misfit(e.to_string()))?;
         let decoder = Decoder::new(plan, Arc::new(arrow)).map_err(misfit)?;
         if self.decoders.len() >= SCHEMAS_MAX {

@@ -1,6 +1,8 @@
 //! A topic's schema changes, and the table's with it.
 
 mod clashes;
+mod others;
+mod partitions;
 mod renames;
 
 use iceberg::spec::{PrimitiveType, Type};

@@ -1,12 +1,17 @@
 //! The sink on a lake in memory, through its public trait.
 
 mod bad_records;
+mod bounds;
 mod commits;
 mod crash;
 mod evolution;
 mod exactly_once;
+mod filters;
 mod format;
 mod merging;
+mod odd_times;
+mod partition_refusals;
+mod partition_values;
 mod partitions;
 mod round_trip;
 mod routing;
@@ -15,6 +20,7 @@ mod tables;
 mod taken_back;
 mod upkeep;
 mod values;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +45,8 @@ const TOPIC_ID: &str = "11111111-1111-4111-8111-111111111111";
 /// 2024-08-08T00:00:00Z in µs.
 const MIDNIGHT: i64 = 1_723_075_200_000_000;
 const DAY: i64 = 86_400_000_000;
+/// As far from 1970 as a time may be.
+const MICROS_MAX: i64 = 89_000_000 * DAY;
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"binance.spot","fields":[
     {"name":"symbol","type":"string","doc":"The pair."},

@@ -89,7 +89,10 @@ impl All {
             ),
             ("fine", Value::TimeMicros(self.large.rem_euclid(DAY))),
             ("at", Value::TimestampMillis(i64::from(self.small))),
-            ("local", Value::LocalTimestampMicros(self.large)),
+            (
+                "local",
+                Value::LocalTimestampMicros(self.large % MICROS_MAX),
+            ),
             ("id", Value::Uuid(apache_avro_uuid(self.large))),
             ("maybe", optional(self.maybe.clone().map(Value::String), 1)),
             ("inner", optional(inner, 0)),
@@ -184,7 +187,7 @@ fn compare(rows: &RecordBatch, at: usize, all: &All) {
         .value(at)
     };
     assert_eq!(shown("at"), i64::from(all.small) * 1000);
-    assert_eq!(shown("local"), all.large);
+    assert_eq!(shown("local"), all.large % MICROS_MAX);
     let clock = column("clock").as_primitive::<Time64MicrosecondType>();
     assert_eq!(
         clock.value(at),
@@ -356,11 +359,12 @@ fn local_times_decimals_and_uuids_of_bytes_land_whole_up_to_their_bounds() {
     };
     let good = [
         (1500, -2000, NINES),
-        (i64::MAX / 1000, i64::MAX / 1000 * 1000, -NINES),
+        (MICROS_MAX / 1000, i64::MAX / 1000 * 1000, -NINES),
     ];
     let bad = [
-        (i64::MAX / 1000 + 1, 0, 0),
-        (i64::MIN / 1000 - 1, 0, 0),
+        (MICROS_MAX / 1000 + 1, 0, 0),
+        (-MICROS_MAX / 1000 - 1, 0, 0),
+        (i64::MAX, 0, 0),
         (0, 1, 0),
         (0, 0, NINES + 1),
         (0, 0, -NINES - 1),
@@ -375,7 +379,7 @@ fn local_times_decimals_and_uuids_of_bytes_land_whole_up_to_their_bounds() {
         batch_of(schema, &those)
     };
     let mut task = world.task();
-    match put(&mut task, &span(0, 0, 5), &records(&bad)) {
+    match put(&mut task, &span(0, 0, 6), &records(&bad)) {
         Err(Failure::Rejected(those)) => assert_eq!(those.len(), bad.len(), "{those:?}"),
         other => panic!("{other:?}"),
     }

@@ -111,7 +111,7 @@ pub(crate) static REST: Section = Section {
                 each: &Shape::Secret(Text::Header),
             },
             need: Need::Optional("none"),
-            doc: "Sent with every request. Never shown.",
+            doc: "Sent with every request to the catalog, also where it gives out tokens itself. `authorization` takes the place of `token` and `oauth`. Never shown.",
         },
         Field {
             key: "credentials",
@@ -264,8 +264,8 @@ static AZURE: Section = Section {
         Field {
             key: "endpoint",
             shape: Shape::Text(Text::HttpUrl),
-            need: Need::Optional("Azure's, of the account"),
-            doc: "Where it answers.",
+            need: Need::Optional("the account's, in the cloud that the warehouse's host names"),
+            doc: "Where it answers. It is the warehouse's account: other accounts' tables are refused.",
         },
     ],
 };

@@ -50,6 +50,23 @@ fn lake(place: &Place<'_>, base: &Path, findings: &mut Findings) -> Option<LakeC
         }
     };
     let store = store(&fields, warehouse.as_ref()?.as_ref(), findings);
+    if let (Some(Some(uri)), Some(store), Some(place)) =
+        (&warehouse, &store, fields.given("warehouse"))
+        && uri.scheme() == "abfss"
+        && !store.iter().any(|it| it.key == "endpoint")
+        && !places::is_azures(uri)
+    {
+        findings.push(
+            place
+                .error(
+                    Kind::BadValue,
+                    "its host is none of Azure's storage, and no endpoint is given",
+                )
+                .mend(
+                    "write `abfss://container@account.dfs.core.windows.net/prefix`, or add `azure: { endpoint: \"https://…\" }`",
+                ),
+        );
+    }
     Some(LakeConfig {
         catalog: catalog?,
         warehouse: warehouse?,
@@ -103,6 +120,16 @@ fn rest(place: &Place<'_>, findings: &mut Findings) -> Option<CatalogConfig> {
         );
     }
     let headers = headers(&fields, findings);
+    if headers.contains_key("authorization")
+        && (token.is_some() || fields.given("oauth").is_some())
+        && let Some(place) = fields.given("headers")
+    {
+        findings.push(
+            place
+                .error(Kind::Conflict, "a header `authorization`, and a token")
+                .mend("keep the header, or `token` or `oauth`"),
+        );
+    }
     let credentials = fields.read("credentials", findings, leaf::choice);
     Some(CatalogConfig::Rest(Box::new(RestConfig {
         uri: uri?,

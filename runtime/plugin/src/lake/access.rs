@@ -7,6 +7,7 @@ use super::ident::Ident;
 use super::lake::Lake;
 use super::metadata::{Change, Creation};
 use super::store::{Entry, io_error};
+use super::trust;
 use super::upload::Upload;
 use super::uri::{ObjectUri, Root};
 use std::collections::BTreeMap;
@@ -48,9 +49,9 @@ impl LakeAccess {
     /// Begins an object of any size.
     ///
     /// # Errors
-    /// It is not granted, too many are open, or the store fails.
+    /// It is not granted or a table's document, too many are open, or the store fails.
     pub async fn create(&self, uri: &str) -> Result<Upload, StoreError> {
-        let uri = self.granted(uri, Reach::Objects).await?;
+        let uri = self.writable(uri).await?;
         let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| {
             StoreError::Other(format!("{UPLOADS_OPEN_MAX} uploads are open, finish some"))
         })?;
@@ -60,10 +61,10 @@ impl LakeAccess {
     /// Writes an object of up to [`STORE_CHUNK_BYTES_MAX`].
     ///
     /// # Errors
-    /// It is not granted or too large, or the store fails.
+    /// It is not granted, a table's document, or too large, or the store fails.
     pub async fn put(&self, uri: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         fits(bytes.len() as u64)?;
-        let uri = self.granted(uri, Reach::Objects).await?;
+        let uri = self.writable(uri).await?;
         self.lake.objects().put(&uri, bytes).await
     }
 
@@ -122,7 +123,7 @@ impl LakeAccess {
     /// A table; none if it is still at `known`.
     ///
     /// # Errors
-    /// There is none, or the catalog fails.
+    /// There is none, where it says to be is not granted, or the catalog fails.
     pub async fn load(
         &self,
         ident: &str,
@@ -200,11 +201,8 @@ impl LakeAccess {
     }
 
     fn remember(&self, ident: Ident, table: &CatalogTable) -> Result<(), CatalogError> {
-        let location = ObjectUri::parse(&table.location).map_err(|e| {
-            CatalogError::Other(format!(
-                "{ident}: its files are out of this lake's reach: {e}"
-            ))
-        })?;
+        let (warehouse, document) = (self.lake.root(), &table.metadata_location);
+        let location = trust::believed(warehouse, &ident, document, &table.location)?;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.len() >= TABLES_LOADED_MAX && !loaded.contains_key(&ident) {
             return Err(CatalogError::Other(format!(
@@ -223,6 +221,17 @@ impl LakeAccess {
             Err(StoreError::Denied(why)) => Err(CatalogError::Denied(why)),
             Err(error) => Err(CatalogError::Other(error.to_string())),
         }
+    }
+
+    /// The URI, if it is granted and no document of a table: these are the catalog's to write.
+    async fn writable(&self, uri: &str) -> Result<ObjectUri, StoreError> {
+        let uri = self.granted(uri, Reach::Objects).await?;
+        if trust::is_document(&uri) {
+            return Err(StoreError::Denied(format!(
+                "{uri} has the name of a table's metadata, which is written by commits alone"
+            )));
+        }
+        Ok(uri)
     }
 
     /// The URI, if it lies in a granted place: by its text, and by where links lead. A plugin

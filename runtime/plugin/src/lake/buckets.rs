@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::http::Connector;
 use super::ident::Ident;
 use super::purse::{Current, Purse};
-use super::uri::{Bucket, BucketKind, ObjectUri};
+use super::uri::{Bucket, BucketKind, ObjectUri, Root};
 use super::vended::{Key, Vending, Vendor};
 use object_store::ObjectStore;
 use secrecy::{ExposeSecret, SecretString};
@@ -89,6 +89,8 @@ pub(crate) struct Buckets {
     options: StoreOptions,
     environment: Environment,
     connector: Connector,
+    /// The host of the warehouse's account, for a warehouse in Azure.
+    home: Option<String>,
     made: Mutex<BTreeMap<Bucket, Arc<dyn ObjectStore>>>,
     purse: Arc<Purse>,
 }
@@ -108,9 +110,21 @@ impl Buckets {
             options,
             environment,
             connector: Connector(http),
+            home: None,
             made: Mutex::default(),
             purse: Arc::default(),
         }
+    }
+
+    /// The same for a lake with such a warehouse: what is said of one account is not used for
+    /// another.
+    #[must_use]
+    pub(crate) fn of_warehouse(mut self, warehouse: Option<&ObjectUri>) -> Self {
+        self.home = match warehouse.map(ObjectUri::root) {
+            Some(Root::Bucket(bucket)) => bucket.account().map(str::to_owned),
+            Some(Root::Disk) | None => None,
+        };
+        self
     }
 
     /// From now on, who is asked again for credentials that expire. Set once.
@@ -163,7 +177,10 @@ impl Buckets {
         let store = match bucket.kind {
             BucketKind::S3 => s3(bucket, environment, options, None, connector),
             BucketKind::Gcs => gcs(bucket, environment, options, None, connector),
-            BucketKind::Azure => azure(bucket, environment, options, None, connector),
+            BucketKind::Azure => {
+                let home = self.home.as_deref();
+                azure(bucket, environment, options, None, home, connector)
+            }
         };
         let store = store.map_err(|e| unusable(bucket, &e))?;
         made.insert(bucket.clone(), Arc::clone(&store));
@@ -193,7 +210,8 @@ impl Buckets {
             }
             BucketKind::Azure => {
                 let token = Arc::new(Current::new(purse, key, kind, azure_token));
-                azure(bucket, environment, &options, Some(token), connector)
+                let home = self.home.as_deref();
+                azure(bucket, environment, &options, Some(token), home, connector)
             }
         };
         made.map_err(|e| unusable(bucket, &e))

@@ -7,6 +7,7 @@ use super::ident::Ident;
 use super::metadata::{self, Change, Creation};
 use super::rows::Rows;
 use super::store::Objects;
+use super::trust;
 use super::uri::ObjectUri;
 use iceberg::spec::TableMetadata;
 use uuid::Uuid;
@@ -185,16 +186,20 @@ impl Catalog {
             Err(error) => return Err(of_store(error)),
         };
         let owner = ident.clone();
-        blocking(move || {
+        let read = blocking(move || {
             let unread = |why: String| {
                 CatalogError::Other(format!("{owner}: its metadata can't be read: {why}"))
             };
             let text = metadata::unpack(bytes.into(), DOCUMENT_BYTES_MAX as u64)
                 .map_err(|e| unread(e.to_string()))?;
             let parsed = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
-            Ok((text, parsed))
-        })
-        .await?
+            Ok::<(String, TableMetadata), CatalogError>((text, parsed))
+        });
+        let (text, metadata) = read.await??;
+        // Before a commit writes there, with the host's own rights.
+        let warehouse = ObjectUri::parse(&self.warehouse).ok();
+        trust::believed(warehouse.as_ref(), ident, at, metadata.location())?;
+        Ok((text, metadata))
     }
 
     async fn write(

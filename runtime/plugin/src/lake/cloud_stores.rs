@@ -158,13 +158,28 @@ pub(super) fn gcs(
     Ok(Arc::new(store))
 }
 
+/// Where the blobs of an account are, whatever cloud it is in; none if its host does not tell.
+fn account_url(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    let split = |kind: &str| host.split_once(kind);
+    let (account, cloud) = split(".dfs.").or_else(|| split(".blob."))?;
+    let said = !account.is_empty() && !cloud.is_empty();
+    said.then(|| format!("https://{account}.blob.{cloud}"))
+}
+
+/// `home` is the host of the warehouse's account.
 pub(super) fn azure(
     bucket: &Bucket,
     environment: &Environment,
     options: &StoreOptions,
     vended: Option<AzureCredentialProvider>,
+    home: Option<&str>,
     connector: Connector,
 ) -> Made {
+    let unfit = |why: String| object_store::Error::Generic {
+        store: "MicrosoftAzure",
+        source: why.into(),
+    };
     let mut builder = MicrosoftAzureBuilder::new();
     let given = vended.is_some() || options.has("access_key") || options.has("sas_key");
     // The library takes a token, a key or an identity before a shared access signature, and would
@@ -184,6 +199,31 @@ pub(super) fn azure(
         builder = builder.with_allow_http(endpoint.starts_with("http://"));
     }
     let (container, host) = bucket.authority.split_once('@').unwrap_or_default();
+    let of_one_account = [
+        AzureConfigKey::Endpoint,
+        AzureConfigKey::AccessKey,
+        AzureConfigKey::SasKey,
+    ];
+    if let Some(home) = home.filter(|it| !it.eq_ignore_ascii_case(host))
+        && of_one_account
+            .iter()
+            .any(|it| builder.get_config_value(it).is_some())
+    {
+        let why = format!("the endpoint, key or signature of this lake is that of {home}");
+        return Err(unfit(why));
+    }
+    if builder
+        .get_config_value(&AzureConfigKey::Endpoint)
+        .is_none()
+    {
+        // The library knows the public cloud's hosts alone.
+        let url = account_url(host).ok_or_else(|| {
+            unfit(format!(
+                "`{host}` does not say where its blobs are: an endpoint must"
+            ))
+        })?;
+        builder = builder.with_endpoint(url);
+    }
     if !options.has("account_name") {
         builder = builder.with_account(host.split('.').next().unwrap_or_default());
     }
@@ -216,5 +256,30 @@ mod tests {
         let own = "https://lake.s3.eu-west-1.amazonaws.com";
         assert_eq!(hosted(amazon, "lake"), own);
         assert_eq!(hosted(own, "lake"), own);
+    }
+
+    #[test]
+    fn an_account_is_asked_in_the_cloud_that_its_host_names() {
+        for (host, url) in [
+            ("a.dfs.core.windows.net", "https://a.blob.core.windows.net"),
+            ("a.blob.core.windows.net", "https://a.blob.core.windows.net"),
+            (
+                "A.DFS.core.usgovcloudapi.net",
+                "https://a.blob.core.usgovcloudapi.net",
+            ),
+            (
+                "a.z01.dfs.storage.azure.net",
+                "https://a.z01.blob.storage.azure.net",
+            ),
+            (
+                "onelake.dfs.fabric.microsoft.com",
+                "https://onelake.blob.fabric.microsoft.com",
+            ),
+        ] {
+            assert_eq!(account_url(host).as_deref(), Some(url), "{host}");
+        }
+        for host in ["a", "a.example", ".dfs.core.windows.net", "a.dfs.", "dfs.x"] {
+            assert_eq!(account_url(host), None, "{host}");
+        }
     }
 }

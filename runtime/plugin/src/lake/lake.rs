@@ -62,7 +62,7 @@ impl Lake {
                     .transpose()
                     .map_err(|_| invalid(unfit.to_owned()))?;
                 let http = http::store_client().map_err(invalid)?;
-                let buckets = Buckets::new(config.store, http);
+                let buckets = Buckets::new(config.store, http).of_warehouse(warehouse.as_ref());
                 (warehouse, Objects::Buckets(Arc::new(buckets)))
             }
         };

@@ -31,6 +31,7 @@ mod sql;
 mod sql_error;
 mod store;
 mod tables;
+mod trust;
 mod upload;
 mod uri;
 mod vended;

@@ -82,25 +82,51 @@ impl Writing {
                 Ok(Self::Parts(parts))
             }
             Self::Parts(mut parts) => {
-                parts
-                    .wait_for_capacity(PARTS_UNDER_WAY_MAX)
-                    .await
-                    .map_err(failed)?;
+                let room = parts.wait_for_capacity(PARTS_UNDER_WAY_MAX).await;
+                room.map_err(|e| match failed(e) {
+                    StoreError::Missing => is_gone(uri),
+                    other => other,
+                })?;
                 parts.put(chunk);
                 Ok(Self::Parts(parts))
             }
         }
     }
 
-    async fn finish(self, objects: &Objects, uri: &ObjectUri) -> Result<(), StoreError> {
+    /// `bytes` are all that were written.
+    async fn finish(
+        self,
+        objects: &Objects,
+        uri: &ObjectUri,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
         let failed = |e: object_store::Error| store_error(uri, &e);
         match self {
             Self::Disk(mut part) => part.complete().await.map(drop).map_err(failed),
             Self::Small(chunks) => objects.put(uri, chunks.concat()).await,
             // It aborts by itself where it fails.
-            Self::Parts(parts) => parts.finish().await.map(drop).map_err(failed),
+            Self::Parts(parts) => match parts.finish().await.map_err(failed) {
+                Ok(_) => Ok(()),
+                Err(StoreError::Missing) => is_whole(objects, uri, bytes).await,
+                Err(error) => Err(error),
+            },
         }
     }
+}
+
+/// After a store said that it knows no such upload. That is also what it says of one which it has
+/// made whole, when the answer was lost and the client asks again, or gives up: then the object is
+/// there, and has all its bytes.
+async fn is_whole(objects: &Objects, uri: &ObjectUri, bytes: u64) -> Result<(), StoreError> {
+    match objects.head(uri).await? {
+        Some(entry) if entry.bytes == bytes => Ok(()),
+        Some(_) | None => Err(is_gone(uri)),
+    }
+}
+
+/// No object is missing: another upload may well succeed.
+fn is_gone(uri: &ObjectUri) -> StoreError {
+    StoreError::Transient(format!("{uri}: the upload is gone"))
 }
 
 impl Upload {
@@ -147,7 +173,8 @@ impl Upload {
             return Ok(self.bytes);
         }
         let writing = self.take()?;
-        let finished = writing.finish(&self.objects, &self.uri).await;
+        let finished = writing.finish(&self.objects, &self.uri, self.bytes);
+        let finished = finished.await;
         finished.map_err(|e| self.failed(e))?;
         self.state = State::Finished;
         Ok(self.bytes)

@@ -5,6 +5,7 @@
 
 use super::error::StoreError;
 use object_store::path::Path as ObjectPath;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,8 +46,8 @@ impl BucketKind {
     fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme {
             "s3" | "s3a" | "s3n" => Some(Self::S3),
-            "gs" => Some(Self::Gcs),
-            "abfss" | "abfs" => Some(Self::Azure),
+            "gs" | "gcs" => Some(Self::Gcs),
+            "abfss" | "abfs" | "wasbs" | "wasb" => Some(Self::Azure),
             _ => None,
         }
     }
@@ -76,6 +77,11 @@ impl Bucket {
             authority: authority.to_owned(),
         })
     }
+
+    /// The host of the account, for one of Azure's.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.authority.split_once('@').map(|(_, host)| host)
+    }
 }
 
 impl fmt::Display for Bucket {
@@ -93,7 +99,8 @@ pub(crate) struct ObjectUri {
 
 impl ObjectUri {
     /// Parses `file:///path`, or `file:/path` as Java's libraries write it, `s3://bucket/key`,
-    /// `gs://bucket/key` and `abfss://container@account.dfs.core.windows.net/key`.
+    /// `gs://bucket/key` and `abfss://container@account.dfs.core.windows.net/key`, and what else
+    /// these schemes are called.
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
         let denied =
             |why: &str| StoreError::Denied(format!("`{}` {why}", shortened(text).escape_debug()));
@@ -115,8 +122,9 @@ impl ObjectUri {
                     .ok_or_else(|| denied("is of a store that is not known here"))?;
                 let at = rest.find('/').unwrap_or(rest.len());
                 let (authority, path) = rest.split_at(at);
+                let authority = authority_of(scheme, authority);
                 let bucket =
-                    Bucket::parse(kind, authority).ok_or_else(|| denied("names no bucket"))?;
+                    Bucket::parse(kind, &authority).ok_or_else(|| denied("names no bucket"))?;
                 (Root::Bucket(bucket), path)
             }
         };
@@ -167,6 +175,12 @@ impl ObjectUri {
                 .is_some_and(|mut rest| rest.next().is_some())
     }
 
+    /// Whether it lies in `folder`, and in no folder below that.
+    pub(crate) fn is_right_in(&self, folder: &ObjectUri) -> bool {
+        let rest = self.path.prefix_match(&folder.path);
+        self.root == folder.root && rest.is_some_and(|rest| rest.count() == 1)
+    }
+
     /// Where it really is, once symbolic links are followed as far as it exists.
     pub(crate) fn resolved(&self) -> io::Result<PathBuf> {
         let file = self.file();
@@ -199,6 +213,15 @@ impl fmt::Display for ObjectUri {
             Root::Bucket(bucket) if self.path.as_ref().is_empty() => bucket.fmt(f),
             Root::Bucket(bucket) => write!(f, "{bucket}/{}", self.path),
         }
+    }
+}
+
+/// How the authority is written here: a driver of blobs names the host of an account's blobs, and
+/// not the one of its Data Lake Storage. Both have the same objects.
+pub(crate) fn authority_of<'a>(scheme: &str, authority: &'a str) -> Cow<'a, str> {
+    match (scheme, authority.split_once(".blob.")) {
+        ("wasb" | "wasbs", Some((account, cloud))) => Cow::Owned(format!("{account}.dfs.{cloud}")),
+        (_, _) => Cow::Borrowed(authority),
     }
 }
 
@@ -238,6 +261,17 @@ mod tests {
             assert_eq!(parse(literal).unwrap(), literal);
         }
         assert_eq!(parse("s3a://w/x").unwrap(), "s3://w/x");
+        assert_eq!(parse("gcs://w/x").unwrap(), "gs://w/x");
+        for (text, uri) in [
+            (
+                "wasbs://c@a.blob.core.windows.net/.blob.",
+                "abfss://c@a.dfs.core.windows.net/.blob.",
+            ),
+            ("wasb://c@a.dfs.example/x", "abfss://c@a.dfs.example/x"),
+            ("abfs://c@a.blob.example/x", "abfss://c@a.blob.example/x"),
+        ] {
+            assert_eq!(parse(text).unwrap(), uri);
+        }
         assert_eq!(parse("s3://w/").unwrap(), "s3://w");
         assert_eq!(parse("file:/w/x").unwrap(), "file:///w/x");
         assert_eq!(parse("file:///w/x/").unwrap(), "file:///w/x");
@@ -306,6 +340,26 @@ mod tests {
         assert!(!below("gs://w/a/x", "s3://w/a"));
         assert!(!below("s3://w/a/x", "file:///w/a"));
         assert!(!below("file:///w/a/x", "s3://w"));
+    }
+
+    #[test]
+    fn right_in_a_folder_is_one_segment_below() {
+        let right_in = |uri: &str, folder: &str| {
+            ObjectUri::parse(uri)
+                .unwrap()
+                .is_right_in(&ObjectUri::parse(folder).unwrap())
+        };
+        assert!(right_in("file:///w/a", "file:///w"));
+        assert!(right_in("s3://w/a", "s3a://w/"));
+        for (uri, folder) in [
+            ("file:///w", "file:///w"),
+            ("file:///w/a/b", "file:///w"),
+            ("file:///wa", "file:///w"),
+            ("s3://w/a", "gs://w"),
+            ("file:///w/a", "s3://w"),
+        ] {
+            assert!(!right_in(uri, folder), "{uri} {folder}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::buckets::StoreOptions;
 use super::error::CatalogError;
 use super::ident::Ident;
-use super::uri::{Bucket, BucketKind, ObjectUri, Root};
+use super::uri::{Bucket, BucketKind, ObjectUri, Root, authority_of};
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use std::collections::{BTreeMap, BTreeSet};
@@ -290,14 +290,21 @@ fn ancestors(uri: &str) -> impl Iterator<Item = &str> {
 
 /// Prefixes are texts, and some schemes name the same store.
 fn canonical(prefix: &str) -> String {
-    for (other, scheme) in [("s3a", "s3"), ("s3n", "s3"), ("abfs", "abfss")] {
-        match prefix.strip_prefix(other) {
-            Some("") => return scheme.to_owned(),
-            Some(rest) if rest.starts_with("://") => return format!("{scheme}{rest}"),
-            Some(_) | None => {}
-        }
-    }
-    prefix.to_owned()
+    let (scheme, rest) = match prefix.split_once("://") {
+        Some((scheme, rest)) => (scheme, Some(rest)),
+        None => (prefix, None),
+    };
+    let own = match scheme {
+        "s3a" | "s3n" => "s3",
+        "gcs" => "gs",
+        "abfs" | "wasb" | "wasbs" => "abfss",
+        own => own,
+    };
+    let Some(rest) = rest else {
+        return own.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{own}://{}{path}", authority_of(scheme, authority))
 }
 
 #[cfg(test)]
@@ -469,6 +476,28 @@ mod tests {
         vending.credentials[0].options = sas.clone();
         wallet.take(&table("n.t"), vending, NOW);
         assert_eq!(key(&wallet, uri), Some(sas));
+    }
+
+    #[test]
+    fn a_prefix_is_of_the_store_whatever_its_scheme_is_called() {
+        let gcs = StoreOptions::default().with("bearer_token", "t");
+        let azure = StoreOptions::default().with("sas_key", "sig=1");
+        for (prefix, uri, options) in [
+            ("gcs://b/t", "gs://b/t/data/f", &gcs),
+            ("gcs", "gcs://b/t/data/f", &gcs),
+            (
+                "wasbs://c@a.blob.core.windows.net/t",
+                "abfss://c@a.dfs.core.windows.net/t/data/f",
+                &azure,
+            ),
+            ("wasb", "wasb://c@a.blob.core.windows.net/t/f", &azure),
+        ] {
+            let mut wallet = Wallet::default();
+            let mut vending = vending("s3://elsewhere", [(prefix, "")]);
+            vending.credentials[0].options = options.clone();
+            wallet.take(&table("n.t"), vending, NOW);
+            assert_eq!(key(&wallet, uri).as_ref(), Some(options), "{prefix}");
+        }
     }
 
     #[test]

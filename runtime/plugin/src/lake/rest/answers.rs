@@ -3,7 +3,7 @@
 use super::super::catalog::CatalogTable;
 use super::super::error::CatalogError;
 use reqwest::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -105,6 +105,16 @@ fn words(body: &[u8]) -> String {
         .collect()
 }
 
+/// A mapping of texts. Some servers write `null` where they have none to tell, and for a text that
+/// is not there.
+pub(super) fn texts<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let all = Option::<BTreeMap<String, Option<String>>>::deserialize(from)?;
+    let all = all.unwrap_or_default().into_iter();
+    Ok(all.filter_map(|(key, text)| Some((key, text?))).collect())
+}
+
 /// What loading, creating and committing answer. It has credentials in plain text, so it can't be
 /// shown.
 #[derive(Deserialize)]
@@ -112,7 +122,7 @@ fn words(body: &[u8]) -> String {
 pub(super) struct LoadedTable {
     metadata_location: Option<String>,
     metadata: Box<RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub(super) config: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) storage_credentials: Option<Vec<StorageCredential>>,
@@ -124,7 +134,7 @@ pub(super) struct LoadedTable {
 #[derive(Deserialize)]
 pub(super) struct StorageCredential {
     pub(super) prefix: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub(super) config: BTreeMap<String, String>,
 }
 
@@ -139,7 +149,7 @@ const PLACES: [&str; 3] = [
 #[derive(Deserialize)]
 struct Places {
     location: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     properties: BTreeMap<String, String>,
 }
 

@@ -18,25 +18,33 @@ const NAMES: [(&str, &str); 7] = [
 ];
 /// Of these, the ones that are credentials: without one nothing was vended.
 const CREDENTIALS: [&str; 3] = ["access_key_id", "bearer_token", "sas_key"];
-const EXPIRES: [&str; 2] = [
+/// When they expire, in ms since the epoch. The last is said of all kinds.
+const EXPIRES: [&str; 3] = [
     "s3.session-token-expires-at-ms",
     "gcs.oauth2.token-expires-at",
+    "expiration-time",
 ];
+/// What only temporary credentials have.
+const TEMPORARY: [&str; 3] = ["session_token", "bearer_token", "sas_key"];
+/// Temporary credentials of which is not said when they expire are taken to live as long as the
+/// shortest that Amazon gives out. They are asked for again too often rather than too late.
+const LIFE_DEFAULT: Duration = Duration::from_secs(15 * 60);
 const PATH_STYLE: &str = "s3.path-style-access";
 /// With the account's host behind it, or its name alone: catalogs differ.
 const SAS_TOKEN: &str = "adls.sas-token.";
 const SAS_EXPIRES: &str = "adls.sas-token-expires-at-ms.";
 
-/// What came with a table: credentials of a prefix each, and those of the table as a whole.
-pub(super) fn vended(loaded: &LoadedTable) -> Vending {
+/// What came with a table at `now`: credentials of a prefix each, and those of the table as a
+/// whole.
+pub(super) fn vended(loaded: &LoadedTable, now: SystemTime) -> Vending {
     let mut all = Vec::new();
     for place in &loaded.places {
-        all.extend(read(place, &loaded.config, None));
+        all.extend(read(place, &loaded.config, None, now));
     }
     for credential in loaded.storage_credentials.iter().flatten() {
         for prefix in prefixes(credential, &loaded.places) {
             // Where the endpoint is, is said once for all.
-            all.extend(read(prefix, &credential.config, Some(&loaded.config)));
+            all.extend(read(prefix, &credential.config, Some(&loaded.config), now));
         }
     }
     Vending {
@@ -61,6 +69,7 @@ fn read(
     prefix: &str,
     config: &BTreeMap<String, String>,
     below: Option<&BTreeMap<String, String>>,
+    now: SystemTime,
 ) -> Option<Vended> {
     let mut options = StoreOptions::default();
     let places = ["s3.endpoint", "client.region", "s3.region", PATH_STYLE];
@@ -84,6 +93,8 @@ fn read(
         .filter_map(|value| value.parse().ok())
         .min()
         .map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+    let is_temporary = TEMPORARY.iter().any(|it| options.has(it));
+    let expires = expires.or_else(|| is_temporary.then(|| now + LIFE_DEFAULT));
     let some = CREDENTIALS.iter().any(|it| options.has(it));
     some.then(|| Vended {
         prefix: prefix.to_owned(),
@@ -120,6 +131,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     #[test]
     fn each_prefix_has_its_own_and_the_table_those_of_the_config() {
         let answer = json!({
@@ -135,7 +148,7 @@ mod tests {
             ],
         });
         let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-        let vending = vended(&loaded);
+        let vending = vended(&loaded, NOW);
         assert_eq!(vending.places, ["s3://b/t", "s3://d/t"]);
         let all = vending.credentials;
         let prefixes: Vec<_> = all.iter().map(|it| it.prefix.as_str()).collect();
@@ -167,7 +180,7 @@ mod tests {
             "config": {"s3.access-key-id": "k", "s3.secret-access-key": "x"},
         });
         let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-        let vending = vended(&loaded);
+        let vending = vended(&loaded, NOW);
         let places = [
             "s3://b/t",
             "s3://data/t",
@@ -186,7 +199,40 @@ mod tests {
             "config": {"s3.endpoint": "http://e", "client.region": "x"},
         });
         let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-        assert_eq!(vended(&loaded).credentials, vec![]);
+        assert_eq!(vended(&loaded, NOW).credentials, vec![]);
+    }
+
+    #[test]
+    fn temporary_credentials_do_not_last_whatever_is_said_of_them() {
+        const AZURE: &str = "abfss://c@a.dfs.core.windows.net/t";
+        let key = json!({"s3.access-key-id": "k", "s3.secret-access-key": "x"});
+        let session = json!({"s3.access-key-id": "k", "s3.secret-access-key": "x",
+            "s3.session-token": "s"});
+        let token = json!({"gcs.oauth2.token": "t"});
+        let sas = json!({"adls.sas-token.a": "sig=1"});
+        let life = LIFE_DEFAULT.as_secs();
+        for (place, credentials, unsaid) in [
+            ("s3://b/t", key, None),
+            ("s3://b/t", session, Some(life)),
+            ("gs://b/t", token, Some(life)),
+            (AZURE, sas, Some(life)),
+        ] {
+            let expires = |said: Value| {
+                let mut config = credentials.clone();
+                if !said.is_null() {
+                    config["expiration-time"] = said;
+                }
+                let answer = json!({"metadata": {"location": place}, "config": config});
+                let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
+                let mut all = vended(&loaded, NOW).credentials;
+                assert_eq!(all.len(), 1, "{place}");
+                let expires = all.remove(0).expires;
+                expires.map(|it| it.duration_since(NOW).unwrap().as_secs())
+            };
+            assert_eq!(expires(Value::Null), unsaid, "{place}");
+            assert_eq!(expires(json!("soon")), unsaid, "{place}");
+            assert_eq!(expires(json!("7200000")), Some(7200), "{place}");
+        }
     }
 
     #[test]
@@ -210,7 +256,7 @@ mod tests {
                 "storage-credentials": credentials,
             });
             let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
-            let all = vended(&loaded).credentials.into_iter();
+            let all = vended(&loaded, NOW).credentials.into_iter();
             all.map(|it| (it.prefix, it.options, it.expires))
                 .collect::<Vec<_>>()
         };

@@ -3,9 +3,11 @@
 
 mod answers;
 mod credentials;
+mod prefix;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub(crate) use session::RestSettings;
 
@@ -20,6 +22,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use session::Session;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A table, and the credentials that came with it.
 pub(crate) struct Told {
@@ -133,7 +136,7 @@ impl RestCatalog {
             CatalogError::Other(format!("{ident}, as the catalog tells it: {why}"))
         })?;
         let vends = self.session.vends();
-        let vended = vends.then(|| credentials::vended(&loaded));
+        let vended = vends.then(|| credentials::vended(&loaded, SystemTime::now()));
         let table = loaded
             .into_table()
             .ok_or_else(|| CatalogError::Other(format!("{ident} has no metadata location")))?;

@@ -4,23 +4,20 @@ use super::super::access::DOCUMENT_BYTES_MAX;
 use super::super::config::{RestAuth, RestCatalogConfig};
 use super::super::error::CatalogError;
 use super::super::ident::Ident;
-use super::answers::{Asked, refusal, unheard};
+use super::answers::{Asked, refusal, texts, unheard};
+use super::prefix;
+use super::tokens::{Token, Tokens};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, OnceCell};
+use std::time::Instant;
+use tokio::sync::OnceCell;
 use url::Url;
 
 /// Largest answer: a document and what is said beside it.
 const ANSWER_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 1024 * 1024;
-/// A token of which the server does not say how long it lives is good for this long, a little
-/// less than servers are set to by default.
-const TOKEN_LIFE_DEFAULT: Duration = Duration::from_secs(45 * 60);
-/// A token is renewed when so much of its life, in hundredths, is over.
-const TOKEN_RENEWED_PERCENT: u32 = 75;
 const DELEGATION: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
 /// What the server says of itself, joined with what the configuration says.
@@ -54,11 +51,6 @@ fn encoded(text: &str) -> String {
         .replace('+', "%20")
 }
 
-struct Token {
-    secret: SecretString,
-    renew_at: Option<Instant>,
-}
-
 /// How to speak with one server.
 pub(crate) struct Session {
     http: reqwest::Client,
@@ -71,7 +63,7 @@ pub(crate) struct Session {
     auth: RestAuth,
     vends: bool,
     settings: OnceCell<RestSettings>,
-    token: Mutex<Option<Token>>,
+    tokens: Tokens,
 }
 
 impl std::fmt::Debug for Session {
@@ -84,16 +76,10 @@ impl std::fmt::Debug for Session {
 
 #[derive(Deserialize)]
 struct Config {
-    #[serde(default)]
-    defaults: BTreeMap<String, Option<String>>,
-    #[serde(default)]
-    overrides: BTreeMap<String, Option<String>>,
-}
-
-#[derive(Deserialize)]
-struct Given {
-    access_token: String,
-    expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "texts")]
+    defaults: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "texts")]
+    overrides: BTreeMap<String, String>,
 }
 
 impl Session {
@@ -126,7 +112,7 @@ impl Session {
             auth: config.auth.clone(),
             vends,
             settings: OnceCell::new(),
-            token: Mutex::new(None),
+            tokens: Tokens::default(),
         })
     }
 
@@ -148,17 +134,19 @@ impl Session {
         let config: Config = serde_json::from_slice(&answer)
             .map_err(|e| CatalogError::Other(format!("{}, its configuration: {e}", self.shown)))?;
         let said = |key: &str| {
-            let of = |all: &BTreeMap<String, Option<String>>| all.get(key).cloned().flatten();
-            of(&config.overrides)
+            let overridden = config.overrides.get(key).cloned();
+            overridden
                 .or_else(|| (key == "prefix").then(|| self.prefix.clone()).flatten())
-                .or_else(|| of(&config.defaults))
+                .or_else(|| config.defaults.get(key).cloned())
         };
         let root = match said("prefix") {
             None => "v1/".to_owned(),
             Some(prefix) => {
-                let parts: Vec<_> = prefix.split('/').filter(|it| !it.is_empty()).collect();
-                let parts: Vec<_> = parts.into_iter().map(encoded).collect();
-                format!("v1/{}/", parts.join("/"))
+                let path = prefix::in_a_path(&prefix).ok_or_else(|| {
+                    let why = "its prefix leads to other paths";
+                    CatalogError::Other(format!("{}: {why}: {prefix:?}", self.shown))
+                })?;
+                format!("v1/{path}")
             }
         };
         let separator = match said("namespace-separator") {
@@ -183,12 +171,13 @@ impl Session {
             .uri
             .join(path)
             .map_err(|e| CatalogError::Other(format!("{}: {path}: {e}", self.shown)))?;
-        let mut fresh = false;
+        let mut refused = None;
         loop {
             let mut request = self.http.request(method.clone(), url.clone());
             request = request.headers(self.headers.clone());
-            if let Some(token) = self.authorization(fresh).await? {
-                request = request.header(AUTHORIZATION, token);
+            let token = self.token(refused.as_ref()).await?;
+            if let Some(token) = &token {
+                request = request.header(AUTHORIZATION, self.bearer(token)?);
             }
             if let Some(body) = &body {
                 request = request
@@ -201,8 +190,8 @@ impl Session {
             }
             // Refused for its token, a request has not been looked at.
             let stale = matches!(status.as_u16(), 401 | 419);
-            if stale && !fresh && matches!(self.auth, RestAuth::OAuth { .. }) {
-                fresh = true;
+            if stale && refused.is_none() && matches!(self.auth, RestAuth::OAuth { .. }) {
+                refused = token;
                 continue;
             }
             return Err(refusal(asked, &self.shown, status, &answer));
@@ -231,26 +220,26 @@ impl Session {
         Ok((status, answer))
     }
 
-    async fn authorization(&self, fresh: bool) -> Result<Option<HeaderValue>, CatalogError> {
-        let secret = match &self.auth {
-            RestAuth::None => return Ok(None),
-            RestAuth::Token(token) => token.clone(),
-            RestAuth::OAuth { .. } => self.token(fresh).await?,
-        };
-        let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
-            .map_err(|_| CatalogError::Other(format!("{}: a token can't be sent", self.shown)))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+    /// What requests are let in by; where that is given out, another one than was refused.
+    async fn token(
+        &self,
+        refused: Option<&SecretString>,
+    ) -> Result<Option<SecretString>, CatalogError> {
+        match &self.auth {
+            RestAuth::None => Ok(None),
+            RestAuth::Token(token) => Ok(Some(token.clone())),
+            RestAuth::OAuth { .. } => self.tokens.get(refused, self.new_token()).await.map(Some),
+        }
     }
 
-    async fn token(&self, fresh: bool) -> Result<SecretString, CatalogError> {
-        let mut token = self.token.lock().await;
-        if let Some(held) = token.as_ref()
-            && !fresh
-            && held.renew_at.is_none_or(|at| Instant::now() < at)
-        {
-            return Ok(held.secret.clone());
-        }
+    fn bearer(&self, token: &SecretString) -> Result<HeaderValue, CatalogError> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| CatalogError::Other(format!("{}: a token can't be sent", self.shown)))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    async fn new_token(&self) -> Result<Token, CatalogError> {
         let RestAuth::OAuth {
             client_id,
             client_secret,
@@ -260,39 +249,37 @@ impl Session {
         else {
             return Err(CatalogError::Other("no token is to be had".to_owned()));
         };
-        let url = match uri {
-            Some(uri) => uri.clone(),
-            None => self
-                .uri
-                .join("v1/oauth/tokens")
-                .map_err(|e| CatalogError::Other(format!("{}: {e}", self.shown)))?,
+        let (url, mut headers) = match uri {
+            // What the catalog is told is for nobody else.
+            Some(uri) => (uri.clone(), HeaderMap::new()),
+            None => {
+                let own = self.uri.join("v1/oauth/tokens");
+                let own = own.map_err(|e| CatalogError::Other(format!("{}: {e}", self.shown)))?;
+                (own, self.headers.clone())
+            }
         };
+        headers.remove(AUTHORIZATION);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form_type);
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", client_id)
             .append_pair("client_secret", client_secret.expose_secret())
             .append_pair("scope", scope)
             .finish();
-        let request = self
-            .http
-            .post(url)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form);
+        let request = self.http.post(url).headers(headers).body(form);
         let (status, answer) = self.send(request, Asked::Token).await?;
         if !status.is_success() {
             return Err(refusal(Asked::Token, &self.shown, status, &answer));
         }
         // The text of the answer may hold the token: what is wrong with it is not shown.
-        let given: Given = serde_json::from_slice(&answer)
-            .map_err(|_| CatalogError::Other(format!("{}: no token in its answer", self.shown)))?;
-        let life = given
-            .expires_in
-            .map_or(TOKEN_LIFE_DEFAULT, Duration::from_secs);
-        let secret = SecretString::from(given.access_token);
-        *token = Some(Token {
-            secret: secret.clone(),
-            renew_at: Instant::now().checked_add(life * TOKEN_RENEWED_PERCENT / 100),
-        });
-        Ok(secret)
+        Token::parse(&answer, Instant::now())
+            .ok_or_else(|| CatalogError::Other(format!("{}: no token in its answer", self.shown)))
+    }
+
+    /// As if so much time had gone by for the token.
+    #[cfg(test)]
+    pub(super) fn age_token(&self, by: std::time::Duration) {
+        self.tokens.age(by);
     }
 }

@@ -76,18 +76,33 @@ fn ident() -> Ident {
 #[tokio::test(flavor = "multi_thread")]
 async fn prefix_warehouse_headers_and_delegation_are_sent() {
     let overrides = json!({"defaults": {"prefix": "no"}, "overrides": {"prefix": "ws/1 2"}});
-    for (config_said, path) in [
+    for (config_said, own, path) in [
         (
             overrides,
+            Some("mine"),
             "/catalog/v1/ws/1%202/namespaces/a%1Fb%20c/tables/t",
         ),
         (
             json!({"defaults": {"prefix": "no", "namespace-separator": "%2E"}}),
+            Some("mine"),
             "/catalog/v1/mine/namespaces/a.b%20c/tables/t",
+        ),
+        // Escaped already, as a server says it of a name with a bar in it.
+        (
+            json!({"defaults": {"prefix": "main%7Cwh"}}),
+            None,
+            "/catalog/v1/main%7Cwh/namespaces/a%1Fb%20c/tables/t",
+        ),
+        (
+            json!({"defaults": null, "overrides": null}),
+            Some("main%7Cwh"),
+            "/catalog/v1/main%7Cwh/namespaces/a%1Fb%20c/tables/t",
         ),
     ] {
         let front = server(config_said, |_, _| ok(table(json!([])))).await;
-        let catalog = catalog(&config(&front, RestAuth::Token("fixed".into())));
+        let mut config = config(&front, RestAuth::Token("fixed".into()));
+        config.prefix = own.map(str::to_owned);
+        let catalog = catalog(&config);
         catalog.load(&ident()).await.unwrap();
         catalog.load(&ident()).await.unwrap();
         let seen = front.seen();
@@ -103,6 +118,104 @@ async fn prefix_warehouse_headers_and_delegation_are_sent() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_that_leads_to_other_paths_is_refused() {
+    for prefix in ["..", "ws/../admin", "%2E%2e/admin"] {
+        let said = json!({"overrides": {"prefix": prefix}});
+        let front = server(said, |_, _| ok(table(json!([])))).await;
+        let catalog = catalog(&config(&front, RestAuth::None));
+        let told = catalog.load(&ident()).await.map(drop);
+        assert!(matches!(told, Err(CatalogError::Other(_))), "{told:?}");
+        assert_eq!(front.seen().len(), 1, "nothing but its configuration");
+    }
+}
+
+/// How tokens were asked for.
+fn token_requests(front: &Front) -> Vec<Seen> {
+    let seen = front.seen().into_iter();
+    seen.filter(|it| it.path.ends_with("/oauth/tokens"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogs_own_token_endpoint_gets_its_headers_and_another_does_not() {
+    let foreign = server(json!({}), |_, _| None).await;
+    let elsewhere = Url::parse(&format!("{}/oauth/tokens", foreign.url())).unwrap();
+    for uri in [None, Some(elsewhere)] {
+        let front = server(json!({}), |_, _| ok(table(json!([])))).await;
+        let is_own = uri.is_none();
+        let mut auth = oauth();
+        let RestAuth::OAuth { uri: at, .. } = &mut auth else {
+            panic!("no OAuth")
+        };
+        *at = uri;
+        let mut config = config(&front, auth);
+        let mut configure = |name: &str, value: &str| {
+            config.headers.insert(name.to_owned(), value.into());
+        };
+        configure("authorization", "Basic x");
+        configure("content-type", "text/plain");
+        catalog(&config).load(&ident()).await.unwrap();
+        let asked = token_requests(if is_own { &front } else { &foreign });
+        assert_eq!(asked.len(), 1);
+        let sent = |name: &str| asked[0].headers.get(name).map(|it| it.to_str().unwrap());
+        assert_eq!(sent("x-tenant"), is_own.then_some("t"));
+        assert_eq!(sent("authorization"), None);
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(sent("content-type"), Some(form));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_good_is_used_while_no_other_is_to_be_had() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let mut tokens = 0;
+    front.decide(move |seen| {
+        if seen.path.ends_with("/oauth/tokens") {
+            tokens += 1;
+            return match tokens {
+                1 => ok(json!({"access_token": "t1", "expires_in": "3600"})),
+                _ => Some(Fault::Status(503, String::new())),
+            };
+        }
+        if seen.path.contains("/v1/config") {
+            return ok(json!({}));
+        }
+        ok(table(json!([])))
+    });
+    let catalog = catalog(&config(&front, oauth()));
+    catalog.load(&ident()).await.unwrap();
+    assert_eq!(token_requests(&front).len(), 1);
+    // It is to be renewed, and good for ten minutes.
+    catalog.session.age_token(Duration::from_secs(50 * 60));
+    catalog.load(&ident()).await.unwrap();
+    assert_eq!(token_requests(&front).len(), 2);
+    let last = front.seen().pop().unwrap();
+    assert_eq!(last.headers["authorization"], "Bearer t1");
+    catalog.session.age_token(Duration::from_secs(10 * 60));
+    let told = catalog.load(&ident()).await.map(drop);
+    assert!(matches!(told, Err(CatalogError::Transient(_))), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_may_be_said_as_null() {
+    let front = server(json!({}), |seen, _| {
+        let mut told = table(json!([{"prefix": "s3://b/t", "config": null}]));
+        told["config"] = match seen.method.as_str() {
+            "POST" => Value::Null,
+            _ => json!({"s3.access-key-id": "k", "s3.secret-access-key": "x", "token": null}),
+        };
+        told["metadata"]["properties"] = Value::Null;
+        ok(told)
+    })
+    .await;
+    let catalog = catalog(&config(&front, RestAuth::None));
+    let loaded = catalog.load(&ident()).await.unwrap();
+    assert_eq!(loaded.vended.unwrap().credentials.len(), 1);
+    let committed = catalog.commit(&ident(), "[]", "[]").await.unwrap();
+    assert_eq!(committed.table.location, "s3://b/t");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,6 +228,66 @@ async fn an_upload_that_is_given_up_within_a_call_takes_its_parts_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_store_knows_no_more_is_whole_or_gone() {
+    let (server, place) = (S3Server::start().await, Place::new());
+    let front = Front::before(server.url()).await;
+    let lake = access(&place, &front.url()).await;
+    let unknown = || {
+        let words = "<Error><Code>NoSuchUpload</Code></Error>";
+        Fault::Status(404, words.to_owned())
+    };
+    let is_upload = |it: &Seen, method: &str| it.method == method && it.path.contains("uploadId=");
+    let upload = async |uri: &str| {
+        front.mend();
+        let mut upload = lake.create(uri).await.unwrap();
+        for _ in 0..6 {
+            upload.write(vec![7; STORE_CHUNK_BYTES_MAX]).await.unwrap();
+        }
+        upload
+    };
+    let size = 6 * STORE_CHUNK_BYTES_MAX as u64;
+
+    // It is made whole and the answer is lost, after which there is nothing to give up.
+    let uri = "s3://lake/w/t/data/whole";
+    let mut whole = upload(uri).await;
+    front.decide(move |it| {
+        if is_upload(it, "POST") {
+            return Some(Fault::Unheard);
+        }
+        is_upload(it, "DELETE").then(unknown)
+    });
+    assert_eq!(whole.finish().await, Ok(size));
+    assert_eq!(lake.head(uri).await.unwrap().unwrap().bytes, size);
+
+    // It never was, and nothing or another object is there.
+    for before in [None, Some(vec![1; 9])] {
+        let uri = "s3://lake/w/t/data/gone";
+        let mut gone = upload(uri).await;
+        if let Some(before) = before {
+            lake.put(uri, before).await.unwrap();
+        }
+        let refuse = move |it: &Seen| it.path.contains("uploadId=").then(unknown);
+        front.decide(refuse);
+        let told = gone.finish().await;
+        let Err(StoreError::Transient(why)) = &told else {
+            panic!("{told:?}")
+        };
+        assert!(why.contains("the upload is gone"), "{why}");
+    }
+
+    // It goes while parts are on their way.
+    let mut going = upload("s3://lake/w/t/data/going").await;
+    front.decide(move |it| it.path.contains("uploadId=").then(unknown));
+    let told = loop {
+        let written = going.write(vec![7; STORE_CHUNK_BYTES_MAX]).await;
+        if let Err(error) = written {
+            break error;
+        }
+    };
+    assert!(matches!(told, StoreError::Transient(_)), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_day_of_the_store_is_waited_out() {
     let (server, place) = (S3Server::start().await, Place::new());
     let front = Front::before(server.url()).await;

@@ -297,3 +297,51 @@ async fn an_upload_outlives_the_credentials_that_it_began_with() {
     assert_eq!(seen.iter().filter(whole).count(), 1);
     assert_eq!(vendor.0.load(Ordering::SeqCst), 2, "asked again once");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_of_one_account_is_not_used_for_another() {
+    let warehouse = ObjectUri::parse(AZURE).unwrap();
+    let other = ObjectUri::parse("abfss://c@two.dfs.core.windows.net/t/x").unwrap();
+    let Root::Bucket(bucket) = other.root() else {
+        panic!("{other}")
+    };
+    for (option, value) in [
+        ("endpoint", "https://elsewhere.test"),
+        ("access_key", "a2V5"),
+        ("sas_key", "sv=1&sig=own"),
+    ] {
+        let own = StoreOptions::default().with(option, value);
+        let buckets = buckets([("AZURE_STORAGE_TOKEN", "t")], own);
+        let buckets = buckets.of_warehouse(Some(&warehouse));
+        let told = buckets.of(bucket, &other).unwrap_err().to_string();
+        assert!(told.contains("that of one.dfs.core.windows.net"), "{told}");
+        shown(&buckets, &format!("{AZURE}/data/x"));
+    }
+    // An identity may be let in by several.
+    let identity = buckets([("AZURE_STORAGE_TOKEN", "t")], StoreOptions::default());
+    let identity = identity.of_warehouse(Some(&warehouse));
+    let shown = shown(&identity, &other.to_string());
+    assert!(shown.contains("two.blob.core.windows.net"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_another_cloud_is_asked_there() {
+    let government = "abfss://c@one.dfs.core.usgovcloudapi.net/t";
+    let own = StoreOptions::default().with("sas_key", "sv=1&sig=own");
+    let buckets = buckets([], own);
+    let own = shown(&buckets, &format!("{government}/x"));
+    assert!(own.contains("one.blob.core.usgovcloudapi.net"), "{own}");
+    let vended = StoreOptions::default().with("sas_key", "sv=1&sig=vended");
+    buckets.take(&table("n.t"), vending(government, government, vended));
+    let vended = shown(&buckets, &format!("{government}/data/x"));
+    assert!(
+        vended.contains("one.blob.core.usgovcloudapi.net"),
+        "{vended}"
+    );
+    let nowhere = ObjectUri::parse("abfss://c@account.example/t/x").unwrap();
+    let Root::Bucket(bucket) = nowhere.root() else {
+        panic!("{nowhere}")
+    };
+    let told = buckets.of(bucket, &nowhere).unwrap_err().to_string();
+    assert!(told.contains("an endpoint must"), "{told}");
+}
