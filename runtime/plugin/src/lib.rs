@@ -53,7 +53,7 @@ pub use http_client::HttpError;
 pub use inbox::Inbox;
 pub use interrupt::Interrupt;
 pub use lake::Lake;
-pub use limits::{COMMIT_BYTES_MAX, Call, CallLimits, Deadlines};
+pub use limits::{COMMIT_BYTES_MAX, Call, CallLimits, Deadlines, HELD_POSITIONS_MAX};
 pub use linkers::World;
 pub use network::{Network, NetworkError};
 pub use plugin::Plugin;

@@ -67,8 +67,11 @@ pub(crate) const OFFSET_BYTES_MAX: usize = 64 * KIB;
 pub(crate) const REJECTED_EVENTS_MAX: usize = 10_000;
 /// An excerpt of a rejected event; longer ones are cut.
 pub(crate) const EXCERPT_BYTES_MAX: usize = 64 * KIB;
-/// Targets that a sink knows.
+/// Targets in an answer to `stored`.
 pub(crate) const HOLDINGS_MAX: usize = 100_000;
+/// Positions in an answer to `stored`, and in all of them together: 10,000 tables of 100 partitions.
+/// What crosses at once is bounded in bytes, too: some 500,000 positions.
+pub const HELD_POSITIONS_MAX: usize = 1_000_000;
 /// Largest figure in `counts`: no stream has lost or seen so much.
 pub(crate) const COUNT_MAX: u64 = 1 << 48;
 /// Longest wait that a `retry` may ask for.

@@ -19,7 +19,7 @@ use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::{Order, Refused};
 use crate::topics;
-use jackfield_core::Staged;
+use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Usage};
 use std::sync::Arc;
@@ -36,6 +36,11 @@ use tracing::Instrument;
 const COMMANDS_MAX: usize = 4;
 /// Requests that wait for the coordinator while it commits: one a task is enough.
 const REQUESTS_MAX: usize = 64;
+/// How long what was put before a stop is tried to be staged: as long as a stop may take, unless
+/// someone says otherwise. A stop with less is forced before that.
+const LAST_STAGE_MAX: Duration = Duration::from_secs(30);
+/// Between two tries of that; a task that may not be told to stage yet waits by itself.
+const LAST_STAGE_EVERY: Duration = Duration::from_millis(250);
 /// How often a version on probation is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -92,8 +97,13 @@ pub(crate) async fn run(
     let known = KnownTargets::load(host, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
     committer.on_probation(standing.until());
-    let held = committer.stored(&known.names()).await?;
-    let held = known.complete(held);
+    let names = known.names();
+    let held = tokio::select! {
+        biased;
+        // A call that is cut off takes its instance with it, which has nothing yet.
+        () = stop.cancelled() => return Ok(()),
+        held = committer.stored(&names) => known.complete(held?),
+    };
     let books = Arc::new(Books::new(held));
     let pending = Arc::new(Pending::new(spec.commit));
     let listeners = Arc::new(Listeners::default());
@@ -161,14 +171,31 @@ pub(crate) async fn run(
     let mut ended = ended;
     while let Some(joined) = tasks.join_next().await {
         let task_ended = task_end(joined);
-        ended = ended.and(task_ended);
+        ended = ended.and_then(|ended| task_ended.map(|()| ended));
     }
-    ended?;
+    // A task's own failure says more than that it could not stage.
+    if let Ended::Unstaged = ended? {
+        let reason = "what was put before the stop could not be staged: it is read again";
+        return Err(Failed::new("stage", Consequence::Rewind, reason));
+    }
     failed_targets?;
     let closed = committer.close().await;
     // Only now is all counted that the instances used.
     drop(meters);
     closed
+}
+
+/// How a life ended that was told to.
+enum Ended {
+    /// All that was put is committed.
+    Drained,
+    /// A task could not stage what it has.
+    Unstaged,
+}
+
+fn ended_early(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Failed {
+    let early = "a sink task ended before it was told to";
+    task_end(joined).map_or_else(|failed| failed, |()| Failed::for_good("task", early))
 }
 
 fn task_end(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Result<(), Failed> {
@@ -188,7 +215,7 @@ impl Coordinator<'_> {
         asked: &mut mpsc::Receiver<Request>,
         stop: &CancellationToken,
         standing: &mut Standing<'_>,
-    ) -> Result<(), Failed> {
+    ) -> Result<Ended, Failed> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let pending = Arc::clone(&self.pending);
@@ -198,10 +225,7 @@ impl Coordinator<'_> {
             let judged_in = standing.due_in();
             tokio::select! {
                 biased;
-                Some(joined) = tasks.join_next() => {
-                    task_end(joined)?;
-                    return Err(Failed::for_good("task", "a sink task ended before it was told to"));
-                }
+                Some(joined) = tasks.join_next() => return Err(ended_early(joined)),
                 () = stop.cancelled() => break,
                 Some(Request::CommitNow(done)) = asked.recv() => {
                     // Where a task could not stage nobody is told that it is committed: rows of
@@ -231,8 +255,30 @@ impl Coordinator<'_> {
                 self.interval().await?;
             }
         }
-        self.interval().await?;
-        Ok(())
+        self.last_interval(tasks).await
+    }
+
+    /// Stages and commits what was put before the stop; again and again, since who starts the next
+    /// life relies on it.
+    async fn last_interval(
+        &mut self,
+        tasks: &mut JoinSet<Result<(), Failed>>,
+    ) -> Result<Ended, Failed> {
+        let until = Instant::now() + LAST_STAGE_MAX;
+        loop {
+            // Nobody loses anything where nothing was put.
+            if self.interval().await? || self.pending.is_empty() {
+                return Ok(Ended::Drained);
+            }
+            if Instant::now() >= until {
+                return Ok(Ended::Unstaged);
+            }
+            tokio::select! {
+                biased;
+                Some(joined) = tasks.join_next() => return Err(ended_early(joined)),
+                () = tokio::time::sleep(LAST_STAGE_EVERY) => {}
+            }
+        }
     }
 
     fn judge(&mut self, standing: &mut Standing<'_>) -> Result<(), Failed> {
@@ -244,7 +290,7 @@ impl Coordinator<'_> {
     /// Stages on all tasks, and commits each target once. Whether every task could stage.
     async fn interval(&mut self) -> Result<bool, Failed> {
         let started = Instant::now();
-        let (rows, bytes) = self.pending.take();
+        let counted = self.pending.take();
         let mut stages = Vec::with_capacity(self.commands.len());
         let mut replies = Vec::with_capacity(self.commands.len());
         for _ in &self.commands {
@@ -255,9 +301,9 @@ impl Coordinator<'_> {
         let (staged, all) = self.stage_all(stages, replies).await;
         self.life.stuck.store(!all, Ordering::Release);
         if !all {
-            self.pending.add(rows, bytes, false, self.host.clock.now());
+            self.pending.put_back(counted, self.host.clock.now());
         }
-        self.commit_staged(staged, rows, started).await?;
+        self.commit_staged(staged, counted.rows, started).await?;
         Ok(all)
     }
 

@@ -1,65 +1,64 @@
 //! What the log keeps of a connector's targets: the names of all that it ever committed to, so that
 //! `stored` can be asked for all of them after a restart; and where those begin that could not be
 //! told themselves.
+//!
+//! Each target is a record of its own: none outgrows what a log takes at once, and two workers, of
+//! which one does not know yet that the other has the connector, take nothing from each other.
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod lies;
 
 use crate::failures::Failed;
 use crate::host::Host;
+use futures::future::try_join_all;
 use jackfield_log::Keyed;
 use jackfield_plugin::{Holding, LogPosition, Span};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use lies::Begins;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A target's entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Entry {
-    /// It tells by itself what it holds.
-    Name(String),
-    /// What it holds as long as it does not say otherwise.
-    Begins { target: String, begins: Vec<Begin> },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Begin {
-    topic: String,
-    topic_id: String,
-    partition: i32,
-    next_offset: i64,
-}
-/// Targets of a connector. All their names are one record of the log, and each is asked for its
-/// positions after a restart.
+/// Targets of a connector: each is asked for its positions after a restart.
 const TARGETS_MAX: usize = 10_000;
+/// Targets that are written at once: a log makes them durable together.
+const PUTS_AT_ONCE: usize = 64;
 
 pub(crate) struct KnownTargets {
     keyed: Arc<dyn Keyed>,
     connector: String,
-    targets: BTreeMap<String, Vec<Begin>>,
+    targets: BTreeMap<String, Begins>,
 }
 
 impl KnownTargets {
     pub(crate) async fn load(host: &Host, connector: &str) -> Result<Self, Failed> {
-        // Connector → JSON list of targets.
         let topic = format!("{}-targets", host.cluster);
-        let keyed = host
-            .log
-            .keyed(&topic)
-            .await
-            .map_err(|e| Failed::log("read targets", e))?;
-        let targets = match keyed
-            .get(connector)
-            .await
-            .map_err(|e| Failed::log("read targets", e))?
-        {
-            Some(json) => parsed(&json).map_err(|e| {
-                Failed::for_good(
-                    "read targets",
-                    format!("the entry of {connector} in {topic} is not a list: {e}"),
-                )
-            })?,
-            None => BTreeMap::new(),
+        let keyed = host.log.keyed(&topic).await;
+        let keyed = keyed.map_err(|e| Failed::log("read targets", e))?;
+        Self::open(keyed, &topic, connector).await
+    }
+
+    /// What a keyed topic of this name holds of the connector's targets.
+    pub(crate) async fn open(
+        keyed: Arc<dyn Keyed>,
+        topic: &str,
+        connector: &str,
+    ) -> Result<Self, Failed> {
+        let entries = keyed.entries().await;
+        let entries = entries.map_err(|e| Failed::log("read targets", e))?;
+        let unread = |key: &str, error: serde_json::Error| {
+            let reason = format!("the entry of {key} in {topic} can't be read: {error}");
+            Failed::for_good("read targets", reason)
         };
+        let mut targets = BTreeMap::new();
+        if let Some((key, list)) = entries.iter().find(|(key, _)| key == connector) {
+            targets = lies::read_list(list).map_err(|e| unread(key, e))?;
+        }
+        for (key, json) in &entries {
+            if let Some(target) = lies::target_of(connector, key) {
+                let begins = lies::read(json).map_err(|e| unread(key, e))?;
+                targets.insert(target, begins);
+            }
+        }
         Ok(Self {
             keyed,
             connector: connector.to_owned(),
@@ -80,43 +79,43 @@ impl KnownTargets {
         &mut self,
         targets: impl Iterator<Item = &str>,
     ) -> Result<(), Failed> {
-        let mut now = self.targets.clone();
+        let mut changed = BTreeMap::new();
         for target in targets {
-            now.entry(target.to_owned()).or_default();
+            if !self.targets.contains_key(target) {
+                changed.insert(target.to_owned(), Begins::default());
+            }
         }
-        self.change(now).await
+        self.change(changed).await
     }
 
     /// Remembers durably what a target holds that could not be told itself.
     pub(crate) async fn keep(&mut self, holding: &Holding) -> Result<(), Failed> {
-        let mut now = self.targets.clone();
-        let begins = now.entry(holding.target.clone()).or_default();
+        let known = self.targets.get(&holding.target);
+        let mut begins = known.cloned().unwrap_or_default();
         for at in &holding.positions {
-            let same = |it: &Begin| it.topic_id == at.topic_id && it.partition == at.partition;
-            begins.retain(|it| !same(it));
-            begins.push(Begin {
-                topic: at.topic.clone(),
-                topic_id: at.topic_id.clone(),
-                partition: at.partition,
-                next_offset: at.next_offset,
-            });
+            begins.set(&at.topic, &at.topic_id, at.partition, at.next_offset);
         }
-        begins.sort();
-        self.change(now).await
+        if known == Some(&begins) {
+            return Ok(());
+        }
+        self.change(BTreeMap::from([(holding.target.clone(), begins)]))
+            .await
     }
 
     /// The target has taken a commit of these spans: it tells by itself what it holds of them.
     pub(crate) async fn told(&mut self, target: &str, spans: &[Span]) -> Result<(), Failed> {
-        if self.targets.get(target).is_none_or(Vec::is_empty) {
+        let Some(known) = self.targets.get(target).filter(|it| !it.is_empty()) else {
+            return Ok(());
+        };
+        let mut begins = known.clone();
+        for span in spans {
+            begins.forget(&span.topic_id, span.partition);
+        }
+        if *known == begins {
             return Ok(());
         }
-        let mut now = self.targets.clone();
-        now.entry(target.to_owned()).or_default().retain(|begin| {
-            !spans
-                .iter()
-                .any(|it| it.topic_id == begin.topic_id && it.partition == begin.partition)
-        });
-        self.change(now).await
+        self.change(BTreeMap::from([(target.to_owned(), begins)]))
+            .await
     }
 
     /// What targets say they hold, and what is kept of those that say nothing of a partition.
@@ -134,81 +133,142 @@ impl KnownTargets {
                 held.len() - 1
             });
             let positions = &mut held[at].positions;
-            for begin in begins {
-                let says = |it: &LogPosition| {
-                    it.topic_id == begin.topic_id && it.partition == begin.partition
-                };
-                if !positions.iter().any(says) {
-                    positions.push(LogPosition {
-                        topic: begin.topic.clone(),
-                        topic_id: begin.topic_id.clone(),
-                        partition: begin.partition,
-                        next_offset: begin.next_offset,
-                    });
-                }
-            }
+            let says = positions.iter();
+            let says: BTreeSet<(String, i32)> =
+                says.map(|it| (it.topic_id.clone(), it.partition)).collect();
+            let silent = begins.all();
+            let silent = silent.filter(|(_, topic_id, partition, _)| {
+                !says.contains(&((*topic_id).to_owned(), *partition))
+            });
+            let silent = silent.map(|(topic, topic_id, partition, next_offset)| LogPosition {
+                topic: topic.to_owned(),
+                topic_id: topic_id.to_owned(),
+                partition,
+                next_offset,
+            });
+            positions.extend(silent);
         }
         held
     }
 
-    async fn change(&mut self, now: BTreeMap<String, Vec<Begin>>) -> Result<(), Failed> {
-        if now == self.targets {
-            return Ok(());
-        }
-        if now.len() > TARGETS_MAX {
+    /// Writes what has changed, each target by itself.
+    async fn change(&mut self, changed: BTreeMap<String, Begins>) -> Result<(), Failed> {
+        let known = |target: &&String| self.targets.contains_key(*target);
+        let new = changed.len() - changed.keys().filter(known).count();
+        if self.targets.len() + new > TARGETS_MAX {
             return Err(Failed::for_good(
                 "remember targets",
                 format!("the component commits to more than {TARGETS_MAX} targets"),
             ));
         }
-        let json = written(&now);
-        self.keyed
-            .put(&self.connector, Some(&json))
-            .await
-            .map_err(|e| Failed::log("remember targets", e))?;
-        self.targets = now;
+        let written: Vec<(String, String)> = changed
+            .iter()
+            .map(|(target, begins)| (lies::key(&self.connector, target), begins.written()))
+            .collect();
+        for some in written.chunks(PUTS_AT_ONCE) {
+            let puts = some
+                .iter()
+                .map(|(key, json)| self.keyed.put(key, Some(json.as_str())));
+            try_join_all(puts)
+                .await
+                .map_err(|e| Failed::log("remember targets", e))?;
+        }
+        self.targets.extend(changed);
         Ok(())
     }
-}
-
-fn parsed(json: &str) -> Result<BTreeMap<String, Vec<Begin>>, serde_json::Error> {
-    let entries: Vec<Entry> = serde_json::from_str(json)?;
-    let entries = entries.into_iter().map(|entry| match entry {
-        Entry::Name(target) => (target, Vec::new()),
-        Entry::Begins { target, begins } => (target, begins),
-    });
-    Ok(entries.collect())
-}
-
-fn written(targets: &BTreeMap<String, Vec<Begin>>) -> String {
-    let entries = targets.iter().map(|(target, begins)| match begins.len() {
-        0 => Entry::Name(target.clone()),
-        _ => Entry::Begins {
-            target: target.clone(),
-            begins: begins.clone(),
-        },
-    });
-    serde_json::json!(entries.collect::<Vec<_>>()).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fake::FakeKeyed;
 
-    #[test]
-    fn names_lie_as_names_and_beginnings_beside_theirs() {
-        let begin = Begin {
-            topic: "t".into(),
-            topic_id: "i".into(),
-            partition: 2,
-            next_offset: 7,
+    const CONNECTOR: &str = "c";
+
+    async fn open(log: &Arc<FakeKeyed>) -> KnownTargets {
+        let opened = KnownTargets::open(log.clone(), "topic", CONNECTOR).await;
+        opened.unwrap()
+    }
+
+    fn holding(target: &str, partitions: i32) -> Holding {
+        let position = |partition| LogPosition {
+            topic: "binance.spot.trade".to_owned(),
+            topic_id: "0198f2b0-0000-7000-8000-000000000000".to_owned(),
+            partition,
+            next_offset: 1_000_000_000 + i64::from(partition),
         };
-        let targets = BTreeMap::from([("a".to_owned(), vec![]), ("b".to_owned(), vec![begin])]);
-        let json = written(&targets);
-        assert_eq!(
-            json,
-            r#"["a",{"begins":[{"next-offset":7,"partition":2,"topic":"t","topic-id":"i"}],"target":"b"}]"#
-        );
-        assert_eq!(parsed(&json).unwrap(), targets);
+        Holding {
+            target: target.to_owned(),
+            positions: (0..partitions).map(position).collect(),
+        }
+    }
+
+    /// As one list they would have millions of bytes.
+    #[tokio::test]
+    async fn however_many_targets_begin_each_is_a_small_record() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = open(&log).await;
+        let kept: Vec<Holding> = (10..60)
+            .map(|number| holding(&format!("market.trades_{number}"), 600))
+            .collect();
+        for it in &kept {
+            known.keep(it).await.unwrap();
+        }
+        assert_eq!(open(&log).await.complete(Vec::new()), kept);
+        let longest = log.entries().await.unwrap().into_iter();
+        let longest = longest.map(|(key, json)| key.len() + json.len()).max();
+        let all = 50 * longest.unwrap();
+        assert!(all < fake::RECORD_BYTES_MAX, "{all}");
+    }
+
+    #[tokio::test]
+    async fn workers_at_once_take_nothing_from_each_other() {
+        let log = Arc::new(FakeKeyed::default());
+        let (mut one, mut other) = (open(&log).await, open(&log).await);
+        one.keep(&holding("C", 1)).await.unwrap();
+        other.remember(["D"].into_iter()).await.unwrap();
+        let known = open(&log).await;
+        assert_eq!(known.names(), ["C", "D"]);
+        assert_eq!(known.complete(Vec::new()), [holding("C", 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_connectors_list_is_read_and_a_targets_own_entry_counts_more() {
+        let log = Arc::new(FakeKeyed::default());
+        let list = r#"["a",{"begins":[{"next-offset":7,"partition":2,"topic":"t","topic-id":"i"}],"target":"b"}]"#;
+        log.put(CONNECTOR, Some(list)).await.unwrap();
+        log.put(r#"["d","x"]"#, Some("another's")).await.unwrap();
+        let mut known = open(&log).await;
+        assert_eq!(known.names(), ["a", "b"]);
+        let held = known.complete(Vec::new());
+        let (target, at) = (held[0].target.as_str(), &held[0].positions[0]);
+        assert_eq!((target, at.next_offset), ("b", 7));
+        let span = Span {
+            topic: "t".to_owned(),
+            topic_id: "i".to_owned(),
+            partition: 2,
+            first_offset: 7,
+            next_offset: 9,
+        };
+        known.told("b", &[span]).await.unwrap();
+        let known = open(&log).await;
+        assert_eq!(known.names(), ["a", "b"]);
+        assert!(known.complete(Vec::new()).is_empty());
+        log.put(r#"["c","x"]"#, Some("x")).await.unwrap();
+        let opened = KnownTargets::open(log, "topic", CONNECTOR).await;
+        let failed = opened.err().unwrap();
+        assert!(failed.reason.contains(r#"["c","x"] in topic"#), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn what_a_target_says_counts_more_than_what_is_kept() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = open(&log).await;
+        known.keep(&holding("a", 2)).await.unwrap();
+        let mut says = holding("a", 1);
+        says.positions[0].next_offset = 5;
+        let completed = known.complete(vec![says]);
+        let offsets = completed[0].positions.iter().map(|it| it.next_offset);
+        assert_eq!(offsets.collect::<Vec<_>>(), [5, 1_000_000_001]);
     }
 }

@@ -1,4 +1,9 @@
 //! One sink task: reads its partitions, puts, and stages when told to.
+//!
+//! It puts ahead while the coordinator commits, and is held back from there on until it has staged:
+//! when as much is put ahead as one interval takes, and when its component asked for a stage or has
+//! no room. While it is held back, or waits to give a batch again, it stages, hands over and gives
+//! up partitions as ever; only records wait, in the log.
 
 mod hand_over;
 mod offer;
@@ -21,7 +26,7 @@ use jackfield_log::{Fetched, Reader, ReaderEvent, ReaderSpec, TopicPartition, Wr
 use jackfield_plugin::{Interrupt, Piece, Role, SinkInstance, Usage};
 use jackfield_telemetry::{CounterHandle, Step};
 use offer::{Again, Offer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -80,6 +85,14 @@ struct Task {
     stage_retries: Retries,
     /// A batch that the component asked to be given again, and when.
     again: Option<(Fetched, Again)>,
+    /// Something is put and not staged.
+    unstaged: bool,
+    /// Nothing more is put before the next stage.
+    awaits_stage: bool,
+    /// The reader was told to deliver nothing.
+    held_back: bool,
+    /// What it delivered nevertheless: a batch that it had taken apart already.
+    ahead: VecDeque<Fetched>,
     /// Targets that get no more commits, of which the component was told.
     failed_targets_told: usize,
     /// Count the records of each topic.
@@ -143,6 +156,10 @@ impl Task {
             put_retries,
             stage_retries,
             again: None,
+            unstaged: false,
+            awaits_stage: false,
+            held_back: false,
+            ahead: VecDeque::new(),
             failed_targets_told: 0,
             counted: BTreeMap::new(),
             stage_from: None,
@@ -154,8 +171,9 @@ impl Task {
         let stop = self.given.stop.clone();
         loop {
             let stopping = stop.is_cancelled();
+            let held_back = self.hold_back();
             let asked = Instant::now();
-            let again_at = self.again.as_ref().map(|(_, again)| again.at);
+            let again_at = self.again.as_ref().and_then(|(_, again)| again.at);
             tokio::select! {
                 biased;
                 command = self.given.commands.recv() => match command {
@@ -168,7 +186,12 @@ impl Task {
                         self.put(fetched, again.offer).await?;
                     }
                 }
-                event = self.reader.next(), if again_at.is_none() && !stopping => {
+                () = std::future::ready(()), if !held_back && !stopping && !self.ahead.is_empty() => {
+                    if let Some(fetched) = self.ahead.pop_front() {
+                        self.put_whole(fetched).await?;
+                    }
+                }
+                event = self.reader.next(), if !stopping => {
                     let event = event.map_err(|e| Failed::log("read", e))?;
                     if let ReaderEvent::Batch(fetched) = &event {
                         traced::read(&self.given.status, fetched, asked);
@@ -177,6 +200,23 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Has the reader deliver records or not; it tells of partitions that come and go in any case.
+    fn hold_back(&mut self) -> bool {
+        // Whatever is full is due: every task is told to stage.
+        self.awaits_stage |= self.given.pending.is_full();
+        let hold = self.awaits_stage || self.again.is_some();
+        if hold != self.held_back {
+            let own: Vec<TopicPartition> = self.frontier.partitions().cloned().collect();
+            if hold {
+                self.reader.pause(&own);
+            } else {
+                self.reader.resume(&own);
+            }
+            self.held_back = hold;
+        }
+        hold
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), Failed> {
@@ -226,10 +266,11 @@ impl Task {
                 self.give_up(&partitions);
                 self.rewind().await
             }
-            ReaderEvent::Batch(fetched) => {
-                let offer = Offer::whole(&fetched.batch);
-                self.put(fetched, offer).await
+            ReaderEvent::Batch(fetched) if self.held_back => {
+                self.ahead.push_back(fetched);
+                Ok(())
             }
+            ReaderEvent::Batch(fetched) => self.put_whole(fetched).await,
         }
     }
 
@@ -245,6 +286,10 @@ impl Task {
         match staged {
             Ok(pieces) => {
                 self.stage_retries.progressed();
+                (self.unstaged, self.awaits_stage) = (false, false);
+                if let Some((_, again)) = &mut self.again {
+                    again.at.get_or_insert_with(Instant::now);
+                }
                 self.given.listeners.tell(|| SinkItem::Staged {
                     task: self.given.number,
                 });

@@ -4,7 +4,9 @@ use super::{Rejects, at_most, counts, failure, malformed, name, too_large};
 use crate::bindings::sink::exports::jackfield::connector::sink as wit;
 use crate::bindings::source::jackfield::connector::types::Failure as WitFailure;
 use crate::error::CallError;
-use crate::limits::{COMMIT_BYTES_MAX, COUNT_MAX, HOLDINGS_MAX, PIECES_MAX, STAGED_BYTES_MAX};
+use crate::limits::{
+    COMMIT_BYTES_MAX, COUNT_MAX, HELD_POSITIONS_MAX, HOLDINGS_MAX, PIECES_MAX, STAGED_BYTES_MAX,
+};
 use crate::types::{Committed, Holding, LogPosition, Piece, Span, Taken};
 
 /// An answer that is only a failure or none.
@@ -68,11 +70,8 @@ pub(crate) fn holdings(
 ) -> Result<Vec<Holding>, CallError> {
     let holdings = answer.map_err(|f| failure(f, Rejects::Never))?;
     let positions: usize = holdings.iter().map(|holding| holding.positions.len()).sum();
-    at_most(
-        "the list of what targets hold",
-        holdings.len().max(positions),
-        HOLDINGS_MAX,
-    )?;
+    at_most("the list of targets", holdings.len(), HOLDINGS_MAX)?;
+    at_most("what targets hold", positions, HELD_POSITIONS_MAX)?;
     holdings
         .into_iter()
         .map(|holding| {
@@ -167,4 +166,33 @@ pub(crate) fn into_pieces(pieces: Vec<Piece>) -> Result<Vec<wit::Piece>, CallErr
             bytes: piece.bytes,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many targets, each of which holds so many positions.
+    fn answer(targets: usize, positions: i32) -> Vec<wit::Holding> {
+        let position = |partition| wit::LogPosition {
+            topic: "t".into(),
+            topic_id: "i".into(),
+            partition,
+            next_offset: 7,
+        };
+        let holding = |target: usize| wit::Holding {
+            target: target.to_string(),
+            positions: (0..positions).map(position).collect(),
+        };
+        (0..targets).map(holding).collect()
+    }
+
+    #[test]
+    fn targets_are_counted_by_themselves_and_so_are_their_positions() {
+        let held = holdings(Ok(answer(1000, 200))).unwrap();
+        assert_eq!((held.len(), held[999].positions.len()), (1000, 200));
+        assert!(holdings(Ok(answer(HOLDINGS_MAX + 1, 0))).is_err());
+        let many = i32::try_from(HELD_POSITIONS_MAX).unwrap() + 1;
+        assert!(holdings(Ok(answer(1, many))).is_err());
+    }
 }

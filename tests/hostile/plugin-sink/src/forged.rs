@@ -78,7 +78,7 @@ pub(crate) fn holdings(deed: &str) -> Option<Result<Vec<Holding>, Failure>> {
     }
     Some(Ok(match deed {
         "too-many" => (0..100_001).map(|_| holding("t", Vec::new())).collect(),
-        "too-many-positions" => vec![holding("t", (0..100_001).map(position).collect())],
+        "too-many-positions" => vec![holding("t", (0..1_000_001).map(position).collect())],
         "nameless" => vec![holding("", Vec::new())],
         "negative" => vec![holding("t", vec![position(-1)])],
         "forged-list" => forged(16, 1 << 24),

@@ -100,6 +100,25 @@ pub(crate) fn put(at: &Span, records: &[u8], every: Option<i64>) -> Result<Taken
     })
 }
 
+/// Has room for one batch between two stages.
+pub(crate) fn room() -> Result<(), Failure> {
+    if LINES.with_borrow(String::is_empty) {
+        return Ok(());
+    }
+    Err(Failure::Retry(Retry {
+        after_ms: 0,
+        reason: "there is no room before the next stage".into(),
+    }))
+}
+
+/// Is shut until there is an object of that name beside the document.
+pub(crate) fn gate(root: &str) -> Result<(), Failure> {
+    match store::get(&format!("{root}/open"), None) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(later(error)),
+    }
+}
+
 pub(crate) fn stage() -> Vec<Piece> {
     let lines = LINES.take();
     if lines.is_empty() {

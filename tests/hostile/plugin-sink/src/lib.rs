@@ -95,6 +95,9 @@ impl Guest for Hostile {
         if let Some(answer) = forged::taken(&deed) {
             return answer;
         }
+        if deed == "full" {
+            ledger::room()?;
+        }
         let every = (deed == "reject").then(|| command().every.max(1));
         let taken = ledger::put(&at, &records, every);
         tempted_late(&deed);
@@ -133,6 +136,9 @@ impl Guest for Hostile {
         let deed = tempted("commit");
         if let Some(answer) = forged::committed(&deed) {
             return answer;
+        }
+        if deed == "gated" {
+            ledger::gate(&command().root)?;
         }
         let committed = ledger::commit(&command().root, &target, &pieces, &spans, &id);
         tempted_late(&deed);

@@ -5,6 +5,8 @@ use super::Coordinator;
 use crate::failures::Failed;
 use crate::retries::Retries;
 use crate::shadow::CommitSeen;
+use crate::sink::books::Books;
+use crate::sink::known_targets::KnownTargets;
 use crate::sink::traced;
 use crate::sink::track_records::TrackRecords;
 use jackfield_core::{Commit, Consequence, Next};
@@ -42,6 +44,28 @@ fn arrange(attempts: &mut [Attempt], records: &TrackRecords) {
 struct Left {
     attempts: Vec<Attempt>,
     failed: Failed,
+}
+
+/// Where a target stands whose rows are to be read again, while others go on: one that was made anew
+/// holds nothing, and reading would begin where the others stand. It counts only where the target
+/// itself says nothing.
+async fn keep_standing(
+    known: &mut KnownTargets,
+    books: &Books,
+    commit: &Commit<TopicPartition, Piece>,
+    beside: &BTreeSet<String>,
+) -> Result<(), Failed> {
+    let target = &commit.target;
+    // From now on it holds where this commit begins in partitions that it was never told of.
+    if let Some(begins) = books.begins(commit) {
+        known.keep(&begins).await?;
+    }
+    let held = books.held();
+    let mut others = held.iter().map(|it| &it.target).chain(beside);
+    if others.any(|other| other != target) {
+        known.keep(&books.held_by(target)).await?;
+    }
+    Ok(())
 }
 
 impl Coordinator<'_> {
@@ -223,8 +247,7 @@ impl Coordinator<'_> {
         failed: Failed,
     ) -> Result<Option<Failed>, Failed> {
         let target = &attempt.commit.target;
-        // The others are about to go on, and it may never be told.
-        self.keep_beginning(&attempt.commit).await?;
+        keep_standing(&mut self.known, &self.books, &attempt.commit, beside).await?;
         match self.records.rewound(target, &attempt.spans, &failed) {
             Ok(()) => {
                 tracing::warn!(connector = %self.spec.connector, target, %failed, "a target's rows are to be read again");
@@ -299,8 +322,102 @@ impl Coordinator<'_> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use jackfield_core::{Patience, Span as CoreSpan};
+    use crate::sink::known_targets::fake::FakeKeyed;
+    use jackfield_core::{Patience, Span as CoreSpan, Staged};
+    use jackfield_log::{Assignment, Ends, Start};
+    use jackfield_plugin::{Holding, LogPosition};
+    use std::sync::Arc;
     use std::time::Duration;
+
+    const TOPIC_ID: Uuid = Uuid::from_u128(7);
+
+    fn holding(target: &str, next_offset: i64) -> Holding {
+        let position = LogPosition {
+            topic: "t".to_owned(),
+            topic_id: TOPIC_ID.to_string(),
+            partition: 0,
+            next_offset,
+        };
+        Holding {
+            target: target.to_owned(),
+            positions: vec![position],
+        }
+    }
+
+    /// A life that begins with what the targets say.
+    fn life(known: &KnownTargets, told: Vec<Holding>) -> (Books, i64) {
+        let books = Books::new(known.complete(told));
+        let assigned = Assignment {
+            at: TopicPartition::new("t", 0),
+            topic_id: TOPIC_ID,
+            committed: None,
+            ends: Ends { start: 0, end: 200 },
+        };
+        let begin = books.own(&assigned, Start::Earliest).unwrap();
+        (books, begin.offset)
+    }
+
+    #[tokio::test]
+    async fn a_target_made_anew_beside_one_that_went_on_begins_where_it_stood() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = KnownTargets::open(log.clone(), "topic", "c").await.unwrap();
+        let (books, from) = life(&known, vec![holding("a", 50), holding("b", 50)]);
+        assert_eq!(from, 50);
+        let piece = |target: &str| {
+            let piece = Piece {
+                target: target.to_owned(),
+                version: 1,
+                bytes: Vec::new(),
+            };
+            (target.to_owned(), piece)
+        };
+        let staged = Staged {
+            pieces: vec![piece("a"), piece("b")],
+            spans: vec![CoreSpan {
+                partition: TopicPartition::new("t", 0),
+                first: 50,
+                next: 100,
+            }],
+        };
+        let commits = books.interval(vec![staged], Duration::ZERO).unwrap();
+        let of = |target: &str| commits.iter().find(|it| it.target == target).unwrap();
+        let names = commits.iter().map(|it| it.target.as_str());
+        known.remember(names).await.unwrap();
+        books.committed(of("b")).unwrap();
+        // What `a` was asked is answered with a rewind: it is another table by now.
+        let beside = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let kept = keep_standing(&mut known, &books, of("a"), &beside).await;
+        kept.unwrap();
+
+        let mut known = KnownTargets::open(log.clone(), "topic", "c").await.unwrap();
+        let (books, from) = life(&known, vec![holding("b", 100)]);
+        assert_eq!(from, 50, "reading begins where `a` stood");
+        assert_eq!(books.held_by("a"), holding("a", 50));
+        // What it says itself counts more, and once it has taken a commit nothing is kept.
+        let (_, from) = life(&known, vec![holding("a", 30), holding("b", 100)]);
+        assert_eq!(from, 30, "it was taken back");
+        let spans: Vec<Span> = of("a").spans.iter().map(|it| books.span(it)).collect();
+        known.told("a", &spans).await.unwrap();
+        let known = KnownTargets::open(log, "topic", "c").await.unwrap();
+        let (_, from) = life(&known, vec![holding("b", 100)]);
+        assert_eq!(from, 100, "nothing is kept of it");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_the_only_target() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = KnownTargets::open(log, "topic", "c").await.unwrap();
+        let (books, _) = life(&known, vec![holding("a", 50)]);
+        let commit = Commit {
+            target: "a".to_owned(),
+            pieces: Vec::new(),
+            spans: Vec::new(),
+        };
+        let beside = BTreeSet::from(["a".to_owned()]);
+        let kept = keep_standing(&mut known, &books, &commit, &beside).await;
+        kept.unwrap();
+        assert!(known.complete(Vec::new()).is_empty());
+    }
 
     fn attempt(target: &str, pieces: usize, next: i64) -> Attempt {
         let piece = Piece {

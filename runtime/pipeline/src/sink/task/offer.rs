@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 /// A batch that the component asked to be given again.
 pub(super) struct Again {
-    pub(super) at: Instant,
+    /// `None`: as soon as what was put is staged.
+    pub(super) at: Option<Instant>,
     pub(super) offer: Offer,
 }
 

@@ -38,6 +38,10 @@ impl Task {
             .assigned(held)
             .await
             .map_err(|e| Failed::call("assigned", e))?;
+        if self.held_back {
+            let own: Vec<TopicPartition> = assigned.iter().map(|it| it.at.clone()).collect();
+            self.reader.pause(&own);
+        }
         for assignment in assigned {
             if let Some(offset) = self.given.books.read_of(&assignment.at) {
                 self.reader
@@ -144,6 +148,7 @@ impl Task {
         {
             self.again = None;
         }
+        self.ahead.retain(|it| !partitions.contains(&it.at));
     }
 
     /// Reads again from the end of what was staged.
@@ -160,6 +165,8 @@ impl Task {
             .await
             .map_err(|e| Failed::call("assigned", e))?;
         self.again = None;
+        self.ahead.clear();
+        (self.unstaged, self.awaits_stage) = (false, false);
         for (at, offset) in self.frontier.rewind() {
             self.reader
                 .seek(&at, offset)

@@ -1,4 +1,9 @@
 //! What a task is given: put, and without what the component rejects of it.
+//!
+//! A component that answers `retry` has taken nothing, and is given the same batch again: after a
+//! wait that grows, for as long as the connector is patient. One that asks for no wait while it has
+//! something put is full: a stage is asked for, and the batch is put again once that is made. It
+//! does not count as a failure, however long a catalog keeps the stage waiting.
 
 use super::{Again, Offer, Task};
 use crate::dead_letters::Reporter;
@@ -7,11 +12,16 @@ use crate::shadow::SinkItem;
 use crate::sink::{bad_records, traced};
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};
-use jackfield_core::{Next, Span as CoreSpan, after};
+use jackfield_core::{Consequence, Next, Span as CoreSpan, after};
 use jackfield_log::{Fetched, Identity, Output, TopicPartition};
 use jackfield_plugin::{CallError, Failure, Rejection, Taken};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+/// Whether only a stage can help: there is nothing else to wait for.
+fn asks_for_no_wait(failed: &Failed) -> bool {
+    failed.consequence == Consequence::Retry && failed.not_before.is_zero()
+}
 
 impl Task {
     pub(super) async fn put(&mut self, fetched: Fetched, mut offer: Offer) -> Result<(), Failed> {
@@ -60,6 +70,8 @@ impl Task {
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
+                        self.unstaged = true;
+                        self.awaits_stage |= taken.stage_now;
                         traced::put(&self.given.status, &fetched, began);
                         self.given.status.metrics().counts(
                             taken.counts.duplicates,
@@ -79,14 +91,26 @@ impl Task {
                 if after::sink_task(failed.consequence) != Next::CallAgain {
                     return Err(failed);
                 }
-                let wait = self.put_retries.wait(&failed)?;
-                self.count_retry(&failed);
-                tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
-                let at = Instant::now() + wait;
+                let at = if self.unstaged && asks_for_no_wait(&failed) {
+                    tracing::debug!(connector = %self.given.spec.connector, %failed, "put again once what was put is staged");
+                    self.given.pending.ask();
+                    None
+                } else {
+                    let wait = self.put_retries.wait(&failed)?;
+                    self.count_retry(&failed);
+                    tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
+                    Some(Instant::now() + wait)
+                };
                 self.again = Some((fetched, Again { at, offer }));
                 Ok(())
             }
         }
+    }
+
+    /// What was read is put as a whole.
+    pub(super) async fn put_whole(&mut self, fetched: Fetched) -> Result<(), Failed> {
+        let offer = Offer::whole(&fetched.batch);
+        self.put(fetched, offer).await
     }
 
     async fn call_put(

@@ -1,0 +1,152 @@
+//! How a target lies in the log: under its connector's name and its own, with where it begins.
+//!
+//! Names alone once lay in one list for each connector. What is written there is read, and a target's
+//! own entry counts more.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a target begins that could not be told itself: what it holds as long as it does not say
+/// otherwise. Nothing: it tells by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Begins {
+    /// By topic id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    begins: BTreeMap<String, OfTopic>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct OfTopic {
+    topic: String,
+    /// By partition.
+    offsets: BTreeMap<i32, i64>,
+}
+
+impl Begins {
+    pub(super) fn is_empty(&self) -> bool {
+        self.begins.is_empty()
+    }
+
+    pub(super) fn set(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
+        let of_topic = self.begins.entry(topic_id.to_owned()).or_default();
+        topic.clone_into(&mut of_topic.topic);
+        of_topic.offsets.insert(partition, offset);
+    }
+
+    pub(super) fn forget(&mut self, topic_id: &str, partition: i32) {
+        if let Some(of_topic) = self.begins.get_mut(topic_id) {
+            of_topic.offsets.remove(&partition);
+            if of_topic.offsets.is_empty() {
+                self.begins.remove(topic_id);
+            }
+        }
+    }
+
+    /// Topic, its id, partition and offset of each.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str, i32, i64)> {
+        self.begins.iter().flat_map(|(topic_id, of_topic)| {
+            let (topic, id) = (of_topic.topic.as_str(), topic_id.as_str());
+            let offsets = of_topic.offsets.iter();
+            offsets.map(move |(partition, offset)| (topic, id, *partition, *offset))
+        })
+    }
+
+    pub(super) fn written(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+}
+
+/// The key of a target's own entry.
+pub(super) fn key(connector: &str, target: &str) -> String {
+    serde_json::json!([connector, target]).to_string()
+}
+
+/// The target that a key is of, if it is one of this connector's.
+pub(super) fn target_of(connector: &str, key: &str) -> Option<String> {
+    let (whose, target) = serde_json::from_str::<(String, String)>(key).ok()?;
+    (whose == connector).then_some(target)
+}
+
+/// A target's own entry.
+pub(super) fn read(json: &str) -> Result<Begins, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+/// A target in the list of all.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    Name(String),
+    Begins { target: String, begins: Vec<Begin> },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Begin {
+    topic: String,
+    topic_id: String,
+    partition: i32,
+    next_offset: i64,
+}
+
+/// A connector's list.
+pub(super) fn read_list(json: &str) -> Result<BTreeMap<String, Begins>, serde_json::Error> {
+    let listed: Vec<Listed> = serde_json::from_str(json)?;
+    let listed = listed.into_iter().map(|listed| match listed {
+        Listed::Name(target) => (target, Begins::default()),
+        Listed::Begins { target, begins } => {
+            let mut all = Begins::default();
+            for it in begins {
+                all.set(&it.topic, &it.topic_id, it.partition, it.next_offset);
+            }
+            (target, all)
+        }
+    });
+    Ok(listed.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins() -> Begins {
+        let mut begins = Begins::default();
+        begins.set("t", "i", 2, 7);
+        begins
+    }
+
+    #[test]
+    fn a_target_lies_under_its_own_name_with_where_it_begins() {
+        let key = key("c", "a \"b\".c");
+        assert_eq!(key, r#"["c","a \"b\".c"]"#);
+        assert_eq!(target_of("c", &key).unwrap(), "a \"b\".c");
+        assert_eq!(target_of("d", &key), None);
+        assert_eq!(target_of("c", "c"), None, "a list");
+        let json = begins().written();
+        assert_eq!(json, r#"{"begins":{"i":{"offsets":{"2":7},"topic":"t"}}}"#);
+        assert_eq!(read(&json).unwrap(), begins());
+        assert_eq!(Begins::default().written(), "{}");
+        assert_eq!(read("{}").unwrap(), Begins::default());
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing() {
+        let mut begins = begins();
+        begins.set("t", "i", 3, 9);
+        begins.forget("i", 2);
+        assert_eq!(begins.all().collect::<Vec<_>>(), [("t", "i", 3, 9)]);
+        begins.forget("other", 3);
+        begins.forget("i", 3);
+        assert!(begins.is_empty());
+    }
+
+    #[test]
+    fn a_list_has_names_and_beginnings_beside_theirs() {
+        let list = r#"["a",{"begins":[{"next-offset":7,"partition":2,"topic":"t","topic-id":"i"}],"target":"b"}]"#;
+        let expected = [
+            ("a".to_owned(), Begins::default()),
+            ("b".to_owned(), begins()),
+        ];
+        assert_eq!(read_list(list).unwrap(), BTreeMap::from(expected));
+    }
+}
