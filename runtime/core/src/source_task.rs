@@ -106,6 +106,15 @@ impl<P> SourceTask<P> {
         self.last_done
     }
 
+    /// The same once a poll has claimed so much; 0 says nothing of events, as the contract has it.
+    pub fn done_through(&self, claimed: u64) -> u64 {
+        if claimed == 0 {
+            self.last_done
+        } else {
+            claimed
+        }
+    }
+
     /// Appends whose outcome is not known yet.
     pub fn in_flight(&self) -> usize {
         self.flights.len()
@@ -132,12 +141,7 @@ impl<P> SourceTask<P> {
         if self.ended {
             return Err(BrokenPromise::AfterEnd);
         }
-        // 0 says nothing of events, as the contract has it.
-        let done_through = if done_through == 0 {
-            self.last_done
-        } else {
-            done_through
-        };
+        let done_through = self.done_through(done_through);
         if done_through < self.last_done {
             return Err(BrokenPromise::WentBack {
                 from: self.last_done,
@@ -225,6 +229,14 @@ mod tests {
         let mut task = SourceTask::<()>::new(3);
         let settled = task.polled(4, 4, vec![], false, false).unwrap().unwrap();
         assert_eq!(settled.done_through, 4);
+    }
+
+    #[test]
+    fn a_poll_that_says_nothing_of_events_is_where_the_last_one_was() {
+        let mut task = SourceTask::<()>::new(3);
+        assert_eq!((task.done_through(0), task.done_through(4)), (3, 4));
+        assert_eq!(task.polled(0, 9, vec![], false, false).unwrap(), None);
+        assert_eq!(task.last_done(), 3);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use jackfield_core::Jitter;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Monotonic time since the process started its pipelines; never the wall clock.
@@ -23,6 +23,14 @@ impl Clock {
     pub fn now(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+/// The wall clock, ms since the epoch: for what people and records are told. Nothing waits by it.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Jitter from a seed.

@@ -40,9 +40,18 @@ impl Failed {
         }
     }
 
-    /// A failure that only a person can mend.
+    /// A failure that only a person can mend, of the component's making.
     pub fn for_good(what: &'static str, reason: impl Into<String>) -> Self {
         Self::new(what, Consequence::Fail, reason)
+    }
+
+    /// A failure that only a person can mend, and that any version of the component meets: the host,
+    /// the log or the registry is to blame.
+    pub fn for_good_by_host(what: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            component: false,
+            ..Self::for_good(what, reason)
+        }
     }
 
     /// A call into a plugin failed.
@@ -81,15 +90,13 @@ impl Failed {
 
     /// The log refused.
     pub fn log(what: &'static str, error: LogError) -> Self {
-        let failed = match error {
+        match error {
             LogError::Retriable(reason) => Self::new(what, Consequence::Rewind, reason),
             LogError::Fenced(reason) => Self::new(what, Consequence::Fenced, reason),
             LogError::Unknown(reason) => Self::new(what, Consequence::Unknown, reason),
-            LogError::Rejected(reason) | LogError::Fatal(reason) => Self::for_good(what, reason),
-        };
-        Self {
-            component: false,
-            ..failed
+            LogError::Rejected(reason) | LogError::Fatal(reason) => {
+                Self::for_good_by_host(what, reason)
+            }
         }
     }
 
@@ -97,10 +104,11 @@ impl Failed {
     pub fn schema(what: &'static str, error: SchemaError) -> Self {
         match error {
             SchemaError::Transient(_) => Self::new(what, Consequence::Rewind, error.to_string()),
+            // The schema is the component's.
             SchemaError::Missing(_)
             | SchemaError::Incompatible { .. }
-            | SchemaError::Invalid(_)
-            | SchemaError::Denied(_) => Self::for_good(what, error.to_string()),
+            | SchemaError::Invalid(_) => Self::for_good(what, error.to_string()),
+            SchemaError::Denied(_) => Self::for_good_by_host(what, error.to_string()),
         }
     }
 }
@@ -114,5 +122,51 @@ impl From<BrokenPromise> for Failed {
 impl From<NotContiguous> for Failed {
     fn from(hole: NotContiguous) -> Self {
         Self::new("fetch", Consequence::Rewind, hole.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_is_not_blamed_for_what_the_log_does() {
+        for error in [
+            LogError::Retriable("r".into()),
+            LogError::Fenced("f".into()),
+            LogError::Unknown("u".into()),
+            LogError::Rejected("j".into()),
+            LogError::Fatal("x".into()),
+        ] {
+            let failed = Failed::log("append", error);
+            assert!(!failed.component, "{failed}: {:?}", failed.consequence);
+        }
+    }
+
+    #[test]
+    fn a_component_is_blamed_for_its_schema_and_not_for_the_registry() {
+        let incompatible = SchemaError::Incompatible {
+            subject: "s".into(),
+            reason: "r".into(),
+        };
+        for (error, blamed) in [
+            (incompatible, true),
+            (SchemaError::Invalid("i".into()), true),
+            (SchemaError::Missing(7), true),
+            (SchemaError::Denied("401".into()), false),
+            (SchemaError::Transient("503".into()), false),
+        ] {
+            let failed = Failed::schema("register schema", error);
+            assert_eq!(failed.component, blamed, "{failed}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_must_mend_says_whose_it_is() {
+        let own = Failed::for_good("plan", "no slot");
+        let hosts = Failed::for_good_by_host("assign", "the topic was created anew");
+        assert_eq!(own.consequence, Consequence::Fail);
+        assert_eq!(hosts.consequence, Consequence::Fail);
+        assert!(own.component && !hosts.component);
     }
 }

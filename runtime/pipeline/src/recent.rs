@@ -1,10 +1,10 @@
 //! The last failures of a connector, for people.
 
+use crate::clock::now_ms;
 use crate::failures::Failed;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Failures that are kept: what led to the state that somebody looks into, and some before.
 const KEPT_MAX: usize = 16;
@@ -77,13 +77,6 @@ impl Recent {
     pub(crate) fn all(&self) -> Vec<Failure> {
         self.kept().last.iter().cloned().collect()
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -89,7 +89,9 @@ pub(super) async fn end(name: &str, mut supervisor: JoinHandle<Exit>, until: Ins
         },
         Err(_) => {
             supervisor.abort();
-            // What it was in the middle of must have ended before another one may have its name.
+            // With it the life below is told to abort, and with that its slots or tasks: each ends at
+            // its next wait, which is not waited for. Until then they are fenced by the log and the
+            // targets from the next one of this name, as any second one is.
             let _aborted = supervisor.await;
             Exit::Killed
         }

@@ -1,8 +1,9 @@
 //! Keeping a copy of what a connector is given.
 
 use super::listen::{SinkItem, SinkItems};
-use super::run::{listen, now_ms};
+use super::run::listen;
 use super::watch::{SinkWatch, SlotWatch, SourceWatch, Watched};
+use crate::clock::now_ms;
 use crate::swap::{Controls, Refused, Version};
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};

@@ -6,10 +6,11 @@ use super::scratch::Scratch;
 use super::sink;
 use super::source::{self, SourceFound};
 use super::watch::{WatchOrder, Watched};
+use crate::clock::now_ms;
 use crate::swap::{Claim, Controls, Desk, Order, Refused, Version, VersionName, suits};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -69,9 +70,9 @@ impl Controls {
         let report = begun(connector, place.number, running.name(), to.name(), &options);
         tracing::info!(%connector, to = %report.to, span_ms = report.asked_ms, by = %report.by, "a shadow begins");
         desk.shadows.put(report.clone());
-        let shadow = run(place, watched, Arc::new(to), options, report.clone());
+        let shadow = run(watched, Arc::new(to), options, report.clone());
         // It ends by itself: when its time is over, or the running version ends.
-        tokio::spawn(shadow);
+        tokio::spawn(keep(place, shadow, report.clone()));
         Ok(report)
     }
 
@@ -120,15 +121,34 @@ fn begun(
     }
 }
 
-async fn run(
+/// Keeps what the shadow found, and gives its place back. One that panics has ended too.
+async fn keep(
     place: Place,
+    shadow: impl Future<Output = (ShadowEnd, ShadowReport)> + Send + 'static,
+    begun: ShadowReport,
+) {
+    let began = Instant::now();
+    let joined = tokio::spawn(shadow).await;
+    let (end, mut report) = joined.unwrap_or_else(|panic| {
+        let reason = format!("panicked: {panic}");
+        (ShadowEnd::Failed { reason }, begun)
+    });
+    report.lasted_ms = ms(began.elapsed());
+    tracing::info!(
+        connector = %report.connector, to = %report.to, differs = report.differs,
+        given = report.given, ?end, "a shadow has ended"
+    );
+    report.state = ShadowState::Ended(end);
+    place.desk.shadows.put(report);
+}
+
+async fn run(
     watched: Watched,
     to: Arc<Version>,
     options: ShadowOptions,
     mut report: ShadowReport,
-) {
-    let began = Instant::now();
-    let until = began + options.span;
+) -> (ShadowEnd, ShadowReport) {
+    let until = Instant::now() + options.span;
     let end = match watched {
         Watched::Source(watch) => {
             let (end, found) = source::run(*watch, to, until).await;
@@ -154,13 +174,7 @@ async fn run(
             },
         },
     };
-    report.lasted_ms = ms(began.elapsed());
-    tracing::info!(
-        connector = %report.connector, to = %report.to, differs = report.differs,
-        given = report.given, ?end, "a shadow has ended"
-    );
-    report.state = ShadowState::Ended(end);
-    place.desk.shadows.put(report);
+    (end, report)
 }
 
 fn took(report: &mut ShadowReport, found: SourceFound) {
@@ -177,20 +191,14 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Status;
+    use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
     use serde_json::json;
 
-    #[test]
-    fn a_report_says_in_one_object_how_it_stands() {
+    fn report(number: u64) -> ShadowReport {
         let version = || VersionName {
             plugin: "p".into(),
             version: "1".into(),
@@ -201,7 +209,45 @@ mod tests {
             by: "a test".into(),
             scratch: PathBuf::new(),
         };
-        let mut report = begun("c", 1, version(), version(), &options);
+        begun("c", number, version(), version(), &options)
+    }
+
+    fn desk() -> Arc<Desk> {
+        let labels = ConnectorLabels {
+            pipeline: "p".into(),
+            connector: "c".into(),
+            kind: Kind::Source,
+        };
+        let metrics = Telemetry::new().unwrap().connector(&labels);
+        Desk::new(&Status::new("p", "c", true, metrics))
+    }
+
+    async fn panics() -> (ShadowEnd, ShadowReport) {
+        panic!("at the first batch")
+    }
+
+    #[tokio::test]
+    async fn a_shadow_that_panics_has_ended_and_says_so() {
+        let desk = desk();
+        let place = Place::take(&desk).unwrap();
+        let report = report(place.number);
+        desk.shadows.put(report.clone());
+        keep(place, panics(), report).await;
+        let history = desk.shadows.history();
+        let [kept] = &history[..] else {
+            panic!("there was one shadow");
+        };
+        let ShadowState::Ended(ShadowEnd::Failed { reason }) = &kept.state else {
+            panic!("{:?}", kept.state);
+        };
+        assert!(reason.starts_with("panicked: "), "{reason}");
+        assert!(reason.contains("at the first batch"), "{reason}");
+        assert!(Place::take(&desk).is_ok(), "there is room for the next one");
+    }
+
+    #[test]
+    fn a_report_says_in_one_object_how_it_stands() {
+        let mut report = report(1);
         let shown = serde_json::to_value(&report).unwrap();
         assert_eq!(shown["state"], "shadowing");
         assert_eq!(shown["asked-ms"], 5000);

@@ -85,7 +85,7 @@ impl Books {
             && !known.contains(&id)
         {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(Failed::for_good(
+            return Err(Failed::for_good_by_host(
                 "assign",
                 format!(
                     "the topic {} was created anew: the targets hold positions of topic id {}, its id now is {id}. Reset the connector's offsets to read the new topic from its start",
@@ -105,7 +105,7 @@ impl Books {
         };
         let begin = match (stored, start) {
             (Some(offset), _) if offset > ends.end || offset < ends.start => {
-                return Err(Failed::for_good(
+                return Err(Failed::for_good_by_host(
                     "assign",
                     format!(
                         "{whose} {offset} of {at} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from. Reset the connector's offsets to go on from what the log holds",

@@ -47,7 +47,7 @@ impl KnownTargets {
         let entries = entries.map_err(|e| Failed::log("read targets", e))?;
         let unread = |key: &str, error: serde_json::Error| {
             let reason = format!("the entry of {key} in {topic} can't be read: {error}");
-            Failed::for_good("read targets", reason)
+            Failed::for_good_by_host("read targets", reason)
         };
         let mut targets = BTreeMap::new();
         if let Some((key, list)) = entries.iter().find(|(key, _)| key == connector) {

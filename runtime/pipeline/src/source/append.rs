@@ -8,7 +8,7 @@ use crate::spec::OnBadRecord;
 use jackfield_batch::{Batch, Limits, stamp_schemas};
 use jackfield_core::Consequence;
 use jackfield_log::{Append, InboxMark, Output, Position};
-use jackfield_plugin::Polled;
+use jackfield_plugin::{Output as Given, Polled};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -33,11 +33,39 @@ pub(crate) fn of(
     by: Reporter<'_>,
     mark: InboxMark,
     now_ms: i64,
-    mut way: Option<&mut VecDeque<way::Batch>>,
+    way: Option<&mut VecDeque<way::Batch>>,
 ) -> Result<(Append, Tally), Failed> {
     let mut tally = Tally::default();
-    let mut outputs = Vec::with_capacity(polled.outputs.len());
-    for output in std::mem::take(&mut polled.outputs) {
+    let given = std::mem::take(&mut polled.outputs);
+    let mut outputs = routed(given, routes, &mut tally, way)?;
+    outputs.extend(letters(polled, on_bad_record, by, &mut tally, now_ms)?);
+    let positions = polled
+        .positions
+        .iter()
+        .map(|p| Position {
+            partition: p.partition.clone(),
+            offset: p.offset.clone(),
+        })
+        .collect();
+    Ok((
+        Append {
+            outputs,
+            positions,
+            mark: Some(mark),
+        },
+        tally,
+    ))
+}
+
+/// Batches as they go to the partitions of their feeds' topics.
+fn routed(
+    given: Vec<Given>,
+    routes: &mut Routes,
+    tally: &mut Tally,
+    mut way: Option<&mut VecDeque<way::Batch>>,
+) -> Result<Vec<Output>, Failed> {
+    let mut outputs = Vec::with_capacity(given.len());
+    for output in given {
         let Some(route) = routes.get(output.feed) else {
             let reason = format!(
                 "records of feed number {}, which was never told",
@@ -89,42 +117,30 @@ pub(crate) fn of(
             }
         }
     }
+    Ok(outputs)
+}
+
+/// What becomes of the events that can never become records.
+fn letters(
+    polled: &Polled,
+    on_bad_record: &OnBadRecord,
+    by: Reporter<'_>,
+    tally: &mut Tally,
+    now_ms: i64,
+) -> Result<Vec<Output>, Failed> {
     tally.rejected = polled.rejected.len() as u64;
     match (on_bad_record, polled.rejected.first()) {
-        (_, None) | (OnBadRecord::Skip, Some(_)) => {}
-        (OnBadRecord::Stop, Some(event)) => {
-            return Err(Failed::for_good(
-                "poll",
-                format!(
-                    "event {} of the inbox can never become a record: {}",
-                    event.event, event.reason
-                ),
-            ));
-        }
+        (_, None) | (OnBadRecord::Skip, Some(_)) => Ok(Vec::new()),
+        (OnBadRecord::Stop, Some(event)) => Err(Failed::for_good(
+            "poll",
+            format!(
+                "event {} of the inbox can never become a record: {}",
+                event.event, event.reason
+            ),
+        )),
         (OnBadRecord::DeadLetter { topic }, Some(_)) => {
             tally.dead_letters = tally.rejected;
-            outputs.extend(dead_letters::of_events(
-                topic,
-                by,
-                &polled.rejected,
-                now_ms,
-            )?);
+            dead_letters::of_events(topic, by, &polled.rejected, now_ms)
         }
     }
-    let positions = polled
-        .positions
-        .iter()
-        .map(|p| Position {
-            partition: p.partition.clone(),
-            offset: p.offset.clone(),
-        })
-        .collect();
-    Ok((
-        Append {
-            outputs,
-            positions,
-            mark: Some(mark),
-        },
-        tally,
-    ))
 }

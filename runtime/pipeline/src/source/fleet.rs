@@ -1,6 +1,7 @@
 //! All slots of a source at work, and how they change to another version together.
 
 mod change;
+mod ends;
 mod preparing;
 
 use super::slot::{self, Serving, Shared, SlotEnd};
@@ -12,12 +13,13 @@ use crate::shadow::{SlotWatch, SourceWatch, WatchOrder, Watched};
 use crate::spec::SourceSpec;
 use crate::status::Status;
 use crate::swap::{Desk, Given, Order, Pace, Probation, Refused, SwapReport, Version};
+use ends::{Ends, Meaning};
 use jackfield_plugin::{Slot, World};
 use preparing::Preparing;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -30,6 +32,7 @@ const REST_WITHIN: Duration = Duration::from_secs(10);
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How the slots of one plan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Served {
     /// Drained, or ended for good.
     Done,
@@ -103,8 +106,7 @@ struct Fleet<'a, 'b> {
     standing: &'a mut Standing<'b>,
     crews: Vec<Crew>,
     stop_slots: CancellationToken,
-    /// All slots end, since the work will be split in another way.
-    replanning: bool,
+    ends: Ends,
     /// Another version that is being prepared.
     preparing: Option<Preparing>,
 }
@@ -132,7 +134,7 @@ pub(super) async fn serve(
         stop,
         crews: Vec::with_capacity(slots.len()),
         stop_slots: stop.child_token(),
-        replanning: false,
+        ends: Ends::new(),
         preparing: None,
         standing,
     };
@@ -164,7 +166,6 @@ impl Fleet<'_, '_> {
         mut tasks: JoinSet<SlotEnd>,
         mut gone_back: mpsc::Receiver<String>,
     ) -> Result<Served, Failed> {
-        let mut served = Ok(Served::Done);
         let mut sample = tokio::time::interval(SAMPLE_EVERY);
         sample.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -172,11 +173,12 @@ impl Fleet<'_, '_> {
             let due = due.map(|it| it.probation.until().saturating_sub(self.host.clock.now()));
             tokio::select! {
                 biased;
+                // A slot says so before it ends.
+                Some(reason) = gone_back.recv() => self.roll_back(&reason, true).await,
                 joined = tasks.join_next() => match joined {
-                    Some(joined) => self.note(joined, &mut served),
+                    Some(joined) => self.note(joined),
                     None => break,
                 },
-                Some(reason) = gone_back.recv() => self.roll_back(&reason, true).await,
                 prepared = preparing::prepared(&mut self.preparing) => self.change(prepared).await,
                 Some(order) = self.standing.orders.recv() => self.obey(order).await,
                 _ = sample.tick() => {
@@ -187,38 +189,22 @@ impl Fleet<'_, '_> {
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => self.judge().await,
             }
         }
-        if self.replanning && matches!(served, Ok(Served::Done)) && !self.stop.is_cancelled() {
-            return Ok(Served::Replan);
-        }
-        served
+        self.ends.served(self.stop.is_cancelled())
     }
 
-    fn note(
-        &mut self,
-        joined: Result<SlotEnd, tokio::task::JoinError>,
-        served: &mut Result<Served, Failed>,
-    ) {
-        let failed = match joined {
-            Ok(SlotEnd::Drained | SlotEnd::Ended) => return,
-            Ok(SlotEnd::Replan) => {
-                self.stop_slots.cancel();
-                if served.is_ok() {
-                    *served = Ok(Served::Replan);
-                }
-                return;
+    fn note(&mut self, joined: Result<SlotEnd, JoinError>) {
+        let passed_over = match self.ends.note(joined, self.stop.is_cancelled()) {
+            Meaning::Nothing => return,
+            Meaning::End => None,
+            Meaning::PassedOver(failed) => Some(failed),
+            Meaning::Worse(failed) => {
+                let taken_back = self.standing.take_back(&failed.to_string());
+                (!taken_back).then_some(failed)
             }
-            Ok(SlotEnd::Worse(failed)) => {
-                self.stop_slots.cancel();
-                self.replanning = true;
-                self.standing.take_back(&failed.to_string());
-                return;
-            }
-            Ok(SlotEnd::Failed(failed)) => failed,
-            Err(panic) => Failed::for_good("slot", format!("a slot's task panicked: {panic}")),
         };
         self.stop_slots.cancel();
-        if served.is_ok() {
-            *served = Err(failed);
+        if let Some(failed) = passed_over {
+            tracing::warn!(connector = %self.spec.connector, %failed, "a slot failed while all of them ended: the next plan goes on from what is stored");
         }
     }
 
@@ -258,16 +244,18 @@ impl Fleet<'_, '_> {
         if already {
             tracing::debug!(connector = %self.spec.connector, "a slot went back by itself");
         }
+        if replanned {
+            // None has anything to go back to: the old version plans when all have ended.
+            self.ends.replan();
+            self.stop_slots.cancel();
+            return;
+        }
         for crew in &self.crews {
             // A slot that ended has nothing to go back from.
             let _ended = crew
                 .commands
                 .send(Command::FallBack(reason.to_owned()))
                 .await;
-        }
-        if replanned {
-            self.replanning = true;
-            self.stop_slots.cancel();
         }
     }
 

@@ -64,11 +64,12 @@ pub(crate) struct Life<'a> {
 
 impl<'a> Life<'a> {
     /// Fences earlier writers, reads back what is stored, and opens an instance there, with the
-    /// inbox given again from the first event that is not contained in it.
+    /// inbox given again from the first event that is not contained in it. `None`: a stop came
+    /// before the instance had opened, which may take minutes.
     pub(crate) async fn open(
         shared: &'a Shared,
         serving: &'a mut Serving,
-    ) -> Result<Life<'a>, Failed> {
+    ) -> Result<Option<Life<'a>>, Failed> {
         let spec = &shared.spec;
         let identity = Identity {
             cluster: shared.host.cluster.clone(),
@@ -109,16 +110,20 @@ impl<'a> Life<'a> {
         let durable = Durable::new(&positions);
         let settings = serving.version.plugged.settings.clone();
         let saved = serving.saved.take();
-        let feeds = open_at(shared, &mut instance, settings, positions, saved)
-            .await
-            .map_err(|e| Failed::call("open", e))?;
+        let opened = tokio::select! {
+            biased;
+            // The call is dropped, and its instance with it.
+            () = shared.stop.cancelled() => return Ok(None),
+            opened = open_at(shared, &mut instance, settings, positions, saved) => opened,
+        };
+        let feeds = opened.map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         let asked = serving.asked.take();
         let metrics = shared.status.metrics();
         routes
             .extend(feeds.clone(), &spec.topics, &shared.host, metrics)
             .await?;
-        Ok(Life {
+        Ok(Some(Life {
             shared,
             serving,
             instance,
@@ -134,7 +139,7 @@ impl<'a> Life<'a> {
             log_failure: None,
             behind: 0,
             health: Health::new(spec.patience, shared.host.clock),
-        })
+        }))
     }
 
     /// Polls and appends until it is drained, has ended, or fails.

@@ -88,13 +88,11 @@ async fn serve_plans(
     loop {
         let (version, until) = (&standing.version, standing.until());
         let slots = match plan_patiently(spec, version, until, host, status, stop).await {
-            Ok(slots) => slots,
+            Ok(Some(slots)) => slots,
+            Ok(None) => return Ok(()),
             Err(failed) if failed.component && standing.take_back(&failed.to_string()) => continue,
             Err(failed) => return Err(failed),
         };
-        if stop.is_cancelled() {
-            return Ok(());
-        }
         match fleet::serve(spec, host, status, stop, standing, &slots).await? {
             Served::Replan => continue,
             Served::Done => return Ok(()),
@@ -118,8 +116,8 @@ fn stand(spec: &SourceSpec, version: &Version) -> Result<(), Failed> {
     }
 }
 
-/// Plans until it succeeds, or patience ends. A version on probation that is to blame, or that has
-/// no plan `until` its end, is not asked again: the one before does better.
+/// Plans until it succeeds, or patience ends; `None`: `stop` came first. A version on probation that
+/// is to blame, or that has no plan `until` its end, is not asked again: the one before does better.
 async fn plan_patiently(
     spec: &SourceSpec,
     version: &Version,
@@ -127,11 +125,11 @@ async fn plan_patiently(
     host: &Host,
     status: &Status,
     stop: &CancellationToken,
-) -> Result<Vec<Slot>, Failed> {
+) -> Result<Option<Vec<Slot>>, Failed> {
     let mut retries = Retries::new(spec.patience, host.clock);
     loop {
-        let failed = match plan(spec, version, status).await {
-            Ok(slots) => return Ok(slots),
+        let failed = match plan(spec, version, status, stop).await {
+            Ok(planned) => return Ok(planned),
             Err(failed) => failed,
         };
         status.failed(&failed);
@@ -150,14 +148,20 @@ async fn plan_patiently(
             trace: failed.to_string(),
         });
         tokio::select! {
-            () = stop.cancelled() => return Ok(Vec::new()),
+            () = stop.cancelled() => return Ok(None),
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// Plans on an instance of its own, with an inbox that is dropped afterwards.
-async fn plan(spec: &SourceSpec, version: &Version, status: &Status) -> Result<Vec<Slot>, Failed> {
+/// Plans on an instance of its own, with an inbox that is dropped afterwards; `None`: `stop` came
+/// first. A plan may take minutes, for which whoever stops the source does not wait.
+async fn plan(
+    spec: &SourceSpec,
+    version: &Version,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Result<Option<Vec<Slot>>, Failed> {
     let inbox = Inbox::new(PLAN_INBOX_BYTES_MAX);
     let usage = meter::usage(status.metrics());
     // Counts what was used when the planning ends.
@@ -172,7 +176,7 @@ async fn plan(spec: &SourceSpec, version: &Version, status: &Status) -> Result<V
         interrupt: Interrupt::default(),
         usage,
     };
-    let planned = async {
+    let planning = async {
         let plugged = &version.plugged;
         let mut instance = SourceInstance::new(&plugged.plugin, host, &plugged.limits)
             .await
@@ -181,17 +185,23 @@ async fn plan(spec: &SourceSpec, version: &Version, status: &Status) -> Result<V
             .plan(plugged.settings.clone(), spec.slots_max)
             .await
             .map_err(|e| Failed::call("plan", e))
-    }
-    .await;
+    };
+    let planned = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        planned = planning => Some(planned),
+    };
     connections.close_all().await;
     requests.close();
     inbox.close();
-    let slots = planned?;
+    let Some(slots) = planned.transpose()? else {
+        return Ok(None);
+    };
     if slots.is_empty() {
         return Err(Failed::for_good(
             "plan",
             "the source planned no slot: there is nothing to do",
         ));
     }
-    Ok(slots)
+    Ok(Some(slots))
 }

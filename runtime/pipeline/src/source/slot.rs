@@ -197,7 +197,8 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
             serving.obey_between_lives(command);
         }
         let failed = match Life::open(shared, serving).await {
-            Ok(mut life) => match life.run().await {
+            Ok(None) => return SlotEnd::Drained,
+            Ok(Some(mut life)) => match life.run().await {
                 Ok(LifeEnd::Drained) => return SlotEnd::Drained,
                 Ok(LifeEnd::Ended) => return SlotEnd::Ended,
                 Ok(LifeEnd::Replan) => return SlotEnd::Replan,

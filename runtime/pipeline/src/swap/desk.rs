@@ -3,12 +3,13 @@
 mod absent;
 
 use super::{Outcome, Refused, SwapReport, Version, VersionName};
+use crate::clock::now_ms;
 use crate::shadow::{Shadows, WatchOrder};
 use crate::status::{State, Status};
 use jackfield_telemetry::SwapOutcome;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Orders that may wait: a second one is told that the first is being made.
@@ -120,7 +121,8 @@ impl Desk {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The version that is to run, if it is not the file's.
+    /// The version that runs, or that the connector begins with when it is to run again; none before
+    /// it has begun for the first time, where the file's is meant.
     pub(crate) fn current(&self) -> Option<Arc<Version>> {
         self.kept().current.clone()
     }
@@ -370,13 +372,6 @@ impl Controls {
     pub fn running(&self, connector: &str) -> Result<Option<VersionName>, Refused> {
         Ok(self.version(connector)?.map(|it| it.name()))
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

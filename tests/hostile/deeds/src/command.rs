@@ -31,7 +31,8 @@ pub struct Command {
     /// them. 0: none.
     pub lines: u32,
     /// A source that misbehaves in `replan`: what it asks before each plan. It does where the
-    /// answer's status is 503.
+    /// answer's status is 503. One that misbehaves in `open`: what it asks before, so that a test
+    /// knows that it is there.
     pub ask: String,
     /// A source: stands behind what it numbers, so that a test can tell versions apart.
     pub mark: String,

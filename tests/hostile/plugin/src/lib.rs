@@ -48,13 +48,13 @@ fn told(call: &str, settings: &str) {
 
 fn tempted(call: &str) {
     let command = COMMAND.with_borrow(Clone::clone);
-    evil::act(command.deed_in(call));
+    evil::act(command.deed_in(call), command.me());
 }
 
 impl Guest for Hostile {
     fn describe() -> Description {
         let deed = hostile_deeds::engraved();
-        evil::act(deed);
+        evil::act(deed, "");
         describing::description(deed)
     }
 
@@ -80,6 +80,9 @@ impl Guest for Hostile {
         let mut command = Command::from_settings(&settings);
         command.is_called(&slot.id);
         COMMAND.set(command.clone());
+        if !command.ask.is_empty() && !command.deed_in("open").is_empty() {
+            opening::ask(&command.ask);
+        }
         tempted("open");
         if command.take {
             feed::listen(&command.url)?;
@@ -93,7 +96,7 @@ impl Guest for Hostile {
     fn poll(limits: Limits) -> Result<Polled, Failure> {
         let command = COMMAND.with_borrow(Clone::clone);
         let deed = command.deed_in("poll");
-        evil::act(deed);
+        evil::act(deed, command.me());
         // What is worse than decent is not decent first.
         let decent = matches!(deed, "" | "reject");
         if (command.take || command.lines > 0) && decent {

@@ -34,8 +34,8 @@ fn failure(deed: &str) -> Option<Failure> {
 pub(crate) fn slots(command: &Command, slots_max: u32) -> Result<Vec<Slot>, Failure> {
     let mut deed = command.deed_in("plan");
     let later = command.deed_in("replan");
-    if !later.is_empty() && is_time(&command.ask) {
-        evil::act(later);
+    if !later.is_empty() && ask(&command.ask) == NOW {
+        evil::act(later, command.me());
         deed = later;
     }
     if let Some(failure) = failure(deed) {
@@ -77,8 +77,8 @@ fn slot(id: &str, settings: String) -> Slot {
     }
 }
 
-/// Asks whether it is time to misbehave.
-fn is_time(url: &str) -> bool {
+/// Asks there, and waits for the answer's status.
+pub(crate) fn ask(url: &str) -> u16 {
     let request = Request {
         method: "GET".into(),
         url: url.into(),
@@ -93,7 +93,7 @@ fn is_time(url: &str) -> bool {
         if let Some(event) = answer {
             assert!(event.kind == Kind::Response, "nobody answers");
             let response = Response::parse(event.body).expect("the host packs it");
-            return response.status == NOW;
+            return response.status;
         }
     }
 }

@@ -5,6 +5,9 @@
 //! those that tell it what to do wrong. The decent sink keeps every record that it was given with its
 //! coordinates.
 
+mod splits;
+mod stops;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +68,13 @@ impl Deed {
     fn probation(&self) -> &'static str {
         let endless = matches!(self.deed, "loop" | "sleep");
         let shortened = matches!(self.call, "poll" | "put");
-        if endless && !shortened { "5m" } else { "8s" }
+        // All slots have to be in the call first.
+        let in_turn = self.deed == "panic-in-turn";
+        if in_turn || endless && !shortened {
+            "5m"
+        } else {
+            "8s"
+        }
     }
 }
 
@@ -138,6 +147,19 @@ async fn try_one(
     other: &Path,
     deed: &Deed,
 ) {
+    let both = (good, &deed.settings(good));
+    try_settings(admin, site, connector, both, other, deed).await;
+}
+
+/// The same with the settings of the bad version, which do the deed.
+async fn try_settings(
+    admin: &Admin,
+    site: &Site,
+    connector: &str,
+    (good, bad): (&Value, &Value),
+    other: &Path,
+    deed: &Deed,
+) {
     let status = format!("/status/{connector}");
     let records = |now: &Value| now["records"].as_u64().unwrap_or_default();
     let at_work = async |from: u64| {
@@ -146,7 +168,7 @@ async fn try_one(
     };
     let before = at_work(0).await;
     let file = site.path().join(format!("{connector}.json"));
-    std::fs::write(&file, deed.settings(good).to_string()).unwrap();
+    std::fs::write(&file, bad.to_string()).unwrap();
     let args = [
         connector,
         other.to_str().unwrap(),

@@ -47,11 +47,13 @@ impl Fleet<'_, '_> {
         report.in_flight = rested.iter().map(|it| it.in_flight).sum();
         let (replanned, pause) = match made {
             Made::OtherSlots => {
+                // One that dies on its way out must find that all end, and not begin another life.
+                self.ends.replan();
+                self.stop_slots.cancel();
                 for go in goes.into_iter().flatten() {
                     // A slot that ended meanwhile is at its end already.
                     let _ended = go.send(Go::End);
                 }
-                self.replanning = true;
                 // Nobody knows yet when the new slots take something.
                 (true, None)
             }

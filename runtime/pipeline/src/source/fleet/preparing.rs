@@ -11,6 +11,7 @@ use crate::swap::{Refused, SwapOrder, Version, prepare};
 use jackfield_plugin::SourceInstance;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// What is made for a version before anything is touched.
@@ -68,7 +69,12 @@ async fn make(
     to: Arc<Version>,
 ) -> Result<Made, Refused> {
     prepare(given(&spec), &from, &to).await?;
-    let planned = plan(&spec, &to, &status).await.map_err(fails)?;
+    // It ends with its task, which nobody waits for.
+    let never = CancellationToken::new();
+    let planned = plan(&spec, &to, &status, &never).await.map_err(fails)?;
+    let Some(planned) = planned else {
+        return Err(Refused::NotRunning(spec.connector.clone()));
+    };
     if !planned.iter().eq(slots.iter().map(|it| &it.slot)) {
         return Ok(Made::OtherSlots);
     }
@@ -110,7 +116,7 @@ impl Fleet<'_, '_> {
         if self.preparing.is_some() {
             return Err(Refused::Busy("being made"));
         }
-        if self.replanning || self.stop_slots.is_cancelled() {
+        if self.stop_slots.is_cancelled() {
             return Err(Refused::NotRunning(self.spec.connector.clone()));
         }
         Ok(())

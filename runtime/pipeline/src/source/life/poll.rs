@@ -1,17 +1,18 @@
 //! What a slot polls and appends.
 
 use super::{Life, LifeEnd, settle};
+use crate::clock::now_ms;
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
-use crate::source::append;
+use crate::source::append::{self, Tally};
 use crate::source::gathered::Waiting;
 use crate::source::slot::INBOX_BYTES_MAX;
 use crate::source::way::PollTimes;
 use jackfield_core::{Next, after};
-use jackfield_log::InboxMark;
+use jackfield_log::{Append, InboxMark};
 use jackfield_plugin::{PollLimits, Polled};
 use std::pin::pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longest wait inside one `poll` for the first event: bounds how stale a slot's view of its own
@@ -100,10 +101,46 @@ impl Life<'_> {
         mut polled: Polled,
         poll: PollTimes,
     ) -> Result<Option<LifeEnd>, Failed> {
-        let shared = self.shared;
         self.durable.check()?;
+        self.hear(&mut polled).await?;
+        let (append, tally) = self.append_of(&mut polled)?;
+        let batches = self.way.made();
+        let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
+        let positions = std::mem::take(&mut polled.positions);
+        let settled = self.task.polled(
+            polled.done_through,
+            self.shared.inbox.last(),
+            positions,
+            needs_append,
+            polled.ended,
+        )?;
+        self.count(&polled, &tally);
+        if needs_append {
+            let waiting = Waiting {
+                poll,
+                append,
+                batches,
+            };
+            self.gathered.add(waiting, tally.records, Instant::now());
+        } else if let Some(settled) = settled {
+            self.take_settled(settled);
+        }
+        self.send().await;
+        self.behind = polled.behind;
+        let appends = self.way.len() + self.gathered.len();
+        self.shared.count_open(appends, self.behind);
+        Ok(match (polled.ended, polled.replan) {
+            (true, _) => Some(LifeEnd::Ended),
+            (false, true) => Some(LifeEnd::Replan),
+            (false, false) => None,
+        })
+    }
+
+    /// Lets the twin know, and takes up the feeds that were told.
+    async fn hear(&mut self, polled: &mut Polled) -> Result<(), Failed> {
+        let shared = self.shared;
         if let Some(twin) = &self.twin
-            && !twin.tell(&polled, shared.inbox.given())
+            && !twin.tell(polled, shared.inbox.given())
         {
             self.twin = None;
         }
@@ -116,15 +153,14 @@ impl Life<'_> {
                 &shared.host,
                 shared.status.metrics(),
             )
-            .await?;
-        let done_through = if polled.done_through == 0 {
-            self.task.last_done()
-        } else {
-            polled.done_through
-        };
+            .await
+    }
+
+    fn append_of(&mut self, polled: &mut Polled) -> Result<(Append, Tally), Failed> {
+        let shared = self.shared;
         let mark = InboxMark {
             epoch: shared.inbox.epoch(),
-            done_through,
+            done_through: self.task.done_through(polled.done_through),
         };
         let description = &self.serving.version.description;
         let by = Reporter {
@@ -133,25 +169,19 @@ impl Life<'_> {
             component: (&description.name, &description.version),
         };
         let traces = shared.status.metrics().traces();
-        let (append, tally) = append::of(
-            &mut polled,
+        append::of(
+            polled,
             &mut self.routes,
             &shared.spec.on_bad_record,
             by,
             mark,
             now_ms(),
             traces.then(|| self.way.next_batches()),
-        )?;
-        let batches = self.way.made();
-        let needs_append = !append.outputs.is_empty() || !append.positions.is_empty();
-        let positions = std::mem::take(&mut polled.positions);
-        let settled = self.task.polled(
-            polled.done_through,
-            shared.inbox.last(),
-            positions,
-            needs_append,
-            polled.ended,
-        )?;
+        )
+    }
+
+    fn count(&self, polled: &Polled, tally: &Tally) {
+        let shared = self.shared;
         let metrics = shared.status.metrics();
         metrics.counts(
             polled.counts.duplicates,
@@ -170,34 +200,14 @@ impl Life<'_> {
                 shared.status.took_of(topic, *records);
             }
         }
-        if needs_append {
-            let waiting = Waiting {
-                poll,
-                append,
-                batches,
-            };
-            self.gathered.add(waiting, tally.records, Instant::now());
-        } else if let Some(settled) = settled {
-            self.take_settled(settled);
-        }
+    }
+
+    /// Lets go what has waited long enough, or is enough.
+    async fn send(&mut self) {
         // While they wait the inbox keeps what they were made of.
-        let filled = shared.inbox.bytes() >= INBOX_BYTES_MAX / 2;
+        let filled = self.shared.inbox.bytes() >= INBOX_BYTES_MAX / 2;
         if filled || self.gathered.is_due(Instant::now()) {
             self.release().await;
         }
-        self.behind = polled.behind;
-        shared.count_open(self.way.len() + self.gathered.len(), self.behind);
-        Ok(match (polled.ended, polled.replan) {
-            (true, _) => Some(LifeEnd::Ended),
-            (false, true) => Some(LifeEnd::Replan),
-            (false, false) => None,
-        })
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
