@@ -11,5 +11,5 @@ mod proxy;
 mod secure;
 
 pub use broker::Broker;
-pub use proxy::Proxy;
+pub use proxy::{Fate, Proxy, Side};
 pub use secure::SecureBroker;

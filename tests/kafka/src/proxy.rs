@@ -1,4 +1,4 @@
-//! A connection that can be cut: bytes pass between clients and a broker, or don't.
+//! A connection that can be cut: bytes pass between clients and a server, or don't.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -12,10 +12,42 @@ pub struct Proxy {
     valve: Arc<Valve>,
 }
 
+/// Whom bytes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Whoever has connected.
+    Client,
+    /// What lies behind.
+    Server,
+}
+
+/// What becomes of the bytes that were waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// They are held up, and all others with them: a [`cut`](Proxy::cut).
+    Cut,
+    /// Their connection ends before them; others go on.
+    Ended,
+}
+
+/// Waits for bytes. They are looked for in what comes from now on.
+struct Trap {
+    from: Side,
+    bytes: Vec<u8>,
+    fate: Fate,
+}
+
 #[derive(Default)]
 struct Valve {
-    position: Mutex<Position>,
+    state: Mutex<State>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    position: Position,
+    /// None: nothing is waited for, or it has come.
+    trap: Option<Trap>,
 }
 
 /// What becomes of bytes.
@@ -84,27 +116,62 @@ impl Proxy {
     pub fn mend(&self) {
         self.valve.set(Position::Open);
     }
+
+    /// Once, when such bytes come: what becomes of them.
+    ///
+    /// # Panics
+    /// There are none to wait for.
+    pub fn when(&self, from: Side, bytes: &[u8], fate: Fate) {
+        assert!(!bytes.is_empty(), "no bytes to wait for");
+        let bytes = bytes.to_vec();
+        self.valve.lock().trap = Some(Trap { from, bytes, fate });
+    }
+
+    /// Whether the bytes of the last [`when`](Self::when) have come.
+    pub fn has_met(&self) -> bool {
+        self.valve.lock().trap.is_none()
+    }
 }
 
 impl Valve {
-    fn lock(&self) -> MutexGuard<'_, Position> {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, position: Position) {
-        *self.lock() = position;
+        self.lock().position = position;
         self.changed.notify_all();
     }
 
     fn position(&self) -> Position {
-        *self.lock()
+        self.lock().position
     }
 
-    /// Waits while bytes are held up; false: their connection ends.
-    fn pass(&self) -> bool {
-        let held = |position: &mut Position| *position == Position::Held;
-        let position = self.changed.wait_while(self.lock(), held);
-        *position.unwrap_or_else(PoisonError::into_inner) == Position::Open
+    /// Waits while bytes are held up; false: their connection ends. `before` is what of the bytes
+    /// before them may be the beginning of what is waited for.
+    fn pass(&self, from: Side, before: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        let mut state = self.lock();
+        match &state.trap {
+            Some(trap) if trap.from == from => {
+                before.extend_from_slice(bytes);
+                if before.windows(trap.bytes.len()).any(|it| it == trap.bytes) {
+                    before.clear();
+                    let fate = trap.fate;
+                    state.trap = None;
+                    match fate {
+                        Fate::Cut => state.position = Position::Held,
+                        Fate::Ended => return false,
+                    }
+                } else {
+                    let kept = before.len().min(trap.bytes.len() - 1);
+                    before.drain(..before.len() - kept);
+                }
+            }
+            Some(_) | None => before.clear(),
+        }
+        let held = |state: &mut State| state.position == Position::Held;
+        let state = self.changed.wait_while(state, held);
+        state.unwrap_or_else(PoisonError::into_inner).position == Position::Open
     }
 }
 
@@ -112,16 +179,17 @@ fn pass_both_ways(client: TcpStream, server: TcpStream, valve: &Arc<Valve>) {
     let ends = (client.try_clone(), server.try_clone());
     if let (Ok(client_again), Ok(server_again)) = ends {
         let (one, two) = (Arc::clone(valve), Arc::clone(valve));
-        std::thread::spawn(move || pass(client, server, &one));
-        std::thread::spawn(move || pass(server_again, client_again, &two));
+        std::thread::spawn(move || pass(Side::Client, client, server, &one));
+        std::thread::spawn(move || pass(Side::Server, server_again, client_again, &two));
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, valve: &Valve) {
+fn pass(whose: Side, mut from: TcpStream, mut to: TcpStream, valve: &Valve) {
     let mut buffer = vec![0; 64 * 1024];
+    let mut before = Vec::new();
     loop {
         let read = from.read(&mut buffer).unwrap_or(0);
-        let passes = valve.pass();
+        let passes = valve.pass(whose, &mut before, &buffer[..read]);
         if read == 0 || !passes || to.write_all(&buffer[..read]).is_err() {
             break;
         }

@@ -1,7 +1,7 @@
 //! That the broker for tests is one.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use jackfield_test_kafka::{Broker, Proxy};
+use jackfield_test_kafka::{Broker, Fate, Proxy, Side};
 use std::net::TcpStream;
 
 #[test]
@@ -62,4 +62,39 @@ fn a_proxy_that_is_shut_ends_connections_until_it_is_mended() {
     proxy.mend();
     let _client = connect();
     server.accept().unwrap();
+}
+
+#[test]
+fn bytes_that_are_waited_for_are_held_up_or_end_their_connection() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::listen();
+    proxy.to(server.local_addr().unwrap().port());
+    let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    let (mut accepted, _) = server.accept().unwrap();
+    let mut heard = [0; 2];
+
+    // Also where they come in two parts, of which the first has passed.
+    proxy.when(Side::Client, b"yz", Fate::Cut);
+    client.write_all(b"xy").unwrap();
+    accepted.read_exact(&mut heard).unwrap();
+    assert!(!proxy.has_met());
+    client.write_all(b"z!").unwrap();
+    while !proxy.has_met() {
+        std::thread::yield_now();
+    }
+    accepted.set_nonblocking(true).unwrap();
+    assert!(accepted.read(&mut heard).is_err());
+    accepted.set_nonblocking(false).unwrap();
+    proxy.mend();
+    accepted.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"z!");
+
+    proxy.when(Side::Server, b"done", Fate::Ended);
+    client.write_all(b"done").unwrap();
+    accepted.read_exact(&mut heard).unwrap();
+    assert!(!proxy.has_met(), "it was the client that said it");
+    accepted.write_all(b"done").unwrap();
+    assert_eq!(client.read(&mut heard).unwrap(), 0, "nothing of it came");
+    assert!(proxy.has_met());
 }

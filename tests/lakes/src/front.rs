@@ -36,6 +36,8 @@ pub enum Fault {
     Status(u16, String),
     /// Passed on after a wait.
     Late(Duration),
+    /// Passed on when this is told.
+    Held(Arc<Notify>),
     /// Passed on and done; the connection breaks before the answer.
     Unheard,
     /// The connection breaks before it is passed on.
@@ -164,6 +166,7 @@ impl Shared {
                 return response;
             }
             Some(Fault::Late(wait)) => tokio::time::sleep(*wait).await,
+            Some(Fault::Held(released)) => released.notified().await,
             Some(Fault::Lost) => return broken(),
             Some(Fault::Unheard | Fault::Withheld(_)) | None => {}
         }
@@ -188,7 +191,7 @@ impl Shared {
                 done.notify_one();
                 return std::future::pending().await;
             }
-            Some(Fault::Status(..) | Fault::Late(_) | Fault::Lost) | None => {}
+            Some(Fault::Status(..) | Fault::Late(_) | Fault::Held(_) | Fault::Lost) | None => {}
         }
         let mut response = Response::new(Body::from(bytes));
         *response.status_mut() = status;

@@ -1,17 +1,31 @@
 //! A PostgreSQL server of the test's own, on a free port.
 
-use std::net::TcpListener;
+use crate::START_MAX;
+use jackfield_test_process::{Process, free_port};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
-/// A server that is stopped, and its data removed, when this is dropped.
+/// How it runs. A killed one leaves nothing in shared memory that a file of its own folder can hold.
+const SETTINGS: [&str; 5] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "dynamic_shared_memory_type=mmap",
+];
+
+/// A server that is stopped, and its data removed, when this is dropped. It ends with the test's
+/// process, however that ends.
 pub struct PostgresServer {
     dir: TempDir,
     programs: PathBuf,
     port: u16,
     password: Option<String>,
+    /// None while it is down.
+    running: Mutex<Option<Process>>,
 }
 
 impl PostgresServer {
@@ -30,16 +44,12 @@ impl PostgresServer {
             .prefix("jackfield-pg-")
             .tempdir()
             .expect("a server can be started");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("a server can be started")
-            .local_addr()
-            .expect("a server can be started")
-            .port();
         let server = Self {
             dir,
             programs: programs(),
-            port,
+            port: free_port(),
             password: password.map(str::to_owned),
+            running: Mutex::default(),
         };
         let secret = server.dir.path().join("password");
         std::fs::write(&secret, password.unwrap_or("none")).expect("a new folder can be written");
@@ -82,30 +92,57 @@ impl PostgresServer {
         command
     }
 
-    fn pg_ctl(&self, arguments: &[&str]) -> Command {
-        let mut command = self.program("pg_ctl");
-        command
-            .arg("--pgdata")
-            .arg(self.dir.path().join("data"))
-            .args(arguments);
-        command
-    }
-
-    /// After a [`kill`](Self::kill).
+    /// Starts the server, after a [`kill`](Self::kill) too, and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not start, with the end of its log.
     pub fn resume(&self) {
-        let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
-             -c fsync=off -c synchronous_commit=off",
-            self.port
-        );
+        let mut arguments = Vec::new();
+        if is_root() {
+            // Becomes the server: what `runuser` starts is a child, which a kill would leave behind.
+            let account = ["setpriv", "--reuid=postgres", "--regid=postgres"];
+            arguments.extend(account.map(str::to_owned));
+            arguments.push("--init-groups".to_owned());
+        }
+        arguments.push(self.programs.join("postgres").display().to_string());
+        arguments.push("-D".to_owned());
+        arguments.push(self.dir.path().join("data").display().to_string());
+        arguments.extend(["-p".to_owned(), self.port.to_string()]);
+        for setting in SETTINGS {
+            arguments.extend(["-c".to_owned(), setting.to_owned()]);
+        }
         let log = self.dir.path().join("log");
-        let log = log.to_str().expect("a server can be started");
-        run(&mut self.pg_ctl(&["start", "--wait", "--silent", "--log", log, "-o", &options]));
+        let mut process = Process::start("env", arguments, self.dir.path(), &log);
+        process.until(START_MAX, |_| self.answers());
+        *self.lock() = Some(process);
     }
 
-    /// As a crash would.
+    fn answers(&self) -> bool {
+        let port = self.port.to_string();
+        let asked = Command::new(self.programs.join("pg_isready"))
+            .args(["--quiet", "--host=127.0.0.1", "--port", &port])
+            .arg("--username=postgres")
+            .status();
+        asked.expect("pg_isready is beside initdb").success()
+    }
+
+    /// As a crash would. Nothing that it wrote is lost, and its children go with it.
     pub fn kill(&self) {
-        run(&mut self.pg_ctl(&["stop", "--mode=immediate", "--silent"]));
+        if let Some(running) = self.lock().take() {
+            running.quit();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process id of the server.
+    ///
+    /// # Panics
+    /// It is down.
+    pub fn pid(&self) -> i32 {
+        self.lock().as_ref().expect("the server runs").pid()
     }
 
     /// The port, at 127.0.0.1.
@@ -126,21 +163,20 @@ impl PostgresServer {
 
     /// The URI of its database, with the password.
     pub fn uri(&self) -> String {
+        self.uri_at(self.port)
+    }
+
+    /// The same through another port of 127.0.0.1, which passes it on.
+    pub fn uri_at(&self, port: u16) -> String {
         let password = self.password.as_ref();
         let password = password.map_or(String::new(), |it| format!(":{it}"));
-        format!(
-            "postgres://postgres{password}@127.0.0.1:{}/postgres",
-            self.port
-        )
+        format!("postgres://postgres{password}@127.0.0.1:{port}/postgres")
     }
 }
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // It may be stopped already.
-        let _ = self
-            .pg_ctl(&["stop", "--mode=immediate", "--silent"])
-            .output();
+        self.kill();
     }
 }
 

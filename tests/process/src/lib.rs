@@ -4,7 +4,9 @@
 mod fetched;
 mod port;
 mod process;
+mod watch;
 
 pub use fetched::{fetched, repository};
 pub use port::free_port;
 pub use process::Process;
+pub use watch::Watch;

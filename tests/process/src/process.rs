@@ -12,8 +12,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOG_LINES_SHOWN: usize = 20;
 
 /// Runs a program, says its process id, and kills it when our end of its input is closed: so it
-/// never outlives the test, however that ends.
-const WATCHED: &str = r#"exec 3<&0; "$@" </dev/null >"$LOG" 2>&1 & p=$!; echo $p; (cat <&3 >/dev/null; kill -9 $p) 2>/dev/null >&2 & wait $p"#;
+/// never outlives the test, however that ends. Nothing is killed once the program has ended, since
+/// its id may be another's then.
+const WATCHED: &str = r#"exec 3<&0; "$@" </dev/null >"$LOG" 2>&1 3<&- & p=$!; echo $p; (cat <&3 >/dev/null; kill -9 $p) 2>/dev/null >&2 & w=$!; wait $p; e=$?; kill $w; exit $e"#;
 
 /// A program that runs until it ends, or until this value does.
 pub struct Process {
@@ -93,9 +94,25 @@ impl Process {
     }
 
     /// Stops it with nothing left undone, and returns when it is gone.
-    pub fn stop(mut self) {
-        // SAFETY: a signal to the process that was started here and was not waited for yet.
-        unsafe { libc::kill(self.pid, libc::SIGTERM) };
+    pub fn stop(self) {
+        self.end(libc::SIGTERM);
+    }
+
+    /// Ends it by SIGQUIT, and returns when it is gone: for one that takes its children along then.
+    pub fn quit(self) {
+        self.end(libc::SIGQUIT);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    fn end(mut self, signal: i32) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            // SAFETY: a signal to the process that was started here and was not waited for yet.
+            unsafe { libc::kill(self.pid, signal) };
+        }
         self.wait();
     }
 

@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jackfield_test_process::Watch;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -18,9 +19,11 @@ const LINES_SHOWN: usize = 80;
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The process; it is killed when this is dropped.
+/// The process; it is killed when this is dropped, or the test's process ends, however that ends.
 pub struct Jackfield {
     child: Child,
+    /// None when it has been waited for: its id may be another's from then on.
+    watch: Option<Watch>,
     lines: Arc<Mutex<Vec<String>>>,
     readers: JoinSet<()>,
 }
@@ -51,12 +54,14 @@ impl Jackfield {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary was found before");
+        let watch = child.id().map(Watch::over);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut readers = JoinSet::new();
         readers.spawn(collect(child.stdout.take().unwrap(), lines.clone()));
         readers.spawn(collect(child.stderr.take().unwrap(), lines.clone()));
         Jackfield {
             child,
+            watch,
             lines,
             readers,
         }
@@ -74,11 +79,20 @@ impl Jackfield {
 
     /// Whether it runs still.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        let runs = matches!(self.child.try_wait(), Ok(None));
+        if !runs {
+            drop(self.watch.take());
+        }
+        runs
     }
 
     /// Waits for a line that contains `text`, and gives it.
     pub async fn line(&mut self, text: &str) -> String {
+        self.nth_line(text, 1).await
+    }
+
+    /// Waits until so many lines contain `text`, and gives the last of these.
+    pub async fn nth_line(&mut self, text: &str, number: usize) -> String {
         let begin = Instant::now();
         loop {
             let found = self
@@ -86,15 +100,23 @@ impl Jackfield {
                 .lock()
                 .unwrap()
                 .iter()
-                .find(|line| line.contains(text))
+                .filter(|line| line.contains(text))
+                .nth(number - 1)
                 .cloned();
             if let Some(line) = found {
                 return line;
             }
-            assert!(self.is_running(), "it ended before it wrote `{text}`");
-            assert!(begin.elapsed() < PATIENCE, "it did not write `{text}`");
+            let what = format!("`{text}`, time {number}");
+            assert!(self.is_running(), "it ended before it wrote {what}");
+            assert!(begin.elapsed() < PATIENCE, "it did not write {what}");
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// How many lines contain `text` so far.
+    pub fn count(&self, text: &str) -> usize {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line.contains(text)).count()
     }
 
     /// `http://…` of the admin server.
@@ -111,6 +133,7 @@ impl Jackfield {
     /// `kill -9`, and waits until it is gone.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("a child can be killed");
+        drop(self.watch.take());
     }
 
     /// SIGTERM.
@@ -132,6 +155,7 @@ impl Jackfield {
     pub async fn wait_within(&mut self, patience: Duration) -> i32 {
         let status = timeout(patience, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("it did not end within {patience:?}"));
+        drop(self.watch.take());
         while self.readers.join_next().await.is_some() {}
         status.unwrap().code().unwrap_or(-1)
     }

@@ -1,12 +1,13 @@
 //! What happens to workers, connections and topics on Kafka, and loses nothing.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::process::Command;
 
 use jackfield_exchange::{Speed, Trade};
 use jackfield_system_tests::{
-    Cluster, Jackfield, PATIENCE, Place, Site, compare, python, read_pyiceberg, read_pyiceberg_at,
-    read_topic, shared_cluster, values,
+    About, Cluster, Jackfield, PATIENCE, Place, Site, TopicRecord, compare, python, read_pyiceberg,
+    read_pyiceberg_at, read_topic, shared_cluster, values, write_topic,
 };
 use jackfield_test_kafka::{Broker, Proxy};
 use jackfield_test_lakes::{Fault, Front, S3Server};
@@ -20,6 +21,9 @@ use crate::kafka::assert_topic;
 use crate::kafka_counts::tried_again;
 use crate::lakes::in_s3;
 use crate::{ALL, COMMITTED, assert_landed, exchange, run_until_idle, seed};
+
+/// Where a table says what it holds of the log for the sink.
+const OFFSETS: &str = "jackfield.offsets.trades-lake";
 
 fn signal(jackfield: &Jackfield, name: &str) {
     let pid = jackfield.pid().expect("it has not been waited for");
@@ -135,7 +139,7 @@ async fn assert_none_missing(cluster: &Cluster, site: &Site, sent: &[Trade]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_longer_than_the_delivery_timeout_loses_nothing_and_doubles_nothing() {
-    let (cluster, site, sent) = cut("exactly-once", 500.0, &[2000, 7000]).await;
+    let (cluster, site, sent) = cut("exactly-once", 300.0, &[2000, 7000]).await;
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
 }
@@ -146,6 +150,9 @@ async fn a_cut_longer_than_the_delivery_timeout_loses_nothing_at_least_once() {
     let (cluster, site, sent) = cut("at-least-once", 1000.0, &[2000]).await;
     assert_none_missing(&cluster, &site, &sent).await;
 }
+
+/// What a source says when it begins anew.
+const RESTARTS: &str = "source restarts from what is stored";
 
 /// The cable is drawn at these moments for longer than a record may take. Gives the site and its
 /// cluster when all has landed, and what was sent.
@@ -166,10 +173,14 @@ async fn cut(delivery: &str, speed: f64, moments: &[u64]) -> (Behind, Site, Vec<
     let mut jackfield = Jackfield::run(&site, &["--until-idle", "8s"]);
     for moment in moments {
         exchange.reached(*moment).await;
+        // Each cut must be felt by itself.
+        let restarts = jackfield.count(RESTARTS);
         proxy.cut();
-        jackfield.line("source restarts from what is stored").await;
+        jackfield.nth_line(RESTARTS, restarts + 1).await;
         sleep(Duration::from_secs(4)).await;
+        let commits = jackfield.count(COMMITTED);
         proxy.mend();
+        jackfield.nth_line(COMMITTED, commits + 1).await;
     }
     assert_eq!(jackfield.wait().await, 0);
     let sent = exchange.trades();
@@ -195,7 +206,8 @@ impl Deref for Behind {
     }
 }
 
-/// A topic that an operator made again is not the one whose offsets the table has.
+/// A topic that an operator made again is not the one whose offsets the table has: also where it has
+/// good records beyond them, which could be read on from there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_made_again_on_kafka_stops_the_sink_loudly() {
     let cluster = shared_cluster().await;
@@ -204,18 +216,49 @@ async fn a_topic_made_again_on_kafka_stops_the_sink_loudly() {
     site.on_kafka(&cluster);
     run_until_idle(&site, "3s").await;
     let topic = site.topic("trade");
+    let data = site.path().join("data");
+    let before = read_pyiceberg(&data, "market.trades").await.about;
+    let records = beyond(&cluster, &topic, &before.properties[OFFSETS]).await;
     let args = ["--servers", &cluster.servers, "--topic", &topic];
     let args = [&args[..], &["--partitions", "4"]].concat();
     python("recreate_topic.py", &args, "").await;
+    write_topic(&cluster, &topic, None, &records).await;
     site.set("/pipelines/trades/source", Value::Null);
     site.set("/plugins/binance", Value::Null);
     let mut jackfield = Jackfield::run(&site, &["--until-idle", "2s"]);
     assert_eq!(jackfield.wait().await, 1);
     let log = jackfield.log();
     let failed = log.lines().find(|line| line.contains("FAILED")).unwrap();
-    assert!(failed.contains(&topic), "{failed}");
+    let why = format!("the topic {topic} was created anew");
+    assert!(failed.contains(&why), "{failed}");
     println!("{failed}");
-    assert_landed(&site.path().join("data"), &exchange.trades()).await;
+    let after = assert_landed(&data, &exchange.trades()).await.about;
+    let ids = |about: &About| about.snapshots.iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(ids(&after), ids(&before));
+    assert_eq!(after.properties, before.properties);
+}
+
+/// For each partition that a table says it holds something of, more records than it holds. All are
+/// the same one of the topic as it is now.
+async fn beyond(cluster: &Cluster, topic: &str, stored: &str) -> Vec<Value> {
+    /// Further records of each partition.
+    const MORE: i64 = 100;
+    let all = read_topic(cluster, topic, "bytes").await;
+    // The few whose bytes happen to be text are told as such.
+    let of_digits = |it: &&TopicRecord| it.value.as_str().unwrap().starts_with("00");
+    let record = all.iter().find(of_digits).expect("Avro is hardly text");
+    let stored: BTreeMap<String, Value> = serde_json::from_str(stored).unwrap();
+    let mut records = Vec::new();
+    for topic in stored.values() {
+        for (partition, next) in topic["partitions"].as_object().unwrap() {
+            let partition: i32 = partition.parse().unwrap();
+            let one = json!({ "key": record.key, "bytes": record.value, "partition": partition });
+            let count = next.as_i64().unwrap() + MORE;
+            records.extend((0..count).map(|_| one.clone()));
+        }
+    }
+    assert!(records.len() > ALL);
+    records
 }
 
 /// The store of the table refuses everything for a while, and the worker dies meanwhile: the offsets
@@ -272,5 +315,5 @@ async fn refused(front: &Front, more: usize) {
 /// What the table itself says it holds of the log.
 async fn offsets(place: &Place) -> String {
     let table = read_pyiceberg_at(place, "market.trades").await;
-    table.about.properties["jackfield.offsets.trades-lake"].clone()
+    table.about.properties[OFFSETS].clone()
 }

@@ -1,6 +1,8 @@
 //! Lakes elsewhere: in S3, Google's and Azure's stores, in PostgreSQL, behind a REST catalog, shared
 //! with other writers.
 
+mod late;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,18 +10,22 @@ use std::time::Duration;
 
 use jackfield_exchange::Speed;
 use jackfield_system_tests::{
-    About, Jackfield, Place, Site, Snapshot, Table, compare, iceberg_java, read_duckdb_at,
-    read_java_at, read_pyiceberg_at, repository, trades_sink,
+    About, Jackfield, PATIENCE, Place, Site, Snapshot, Table, compare, iceberg_java,
+    read_duckdb_at, read_java_at, read_pyiceberg_at, repository, trades_sink,
 };
 use jackfield_test_lakes::{
     AzureServer, Fault, Front, GcsServer, PostgresServer, RestServer, S3Server,
 };
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
 use crate::{COMMITTED, exchange, run_until_idle};
 
 pub(crate) const TABLE: &str = "market.trades";
+
+/// Ways in which a request goes wrong on a bad day.
+const WAYS: u64 = 5;
 
 /// A store of which each fifth request goes wrong, in turn in every way there is.
 fn bad_days(front: &Front) -> Arc<AtomicU64> {
@@ -31,7 +37,7 @@ fn bad_days(front: &Front) -> Arc<AtomicU64> {
             return None;
         }
         counted.fetch_add(1, Ordering::SeqCst);
-        Some(match requests / 5 % 5 {
+        Some(match requests / 5 % WAYS {
             0 => Fault::Status(500, String::new()),
             1 => Fault::Status(503, "<Error><Code>SlowDown</Code></Error>".to_owned()),
             2 => Fault::Late(Duration::from_millis(700)),
@@ -52,26 +58,46 @@ pub(crate) fn in_s3(endpoint: &str) -> Value {
     })
 }
 
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let server = S3Server::start().await;
     let front = Front::before(server.url()).await;
     let met = bad_days(&front);
-    let exchange = exchange(Speed::PerSecond(1500.0), |_| {}).await;
+    // Slow enough for two lives to come up and commit while trades come in, on a busy machine too.
+    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", in_s3(&front.url()));
+    let place = Place::in_s3(&site.path().join("data"), "s3://lake/w", &server.url());
     // Whichever step of a commit each kill meets: lakes_kills.rs has them one by one.
     let total = exchange.status().total;
     for kill in 1..=4 {
         let mut jackfield = Jackfield::run(&site, &[]);
+        if kill <= 2 {
+            jackfield.line(COMMITTED).await;
+        }
         exchange.reached(total * kill / 6).await;
+        if kill == 4 {
+            until("each way met", || met.load(Ordering::SeqCst) >= WAYS).await;
+        }
         jackfield.kill().await;
     }
+    let met_alive = met.load(Ordering::SeqCst);
+    let snapshots = read_pyiceberg_at(&place, TABLE).await.about.snapshots.len();
+    assert!(snapshots > 1, "{snapshots}: the last run finds all to do");
     run_until_idle(&site, "5s").await;
     exchange.finished().await;
-    println!("{} requests went wrong", met.load(Ordering::SeqCst));
-    assert!(met.load(Ordering::SeqCst) > 10);
-    let place = Place::in_s3(&site.path().join("data"), "s3://lake/w", &server.url());
+    let met = met.load(Ordering::SeqCst);
+    println!("{met} requests went wrong, {met_alive} of them before the last kill");
+    assert!(met > 2 * WAYS);
     let table = read_pyiceberg_at(&place, TABLE).await;
     let difference = compare(&exchange.trades(), &table.rows);
     assert!(difference.is_none(), "{difference}");

@@ -1,10 +1,13 @@
 //! `kill -9` in each step of a commit: before the step is done, and when it is done and nobody knows.
 
+mod unheard;
+mod uploads;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_exchange::{Running, Speed};
-use jackfield_system_tests::{Jackfield, PATIENCE, Place, Site, compare, read_pyiceberg_at};
+use jackfield_system_tests::{Jackfield, PATIENCE, Place, Site, compare, http, read_pyiceberg_at};
 use jackfield_test_lakes::{Fault, Front, RestServer, S3Server, Seen};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -29,7 +32,13 @@ const IN_THE_STORE: [(&str, IsStep); 4] = [
     ("the list of manifests", |it| {
         is_put(it, ".avro") && it.path.contains("/snap-")
     }),
-    ("the table's document", |it| is_put(it, ".metadata.json")),
+    ("the table's document", is_document),
+];
+
+/// The steps of making a table that the catalog sees, in their order.
+const OF_A_NEW_TABLE: [(&str, IsStep); 2] = [
+    ("the namespace", |it| is_post(it, "/namespaces")),
+    ("the table", |it| is_post(it, "/namespaces/market/tables")),
 ];
 
 fn is_put(seen: &Seen, end: &str) -> bool {
@@ -37,9 +46,17 @@ fn is_put(seen: &Seen, end: &str) -> bool {
     seen.method == "PUT" && path.ends_with(end)
 }
 
-/// The step that the catalog sees.
-fn is_commit(seen: &Seen) -> bool {
-    seen.method == "POST" && seen.path.ends_with("/tables/trades")
+fn is_document(seen: &Seen) -> bool {
+    is_put(seen, ".metadata.json")
+}
+
+fn is_post(seen: &Seen, end: &str) -> bool {
+    seen.method == "POST" && seen.path.ends_with(end)
+}
+
+/// The step of a commit that the catalog sees.
+pub(crate) fn is_commit(seen: &Seen) -> bool {
+    is_post(seen, "/tables/trades")
 }
 
 /// Commits once, so that each commit after it goes on from another one.
@@ -83,7 +100,8 @@ async fn snapshots(place: &Place) -> usize {
     read_pyiceberg_at(place, TABLE).await.about.snapshots.len()
 }
 
-/// None of these kills lets a commit happen, so that each meets the same one.
+/// None of these kills lets a commit happen, so that each meets the same one. The first two meet the
+/// document of the table that is made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_each_step_of_a_commit_loses_and_doubles_nothing() {
     let server = S3Server::start().await;
@@ -91,6 +109,9 @@ async fn a_kill_at_each_step_of_a_commit_loses_and_doubles_nothing() {
     let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", in_s3(&front.url()));
+    for done in [false, true] {
+        kill_at(&site, &front, "the first document", is_document, done).await;
+    }
     commit_once(&site).await;
     let data = site.path().join("data");
     let place = Place::in_s3(&data, "s3://lake/w", &server.url());
@@ -123,4 +144,31 @@ async fn a_kill_at_the_catalogs_step_of_a_commit_loses_and_doubles_nothing() {
         before = now;
     }
     assert_all_landed(&site, &exchange, &place).await;
+}
+
+/// Nothing is there at first: each kill leaves what it says of it, and the next life goes on from that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_a_table_is_made_loses_and_doubles_nothing() {
+    let server = RestServer::start();
+    let front = Front::before(server.url()).await;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
+    let mut site = Site::new(&exchange).await;
+    let lake = json!({ "catalog": { "rest": front.url() }, "warehouse": server.warehouse() });
+    site.set("/lakes/local", lake);
+    let made = ["/namespaces/market", "/namespaces/market/tables/trades"];
+    for ((name, step), what) in OF_A_NEW_TABLE.into_iter().zip(made) {
+        for done in [false, true] {
+            kill_at(&site, &front, name, step, done).await;
+            assert_eq!(is_there(&server, what).await, done, "{name}, done: {done}");
+        }
+    }
+    let place = Place::behind(&server.url());
+    assert_eq!(snapshots(&place).await, 0);
+    assert_all_landed(&site, &exchange, &place).await;
+}
+
+/// Whether a REST catalog has this.
+async fn is_there(server: &RestServer, what: &str) -> bool {
+    let url = format!("{}/v1{what}", server.url());
+    http().get(url).send().await.unwrap().status().is_success()
 }
