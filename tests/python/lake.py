@@ -3,6 +3,8 @@
 import argparse
 import datetime
 import decimal
+import json
+import math
 import os
 import uuid
 
@@ -46,6 +48,38 @@ def arguments(description):
     return parser
 
 
+def reader_arguments(description):
+    """Those of the scripts that read rows, which give them as `answer` does."""
+    parser = arguments(description)
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        help="`column op value`: <, <=, =, >=, > or like with a number or 'text', or `column is [not] null`",
+    )
+    parser.add_argument("--select", help="columns, with commas; all of them without it")
+    return parser
+
+
+def answer(args, about, read):
+    """What is said of the table; then a line a row, or with filters a line a filter.
+
+    `read` takes a filter, or None, and gives how many files were planned for it, or None, and rows.
+    """
+    print(json.dumps(about))
+    if not args.filter:
+        for row in read(None)[1]:
+            print(json.dumps(row))
+    for text in args.filter:
+        files, rows = read(text)
+        print(json.dumps({"filter": text, "files": files, "rows": list(rows)}))
+
+
+def selected(args, table):
+    """The columns to read, by name."""
+    return args.select.split(",") if args.select else [field.name for field in table.schema().fields]
+
+
 def uri(path, scheme):
     return path if "://" in path else scheme + os.path.abspath(path)
 
@@ -67,12 +101,23 @@ def open_catalog(args):
 
 
 def plain(value):
-    """Times as microseconds since the epoch, decimals as text: nothing is rounded on the way."""
+    """One form for all readers, in which nothing is rounded.
+
+    Moments are microseconds since the epoch, times of day since midnight; dates are ISO's, decimals
+    text, bytes hexadecimal digits, and numbers that JSON does not have their names.
+    """
     if isinstance(value, datetime.datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
         return (aware - EPOCH) // MICROSECOND
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, datetime.time):
+        since = datetime.timedelta(
+            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+        )
+        return since // MICROSECOND
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
     if isinstance(value, bytes):
@@ -131,6 +176,8 @@ def data_files(table):
     for task in table.scan().plan_files():
         spec = table.specs()[task.file.spec_id]
         values = {f.name: plain(task.file.partition[i]) for i, f in enumerate(spec.fields)}
-        files.append({"path": task.file.file_path, "rows": task.file.record_count, "partition": values})
+        groups = len(task.file.split_offsets or [])
+        about = {"path": task.file.file_path, "rows": task.file.record_count, "row_groups": groups}
+        files.append({**about, "partition": values})
         assert not task.delete_files, "an append-only table has no delete files"
     return files

@@ -1,8 +1,9 @@
 """Writes lines of standard input to a topic with confluent-kafka: `{"key": …, "value": …}`.
 
 Values go through Confluent's own Avro serializer with the schema of `--schema`, unless a line has
-`"bytes"` instead of a value: hexadecimal digits that are written as they are. `{"$decimal": "1.25"}`
-within a value is a decimal.
+`"bytes"` instead of a value: hexadecimal digits that are written as they are. Within a value
+`{"$decimal": "1.25"}` is a decimal, `{"$bytes": "00ff"}` are bytes, and `{"$float": "NaN"}` is a
+number that JSON does not have.
 """
 
 import decimal
@@ -16,8 +17,16 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 import topics
 
 
-def decimals(value):
-    return decimal.Decimal(value["$decimal"]) if "$decimal" in value else value
+# What JSON has no form for, by the one key of the object that stands for it.
+FORMS = {"$decimal": decimal.Decimal, "$bytes": bytes.fromhex, "$float": float}
+
+
+def formed(value):
+    if len(value) == 1:
+        (key,) = value
+        if key in FORMS:
+            return FORMS[key](value[key])
+    return value
 
 
 def main():
@@ -34,7 +43,7 @@ def main():
             failed.append(str(error))
 
     for line in sys.stdin:
-        record = json.loads(line, object_hook=decimals)
+        record = json.loads(line, object_hook=formed)
         if "bytes" in record:
             value = bytes.fromhex(record["bytes"])
         elif serialize:

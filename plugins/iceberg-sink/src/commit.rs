@@ -1,6 +1,9 @@
 //! The committer: staged files and their offsets become one snapshot, or nothing does.
 
+mod known;
 mod pinned;
+mod room;
+mod shares;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,13 +14,17 @@ use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use jackfield_sdk::Failure;
 use jackfield_sdk::sink::{
-    CatalogError, CatalogTable, Committed, Holding, LogLevel, Piece, Ports, STORE_CHUNK_BYTES_MAX,
-    Span,
+    CatalogError, CatalogTable, Committed, Holding, LogLevel, LogPosition, Piece, Ports,
+    STORE_CHUNK_BYTES_MAX, Span,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+#[cfg(test)]
+pub(crate) use self::known::KNOWN_BYTES_MAX;
+use self::known::Known;
 use self::pinned::Pinned;
+use self::shares::Shares;
 pub(crate) use self::upkeep::Schedule;
 use self::upkeep::Upkept;
 use crate::errors;
@@ -27,6 +34,7 @@ use crate::offsets::{
     Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
 };
 use crate::piece::{self, Unwritten};
+use crate::routing::Route;
 use crate::settings::Maintain;
 use crate::storage::HostStorage;
 use crate::tables::Tables;
@@ -48,8 +56,10 @@ pub(crate) struct Committer {
     upkept: BTreeMap<String, Upkept>,
     /// Of tables whose rows have to be read again, the commit that was told to wait.
     told_to_wait: BTreeMap<String, String>,
-    /// As of the last call, so that a catalog need not send what it has sent.
-    known: BTreeMap<String, Table>,
+    known: Known,
+    shares: Shares,
+    /// What tables said that they hold, until something is committed to them.
+    told: BTreeMap<String, Vec<LogPosition>>,
     /// Tables that were there once.
     seen: BTreeSet<String>,
 }
@@ -65,6 +75,7 @@ impl Committer {
     pub(crate) fn new(
         connector: String,
         settings: Maintain,
+        route: Route,
         ports: Ports,
         tables: Tables,
         storage: HostStorage,
@@ -78,7 +89,9 @@ impl Committer {
             told_to_wait: BTreeMap::new(),
             tables,
             storage,
-            known: BTreeMap::new(),
+            known: Known::default(),
+            shares: Shares::new(route),
+            told: BTreeMap::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -89,17 +102,26 @@ impl Committer {
         self.schedule = schedule;
     }
 
-    /// What each of the tables holds of this connector.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// What each of the tables holds of this connector. There may be thousands: of each only the
+    /// positions stay.
     pub(crate) fn stored(&mut self, targets: &[String]) -> Result<Vec<Holding>, Failure> {
         let mut held = Vec::new();
         for target in targets {
             // A table that is gone holds nothing.
-            let Some(table) = self.load(target)? else {
+            let Some(loaded) = self.tables.look(target, self.known.get(target))? else {
+                self.known.forget(target);
                 continue;
             };
-            let stored = Stored::read(table.metadata(), &self.connector)
+            self.seen.insert(target.clone());
+            let stored = Stored::read(loaded.table.metadata(), &self.connector)
                 .map_err(|why| refused(target, &why))?;
             let positions = stored.offsets.positions();
+            positions.iter().for_each(|at| self.shares.met(&at.topic));
             if !positions.is_empty() {
                 held.push(Holding {
                     target: target.clone(),
@@ -107,7 +129,29 @@ impl Committer {
                 });
             }
         }
+        self.shares.leave_out(&mut held);
+        let told = held.iter();
+        let told = told.map(|it| (it.target.clone(), it.positions.clone()));
+        self.told = told.collect();
         Ok(held)
+    }
+
+    /// Whether spans end where they begin, and the table has said that it stands there: the host
+    /// tells a table in each life where the topics begin that it keeps no positions of.
+    fn stands(&self, target: &str, spans: &[Span]) -> bool {
+        let Some(told) = self.told.get(target) else {
+            return false;
+        };
+        let says = |span: &Span| {
+            told.iter().any(|at| {
+                at.topic_id == span.topic_id
+                    && at.partition == span.partition
+                    && at.next_offset == span.next_offset
+            })
+        };
+        let no_news = |span: &Span| self.shares.go_elsewhere(target, &span.topic) || says(span);
+        let mut spans = spans.iter();
+        spans.all(|it| it.first_offset == it.next_offset && no_news(it))
     }
 
     pub(crate) fn commit(
@@ -123,18 +167,31 @@ impl Committer {
             Some(Unwritten::ForGood(why)) => return Err(Failure::Misconfigured(why)),
             Some(Unwritten::ForNow(why)) => return Err(self.unwritten(target, id, &why)),
         }
+        spans.iter().for_each(|it| self.shares.met(&it.topic));
+        if pieces.is_empty() && self.stands(target, spans) {
+            return Ok(Committed::default());
+        }
+        self.told.remove(target);
         let (rows, files, bytes) = piece::tally(target, pieces)?;
         let committed = Committed { rows, files, bytes };
         let mut last = String::new();
         for _ in 0..ATTEMPTS_MAX {
-            let Some(table) = self.load(target)? else {
+            let Some(mut table) = self.load(target)? else {
                 return Err(self.missing(target, pieces, id));
             };
+            if self.make_room(target, &table) {
+                let Some(smaller) = self.load(target)? else {
+                    return Err(self.missing(target, pieces, id));
+                };
+                table = smaller;
+            }
             // Also how an unknown outcome is settled: it is in the table, or the table stands
             // where it stood, or someone else has moved it.
             let stored = Stored::read(table.metadata(), &self.connector)
                 .map_err(|why| refused(target, &why))?;
-            let progress = match stored.follow(&self.connector, spans, id, files > 0) {
+            let elsewhere = |topic: &str| self.shares.go_elsewhere(target, topic);
+            let followed = stored.follow(&self.connector, spans, id, files > 0, elsewhere);
+            let progress = match followed {
                 Ok(Step::Done | Step::Nothing) => return Ok(committed),
                 Ok(Step::Commit(progress)) => progress,
                 Err(why) => return Err(refused(target, &why)),
@@ -144,8 +201,9 @@ impl Committer {
             let staged = piece::decode(target, &evolution.table, pieces)?;
             match self.attempt(runtime, target, evolution, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
+                    let document_bytes = now.metadata.len();
                     let now = self.tables.table(target, now)?;
-                    self.known.insert(target.to_owned(), now);
+                    self.known.keep(target, now, document_bytes);
                     self.maintain(runtime, target);
                     return Ok(committed);
                 }
@@ -259,15 +317,13 @@ impl Committer {
     }
 
     fn load(&mut self, target: &str) -> Result<Option<Table>, Failure> {
-        let loaded = self.tables.load(target, self.known.get(target))?;
-        match &loaded {
-            Some(table) => {
-                self.seen.insert(target.to_owned());
-                self.known.insert(target.to_owned(), table.clone());
-            }
-            None => drop(self.known.remove(target)),
-        }
-        Ok(loaded)
+        let Some(loaded) = self.tables.look(target, self.known.get(target))? else {
+            self.known.forget(target);
+            return Ok(None);
+        };
+        self.seen.insert(target.to_owned());
+        self.known.saw(target, &loaded);
+        Ok(Some(loaded.table))
     }
 
     fn attempt(

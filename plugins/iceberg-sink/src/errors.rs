@@ -22,6 +22,14 @@ pub(crate) fn interrupted(during: &str) -> Failure {
     }
 }
 
+/// Nothing of a call was taken, and a `stage` makes room for it: that is all there is to wait for.
+pub(crate) fn stage_first(reason: impl Into<String>) -> Failure {
+    Failure::Retry {
+        after_ms: 0,
+        reason: reason.into(),
+    }
+}
+
 /// A call to the catalog that changes nothing, or that may be repeated.
 pub(crate) fn catalog(during: &str, error: CatalogError) -> Failure {
     match error {

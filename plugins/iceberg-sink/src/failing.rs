@@ -12,10 +12,15 @@ use crate::piece::{self, Unwritten};
 /// tables; a catalog that is away for longer is waited for by the table's commit.
 pub(crate) const CALLS_MAX: u32 = 4;
 
+/// Bytes of a reason: those of all tables that a task may have fit into a `stage` beside its pieces.
+const REASON_BYTES_MAX: usize = 4 * 1024;
+
 /// Tables that are left out, and why: their records are dropped, and their commits fail.
 #[derive(Debug, Default)]
 pub(crate) struct Failing {
     targets: BTreeMap<String, Unwritten>,
+    /// Of the pieces that say so.
+    piece_bytes: usize,
     /// The table that the last calls ended at, and how many these were. A call that is to be
     /// repeated ends at one table; its repetition may get past that and end at the next.
     ended_at: Option<(String, u32)>,
@@ -32,6 +37,11 @@ impl Failing {
 
     pub(crate) fn count(&self) -> usize {
         self.targets.len()
+    }
+
+    /// How large the pieces are that say why.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        self.piece_bytes
     }
 
     /// Whether the table is left out from now on. What was put for it since the last commit goes
@@ -57,7 +67,11 @@ impl Failing {
             failure @ (Failure::Rejected(_) | Failure::Fenced(_)) => return Err(failure),
         };
         self.forget_calls(target);
-        self.targets.insert(target.to_owned(), why);
+        let why = cut(why);
+        self.piece_bytes += bytes_of(target, &why);
+        if let Some(before) = self.targets.insert(target.to_owned(), why) {
+            self.piece_bytes -= bytes_of(target, &before);
+        }
         Ok(())
     }
 
@@ -94,10 +108,21 @@ impl Failing {
     /// All is put again. What calls ended at, and what was waited for, stays: it may still be away.
     pub(crate) fn discard(&mut self) {
         self.targets.clear();
+        self.piece_bytes = 0;
     }
 
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
         let targets = self.targets.iter();
         targets.map(|(target, why)| piece::of_unwritten(target, why))
     }
+}
+
+fn bytes_of(target: &str, why: &Unwritten) -> usize {
+    target.len() + piece::of_unwritten(target, why).bytes.len()
+}
+
+fn cut(mut why: Unwritten) -> Unwritten {
+    let (Unwritten::ForGood(reason) | Unwritten::ForNow(reason)) = &mut why;
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    why
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
 use arrow_select::concat::concat_batches;
+use iceberg::Result;
 use iceberg::arrow::FieldMatchMode;
-use iceberg::spec::{DataFile, PartitionKey};
+use iceberg::spec::{DataFile, PartitionKey, Schema};
 use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
 use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
@@ -16,40 +16,25 @@ use parquet::file::properties::WriterProperties;
 use crate::grouping::{Group, Grouping};
 use crate::location::{DataLocation, UniqueName};
 use crate::long_values::BoundingWriterBuilder;
+use crate::relief::Relief;
 use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
 /// What a file takes of a piece, about: its name, its partition, and figures of each column.
 const PIECE_BYTES_PER_FILE: usize = 512;
 const PIECE_BYTES_PER_COLUMN: usize = 160;
-/// What crosses in a `stage` is 16 MiB at most; the figures above are estimates.
-const PIECE_BYTES_MAX: usize = 14 * 1024 * 1024;
+/// What a column of a table takes of a piece that brings the table's schema with it, about.
+const PIECE_BYTES_PER_FIELD: usize = 256;
 /// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
 const ROWS_WORTH_WRITING: usize = 4096;
 /// Files that tables close in one `put` because others came: what is left of each, some MiB, goes
 /// up within the 30 seconds that the call has. Fewer than two come to be opened in a `put`, which
 /// brings 1000 rows at most.
 pub(crate) const CLOSED_PER_PUT_MAX: usize = 2;
+/// Batches that wait for one partition before they are put together: each takes a kilobyte or two
+/// beside its rows, of which there may be one only.
+const WAITING_BATCHES_MAX: usize = 16;
 
-/// Why rows did not get into files.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FilesError {
-    #[error(transparent)]
-    Library(#[from] iceberg::Error),
-    #[error(
-        "rows of {0} partitions at once are more than one commit can hand over: `partition-by` is \
-         too fine for these records"
-    )]
-    TooMany(usize),
-}
-
-impl From<ArrowError> for FilesError {
-    fn from(error: ArrowError) -> Self {
-        Self::Library(error.into())
-    }
-}
-
-type Result<T> = std::result::Result<T, FilesError>;
 type Builder = DataFileWriterBuilder<BoundingWriterBuilder, DataLocation, UniqueName>;
 type Writer = DataFileWriter<BoundingWriterBuilder, DataLocation, UniqueName>;
 
@@ -59,6 +44,8 @@ struct Partition {
     waiting_rows: usize,
     waiting_bytes: usize,
     writer: Option<Writer>,
+    /// What its file was given, in memory.
+    written_bytes: usize,
     /// When it was last written to, in writes.
     written_at: u64,
 }
@@ -72,6 +59,29 @@ pub(crate) struct FileLimits {
     pub(crate) open: usize,
     /// Rows that wait for their partition to have enough of them.
     pub(crate) waiting_bytes: usize,
+}
+
+/// Rows by partition, on their way into files.
+pub(crate) struct Grouped {
+    groups: Vec<Group>,
+    fresh: usize,
+}
+
+impl Grouped {
+    /// Partitions that had no rows at hand.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh
+    }
+}
+
+/// What a file takes of a piece, about.
+pub(crate) fn piece_bytes_per_file(schema: &Schema) -> usize {
+    PIECE_BYTES_PER_FILE + PIECE_BYTES_PER_COLUMN * schema.field_id_to_fields().len()
+}
+
+/// What a table's schema takes of a piece that brings it, about.
+pub(crate) fn piece_bytes_of_schema(schema: &Schema) -> usize {
+    PIECE_BYTES_PER_FIELD * schema.field_id_to_fields().len()
 }
 
 /// What is written of a table and not staged yet.
@@ -127,8 +137,7 @@ impl Files {
             waiting_bytes_max: limits.waiting_bytes,
             waiting_bytes: 0,
             writes: 0,
-            piece_bytes_per_file: PIECE_BYTES_PER_FILE
-                + PIECE_BYTES_PER_COLUMN * schema.field_id_to_fields().len(),
+            piece_bytes_per_file: piece_bytes_per_file(schema),
         })
     }
 
@@ -145,16 +154,14 @@ impl Files {
     }
 
     /// Gives back what is more than its share; of files no more than `closings`, from which those
-    /// that it closes are taken off. After an error all rows are lost.
-    pub(crate) async fn shrink(&mut self, closings: &mut usize) -> Result<()> {
+    /// that it closes are taken off, and of rows as the call's relief has room. After an error all
+    /// rows are lost.
+    pub(crate) async fn shrink(&mut self, closings: &mut usize, relief: &mut Relief) -> Result<()> {
         while self.open > self.open_max && *closings > 0 {
-            self.close_oldest().await?;
+            self.close_oldest(relief).await?;
             *closings -= 1;
         }
-        if self.waiting_bytes > self.waiting_bytes_max {
-            self.relieve().await?;
-        }
-        Ok(())
+        self.relieve(relief).await
     }
 
     /// How large a piece staging will make, about: of the files closed, and one more for each
@@ -163,34 +170,70 @@ impl Files {
         (self.closed.len() + self.partitions.len()) * self.piece_bytes_per_file
     }
 
+    /// How many files staging will close.
+    pub(crate) fn unclosed(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Bytes of rows that wait for their partition to have enough of them.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Whether there is nothing to stage.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.closed.is_empty() && self.partitions.is_empty()
+    }
+
     /// Takes rows of any partitions. After an error all rows are lost.
-    pub(crate) async fn write(&mut self, rows: RecordBatch) -> Result<()> {
-        for group in self.grouping.group(rows)? {
-            let key = self.wait(group);
-            if self.piece_bytes() > PIECE_BYTES_MAX {
-                return Err(FilesError::TooMany(self.partitions.len()));
-            }
+    pub(crate) async fn write(&mut self, rows: RecordBatch, relief: &mut Relief) -> Result<()> {
+        let grouped = self.group(rows)?;
+        self.take(grouped, relief).await
+    }
+
+    /// Looks at which partitions rows are of, and takes none of them.
+    pub(crate) fn group(&self, rows: RecordBatch) -> Result<Grouped> {
+        let groups = self.grouping.group(rows)?;
+        let fresh = groups.iter();
+        let fresh = fresh.filter(|it| !self.partitions.contains_key(&it.key));
+        Ok(Grouped {
+            fresh: fresh.count(),
+            groups,
+        })
+    }
+
+    /// What rows add to the piece that staging will make.
+    pub(crate) fn adds(&self, grouped: &Grouped) -> usize {
+        grouped.fresh * self.piece_bytes_per_file
+    }
+
+    /// Takes rows. After an error all rows are lost.
+    pub(crate) async fn take(&mut self, grouped: Grouped, relief: &mut Relief) -> Result<()> {
+        for group in grouped.groups {
+            let key = self.wait(group)?;
             // Each time they are encoded, a file ends: they wait for as long as there is room.
             if self.sorting.is_some() || self.open_max == 0 {
                 continue;
             }
             let partition = &self.partitions[&key];
-            let worth = if partition.writer.is_some() {
+            let has_file = partition.writer.is_some();
+            let worth = if has_file {
                 ROWS_WORTH_WRITING / 4
             } else {
                 ROWS_WORTH_WRITING
             };
-            if partition.waiting_rows >= worth {
-                self.encode(&key).await?;
+            if partition.waiting_rows < worth {
+                continue;
+            }
+            // One more file may end another.
+            if has_file || self.open < self.open_max || !relief.is_spent() {
+                self.encode(&key, relief).await?;
             }
         }
-        if self.waiting_bytes > self.waiting_bytes_max {
-            self.relieve().await?;
-        }
-        Ok(())
+        self.relieve(relief).await
     }
 
-    fn wait(&mut self, group: Group) -> Vec<u8> {
+    fn wait(&mut self, group: Group) -> Result<Vec<u8>> {
         let partition = self
             .partitions
             .entry(group.key.clone())
@@ -200,18 +243,30 @@ impl Files {
                 waiting_rows: 0,
                 waiting_bytes: 0,
                 writer: None,
+                written_bytes: 0,
                 written_at: 0,
             });
-        let bytes = bytes_of(&group.rows);
+        let mut bytes = bytes_of(&group.rows);
         partition.waiting_rows += group.rows.num_rows();
-        partition.waiting_bytes += bytes;
         partition.waiting.push(group.rows);
+        if partition.waiting.len() >= WAITING_BATCHES_MAX {
+            let schema = partition.waiting[0].schema();
+            let together = concat_batches(&schema, &partition.waiting)?;
+            self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
+            bytes = bytes_of(&together);
+            partition.waiting = vec![together];
+        }
+        partition.waiting_bytes += bytes;
         self.waiting_bytes += bytes;
-        group.key
+        Ok(group.key)
     }
 
-    /// Writes the fullest partitions until half of what may wait is free.
-    async fn relieve(&mut self) -> Result<()> {
+    /// Where more waits than may, writes the fullest partitions until half of it is free, or the
+    /// call's relief is spent: the rest is for the next call.
+    async fn relieve(&mut self, relief: &mut Relief) -> Result<()> {
+        if self.waiting_bytes <= self.waiting_bytes_max || relief.is_spent() {
+            return Ok(());
+        }
         let mut fullest: Vec<_> = self
             .partitions
             .iter()
@@ -220,23 +275,23 @@ impl Files {
             .collect();
         fullest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, key) in fullest {
-            if self.waiting_bytes <= self.waiting_bytes_max / 2 {
+            if self.waiting_bytes <= self.waiting_bytes_max / 2 || relief.is_spent() {
                 break;
             }
-            self.encode(&key).await?;
+            self.encode(&key, relief).await?;
         }
         Ok(())
     }
 
     /// Writes what waits for a partition to its file.
-    async fn encode(&mut self, key: &[u8]) -> Result<()> {
+    async fn encode(&mut self, key: &[u8], relief: &mut Relief) -> Result<()> {
         let has_file = self
             .partitions
             .get(key)
             .is_some_and(|it| it.writer.is_some());
         // Beyond the share, or where that is none, the new file is closed at once instead.
         if !has_file && self.open == self.open_max {
-            self.close_oldest().await?;
+            self.close_oldest(relief).await?;
         }
         let Some(partition) = self.partitions.get_mut(key) else {
             return Ok(());
@@ -267,19 +322,21 @@ impl Files {
                 writer.write(rows).await?;
             }
         }
-        self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
+        let bytes = std::mem::take(&mut partition.waiting_bytes);
+        self.waiting_bytes -= bytes;
+        partition.written_bytes += bytes;
         partition.waiting_rows = 0;
         self.writes += 1;
         partition.written_at = self.writes;
         partition.writer = Some(writer);
         // One that was open beyond the share waits for its turn in `shrink`.
         if self.sorting.is_some() || (!has_file && self.open > self.open_max) {
-            self.close(key).await?;
+            self.close(key, relief).await?;
         }
         Ok(())
     }
 
-    async fn close_oldest(&mut self) -> Result<()> {
+    async fn close_oldest(&mut self, relief: &mut Relief) -> Result<()> {
         let oldest = self
             .partitions
             .iter()
@@ -287,18 +344,21 @@ impl Files {
             .min_by_key(|(_, it)| it.written_at)
             .map(|(key, _)| key.clone());
         match oldest {
-            Some(key) => self.close(&key).await,
+            Some(key) => self.close(&key, relief).await,
             None => Ok(()),
         }
     }
 
-    async fn close(&mut self, key: &[u8]) -> Result<()> {
+    async fn close(&mut self, key: &[u8], relief: &mut Relief) -> Result<()> {
         let Some(partition) = self.partitions.get_mut(key) else {
             return Ok(());
         };
         let idle = partition.waiting.is_empty();
         if let Some(mut writer) = partition.writer.take() {
             self.open -= 1;
+            // Whole row groups have gone up before.
+            let written = std::mem::take(&mut partition.written_bytes);
+            relief.closes(written.min(self.row_group_bytes));
             self.closed.extend(writer.close().await?);
         }
         if idle {
@@ -312,22 +372,31 @@ impl Files {
         self.sorting.as_ref().map(|it| it.order_id)
     }
 
-    /// Writes and closes everything, and hands out the files.
-    pub(crate) async fn finish(mut self) -> Result<Vec<DataFile>> {
+    /// Writes and closes everything, as far as the call's relief goes. Whether all is closed; if not,
+    /// the next call goes on.
+    pub(crate) async fn close_all(&mut self, relief: &mut Relief) -> Result<bool> {
         let mut keys: Vec<_> = self.partitions.keys().cloned().collect();
         // Those that are open need no other's place.
         keys.sort_unstable_by_key(|key| (self.partitions[key].writer.is_none(), key.clone()));
         for key in keys {
+            if relief.is_spent() {
+                return Ok(false);
+            }
             if self
                 .partitions
                 .get(&key)
                 .is_some_and(|it| !it.waiting.is_empty())
             {
-                self.encode(&key).await?;
+                self.encode(&key, relief).await?;
             }
-            self.close(&key).await?;
+            self.close(&key, relief).await?;
         }
-        Ok(self.closed)
+        Ok(true)
+    }
+
+    /// The files that are closed.
+    pub(crate) fn into_closed(self) -> Vec<DataFile> {
+        self.closed
     }
 }
 

@@ -29,6 +29,7 @@ mod partition_values;
 mod partitioning;
 mod piece;
 mod reading;
+mod relief;
 mod routing;
 mod schema;
 mod settings;

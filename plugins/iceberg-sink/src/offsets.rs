@@ -2,7 +2,8 @@
 //!
 //! Each commit of a connector carries, in its snapshot's summary and as table properties:
 //! - `jackfield.offsets.<connector>`: the next offset of every partition ever committed, as
-//!   `{"<topic id>": {"topic": "<name>", "partitions": {"<partition>": <next offset>}}}`;
+//!   `{"<topic id>": {"topic": "<name>", "partitions": {"<partition>": <next offset>}}}`, but of
+//!   topics whose records all go to another table;
 //! - `jackfield.commit-id.<connector>`: the id of that commit.
 //!
 //! And as properties only:
@@ -173,6 +174,10 @@ impl Offsets {
         self
     }
 
+    fn keep(&mut self, keeps: impl Fn(&str) -> bool) {
+        self.0.retain(|_, it| keeps(&it.topic));
+    }
+
     fn other_id_of(&self, topic: &str, topic_id: &str) -> Option<&str> {
         self.0
             .iter()
@@ -218,19 +223,35 @@ impl Stored {
 
     /// Whether the commit `id` of these spans may follow. A partition that the table has no entry
     /// of may begin anywhere: whoever is late finds an entry there.
+    ///
+    /// Topics whose records all go `elsewhere` are not recorded: their own table fences them, and
+    /// says where to go on. Entries of them that an earlier version wrote go with the next rows.
+    /// Until then they move on as they are told, so that none of them is left behind where reading
+    /// would have to begin.
     pub(crate) fn follow(
         &self,
         connector: &str,
         spans: &[Span],
         id: &str,
         rows: bool,
+        elsewhere: impl Fn(&str) -> bool,
     ) -> Result<Step, Refused> {
         if self.commits.iter().any(|it| it == id) {
             return Ok(Step::Done);
         }
         let mut next = self.offsets.clone();
         let mut first = self.first.clone();
+        if rows {
+            next.keep(|topic| !elsewhere(topic));
+            first.keep(|topic| !elsewhere(topic));
+        }
         for span in joined(spans)? {
+            if elsewhere(&span.topic) {
+                if next.get(&span.topic_id, span.partition).is_some() {
+                    next.set(&span);
+                }
+                continue;
+            }
             if let Some(stored) = self.offsets.other_id_of(&span.topic, &span.topic_id) {
                 return Err(Refused::TopicRecreated {
                     topic: span.topic,
@@ -408,12 +429,16 @@ mod tests {
         }
     }
 
+    fn nowhere(_: &str) -> bool {
+        false
+    }
+
     const AT_10: &str = r#"{"t1":{"topic":"trades","partitions":{"0":10}}}"#;
 
     #[test]
     fn only_equality_lets_a_commit_follow() {
         let stored = stored(AT_10, &[]);
-        let follow = |spans: &[Span]| stored.follow("c", spans, "new", true);
+        let follow = |spans: &[Span]| stored.follow("c", spans, "new", true, nowhere);
         assert!(matches!(follow(&[span(0, 10, 20)]), Ok(Step::Commit(_))));
         for first in [9, 11, 0, 20] {
             assert!(matches!(
@@ -429,7 +454,7 @@ mod tests {
     #[test]
     fn a_partition_without_an_entry_may_begin_anywhere_once() {
         let begun = stored(AT_10, &[])
-            .follow("c", &[span(1, 77, 80)], "a", true)
+            .follow("c", &[span(1, 77, 80)], "a", true, nowhere)
             .unwrap();
         let Step::Commit(Progress { offsets, first }) = begun else {
             panic!("{begun:?}")
@@ -444,14 +469,17 @@ mod tests {
             first,
             commits: vec![],
         };
-        assert!(late.follow("c", &[span(1, 77, 80)], "b", true).is_err());
+        assert!(
+            late.follow("c", &[span(1, 77, 80)], "b", true, nowhere)
+                .is_err()
+        );
     }
 
     #[test]
     fn a_commit_that_is_there_is_done_whatever_has_followed() {
         let stored = stored(AT_10, &["z", "a"]);
         assert_eq!(
-            stored.follow("c", &[span(0, 0, 5)], "a", true),
+            stored.follow("c", &[span(0, 0, 5)], "a", true, nowhere),
             Ok(Step::Done)
         );
     }
@@ -460,15 +488,15 @@ mod tests {
     fn positions_that_are_stored_already_need_no_snapshot() {
         let stored = stored(AT_10, &[]);
         assert_eq!(
-            stored.follow("c", &[span(0, 10, 10)], "a", false),
+            stored.follow("c", &[span(0, 10, 10)], "a", false, nowhere),
             Ok(Step::Nothing)
         );
         assert!(matches!(
-            stored.follow("c", &[span(0, 10, 10)], "a", true),
+            stored.follow("c", &[span(0, 10, 10)], "a", true, nowhere),
             Ok(Step::Commit(_))
         ));
         assert!(matches!(
-            stored.follow("c", &[span(1, 0, 0)], "a", false),
+            stored.follow("c", &[span(1, 0, 0)], "a", false, nowhere),
             Ok(Step::Commit(_))
         ));
     }
@@ -478,7 +506,7 @@ mod tests {
         let mut again = span(0, 0, 5);
         again.topic_id = "t2".to_owned();
         let why = stored(AT_10, &[])
-            .follow("c", &[again], "a", true)
+            .follow("c", &[again], "a", true, nowhere)
             .unwrap_err();
         assert!(matches!(why, Refused::TopicRecreated { .. }), "{why}");
     }
@@ -486,7 +514,7 @@ mod tests {
     #[test]
     fn spans_of_a_partition_join_only_without_a_gap() {
         let stored = stored(AT_10, &[]);
-        let follow = |spans: &[Span]| stored.follow("c", spans, "a", true);
+        let follow = |spans: &[Span]| stored.follow("c", spans, "a", true, nowhere);
         let Ok(Step::Commit(Progress { offsets, .. })) =
             follow(&[span(0, 15, 20), span(0, 10, 15)])
         else {
@@ -501,5 +529,56 @@ mod tests {
             follow(&[span(0, 10, 9)]),
             Err(Refused::Gap { .. })
         ));
+    }
+
+    const TWO_TOPICS: &str = r#"{"t1":{"topic":"trades","partitions":{"0":10}},
+        "t2":{"topic":"orders","partitions":{"0":5,"1":6}}}"#;
+
+    fn orders(partition: i32, first_offset: i64, next_offset: i64) -> Span {
+        Span {
+            topic: "orders".to_owned(),
+            topic_id: "t2".to_owned(),
+            ..span(partition, first_offset, next_offset)
+        }
+    }
+
+    fn orders_go_elsewhere(topic: &str) -> bool {
+        topic == "orders"
+    }
+
+    fn committed(step: Result<Step, Refused>) -> Progress {
+        match step {
+            Ok(Step::Commit(progress)) => progress,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_topic_that_goes_elsewhere_is_neither_recorded_nor_fenced() {
+        let stored = stored(AT_10, &[]);
+        let spans = [span(0, 10, 20), orders(0, 77, 90)];
+        let step = stored.follow("c", &spans, "a", true, orders_go_elsewhere);
+        let progress = committed(step);
+        let expected = r#"{"t1":{"topic":"trades","partitions":{"0":20}}}"#;
+        assert_eq!(progress.offsets.to_json(), expected);
+        assert_eq!(progress.first.get("t2", 0), None);
+        // It alone is no news.
+        let spans = [span(0, 10, 10), orders(0, 77, 90)];
+        let step = stored.follow("c", &spans, "a", false, orders_go_elsewhere);
+        assert_eq!(step, Ok(Step::Nothing));
+        // Its own table does fence it.
+        let late = stored.follow("c", &[span(0, 9, 20)], "a", true, orders_go_elsewhere);
+        assert!(matches!(late, Err(Refused::NotThere { .. })), "{late:?}");
+    }
+
+    #[test]
+    fn what_an_earlier_version_recorded_of_other_topics_moves_on_and_goes_with_the_next_rows() {
+        let stored = stored(TWO_TOPICS, &[]);
+        let spans = [span(0, 10, 10), orders(0, 8, 90), orders(2, 0, 4)];
+        let idle = committed(stored.follow("c", &spans, "a", false, orders_go_elsewhere));
+        let at = |partition| idle.offsets.get("t2", partition);
+        assert_eq!([at(0), at(1), at(2)], [Some(90), Some(6), None]);
+        let rows = committed(stored.follow("c", &spans, "a", true, orders_go_elsewhere));
+        assert_eq!(rows.offsets.to_json(), AT_10);
     }
 }

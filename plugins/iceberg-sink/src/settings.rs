@@ -41,8 +41,8 @@ pub struct Settings {
     /// dots part namespaces, and `{field}` for the value of a top-level field, which must be plain
     /// (letters, digits, `_`, `-`): `market.{symbol}` makes a table of each symbol.
     pub table: String,
-    /// Most tables that one task writes to, where `table` names more than one. Each holds files
-    /// open and rows in memory.
+    /// Most tables that one task has rows for, where `table` names more than one: before it takes
+    /// those of one more, it asks for a commit. Each holds files open and rows in memory.
     #[serde(default = "tables_max")]
     #[schemars(range(min = 1, max = 1000))]
     pub tables_max: u32,
@@ -91,10 +91,11 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Maintain {
-    /// Snapshots older than this are forgotten, each 50th commit: `7d`, `12h`. Their files go
-    /// with `orphans`.
+    /// Snapshots older than this are forgotten, before the first commit and with each 50th: `7d`,
+    /// `12h`. Whatever their age, they go where there are more than 5000, or where the table's
+    /// metadata gets too large. Their files go with `orphans`.
     pub expire: Option<Age>,
-    /// Whether 100 small manifests are made one, each 50th commit.
+    /// Whether 100 small manifests are made one, with the first commit and each 50th.
     #[serde(default)]
     pub merge_manifests: bool,
     /// Files in the table's folders that nothing refers to, and that are older than this, are

@@ -57,6 +57,23 @@ impl IcebergSink {
         }
     }
 
+    /// What time it is, as a test has it.
+    #[cfg(test)]
+    pub(crate) fn set_clock(&mut self, clock: fn() -> std::time::SystemTime) {
+        if let Work::Task(task) = &mut self.work {
+            task.set_clock(clock);
+        }
+    }
+
+    /// How many tables a committer has in memory, and their documents' bytes.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> (usize, usize) {
+        match &self.work {
+            Work::Committer(committer) => committer.known().size(),
+            Work::Task(_) => (0, 0),
+        }
+    }
+
     fn committer(&mut self) -> Result<(&mut Committer, &Runtime), Failure> {
         match &mut self.work {
             Work::Committer(committer) => Ok((committer, &self.runtime)),
@@ -128,6 +145,7 @@ impl Sink for IcebergSink {
             Role::Committer => Work::Committer(Box::new(Committer::new(
                 context.connector,
                 settings.maintain.clone(),
+                route.clone(),
                 ports,
                 tables,
                 storage,

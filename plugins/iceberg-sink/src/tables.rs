@@ -48,6 +48,20 @@ struct Creation<'a> {
     properties: &'a std::collections::HashMap<String, String>,
 }
 
+/// A table, and what its document takes.
+pub(crate) struct Loaded {
+    pub(crate) table: Table,
+    /// Bytes of its metadata document; none: it still is the one that was known.
+    pub(crate) document_bytes: Option<usize>,
+}
+
+/// Properties of a new table, unless it is given others: a document has the whole history, so that
+/// those of all commits together would soon take more room than the rows.
+const DOCUMENTS_BOUNDED: [(&str, &str); 2] = [
+    ("write.metadata.delete-after-commit.enabled", "true"),
+    ("write.metadata.previous-versions-max", "100"),
+];
+
 /// The lake's tables.
 pub(crate) struct Tables {
     catalog: Arc<dyn Catalog>,
@@ -75,10 +89,30 @@ impl Tables {
         ident: &str,
         known: Option<&Table>,
     ) -> Result<Option<Table>, Failure> {
+        let loaded = self.look(ident, known)?;
+        Ok(loaded.map(|it| it.table))
+    }
+
+    /// Likewise, and how large it is if it has changed.
+    pub(crate) fn look(
+        &self,
+        ident: &str,
+        known: Option<&Table>,
+    ) -> Result<Option<Loaded>, Failure> {
         let at = known.and_then(|it| it.metadata_location());
         match self.catalog.load(ident, at) {
-            Ok(Some(loaded)) => self.table(ident, loaded).map(Some),
-            Ok(None) => Ok(known.cloned()),
+            Ok(Some(loaded)) => {
+                let document_bytes = Some(loaded.metadata.len());
+                let table = self.table(ident, loaded)?;
+                Ok(Some(Loaded {
+                    table,
+                    document_bytes,
+                }))
+            }
+            Ok(None) => Ok(known.cloned().map(|table| Loaded {
+                table,
+                document_bytes: None,
+            })),
             Err(CatalogError::Missing) => Ok(None),
             Err(error) => Err(errors::catalog(&format!("loading {ident}"), error)),
         }
@@ -96,12 +130,17 @@ impl Tables {
         let during = || format!("creating {ident}");
         let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
         let name = parts.last().map(String::as_str).unwrap_or_default();
+        let mut properties = properties.clone();
+        for (key, value) in DOCUMENTS_BOUNDED {
+            let given = properties.entry(key.to_owned());
+            given.or_insert_with(|| value.to_owned());
+        }
         let creation = Creation {
             name,
             schema,
             partition_spec: spec,
             write_order: order,
-            properties,
+            properties: &properties,
         };
         let creation = serde_json::to_string(&creation)
             .map_err(|e| Failure::Broken(format!("{}: {e}", during())))?;

@@ -1,10 +1,12 @@
 //! One task's share: records → rows → data files → pieces.
 
 mod opening;
+mod room;
 mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use iceberg::table::Table;
 use jackfield_sdk::batch::Batch;
@@ -18,6 +20,7 @@ use crate::errors;
 use crate::failing::Failing;
 use crate::files::Files;
 use crate::partition_by::PartitionBy;
+use crate::relief::Relief;
 use crate::routing::{Probe, Route};
 use crate::settings::Settings;
 use crate::storage::HostStorage;
@@ -27,9 +30,6 @@ use crate::tables::Tables;
 const SCHEMAS_MAX: usize = 8;
 /// Schemas of topics that are kept parsed: those of many topics, in one task.
 const SCHEMAS_KNOWN_MAX: usize = 256;
-/// A piece this large is staged at once: the next rows may still add their files to it, and 16 MiB
-/// cross in a `stage`.
-const PIECE_BYTES_ENOUGH: usize = 6 * 1024 * 1024;
 
 /// A table with one schema, once a record has shown what it needs.
 struct Open {
@@ -43,7 +43,8 @@ struct Open {
 impl Open {
     /// Whether all that was put is staged.
     fn is_idle(&self) -> bool {
-        self.files.is_none() && self.decoders.values().all(|it| it.rows() == 0)
+        self.files.as_ref().is_none_or(Files::is_empty)
+            && self.decoders.values().all(|it| it.rows() == 0)
     }
 }
 
@@ -73,6 +74,11 @@ pub(crate) struct Task {
     known: BTreeMap<u32, Arc<Known>>,
     targets: BTreeMap<String, Opens>,
     failing: Failing,
+    pace: room::Pace,
+    /// A stage could not close all files in its time. What was put stays put, and nothing comes to it
+    /// until it is staged: more files would open than a stage can close.
+    half_staged: bool,
+    clock: fn() -> SystemTime,
 }
 
 impl Task {
@@ -95,7 +101,16 @@ impl Task {
             known: BTreeMap::new(),
             targets: BTreeMap::new(),
             failing: Failing::default(),
+            pace: room::Pace::default(),
+            half_staged: false,
+            clock: SystemTime::now,
         }
+    }
+
+    /// As a test has it.
+    #[cfg(test)]
+    pub(crate) fn set_clock(&mut self, clock: fn() -> SystemTime) {
+        self.clock = clock;
     }
 
     pub(crate) fn assigned(&mut self, held: Vec<Holding>) {
@@ -114,6 +129,7 @@ impl Task {
     pub(crate) fn discard(&mut self) {
         self.targets.clear();
         self.failing.discard();
+        self.half_staged = false;
     }
 
     /// Of several tables one can't be written for: the others go on.
@@ -135,6 +151,8 @@ impl Task {
         at: &Span,
         records: &Batch<'_>,
     ) -> Result<Taken, Failure> {
+        let mut relief = Relief::of_put(self.clock);
+        self.has_room(runtime, &mut relief)?;
         let mut tally = Tally::new();
         let mut before = Before::new();
         if let Err(failure) = self.take(at, records, &mut tally, &mut before) {
@@ -145,13 +163,17 @@ impl Task {
             self.roll_back(&before);
             return Err(Failure::Rejected(tally.rejected));
         }
-        self.write_full(runtime)?;
+        if let Err(failure) = self.fit(runtime, &mut before, &mut relief) {
+            self.roll_back(&before);
+            return Err(failure);
+        }
+        self.write_full(runtime, &mut relief)?;
         self.failing.got_through();
         // Files of an older schema wait for nothing but the commit that ends it.
         let evolved = self.targets.values().any(|it| it.len() > 1);
         Ok(Taken {
             counts: tally.counts,
-            stage_now: evolved || self.piece_bytes() >= PIECE_BYTES_ENOUGH,
+            stage_now: evolved || self.has_enough(),
         })
     }
 
@@ -177,7 +199,7 @@ impl Task {
                     continue;
                 }
                 Err(failure) => {
-                    self.leave_out(at, those, failure, tally)?;
+                    self.leave_out(at, those, failure, tally, before)?;
                     continue;
                 }
             }
@@ -203,6 +225,7 @@ impl Task {
         those: impl Iterator<Item = Numbered<'a>>,
         failure: Failure,
         tally: &mut Tally,
+        before: &Before,
     ) -> Result<(), Failure> {
         let Failure::Misconfigured(_) = &failure else {
             return Err(failure);
@@ -215,7 +238,7 @@ impl Task {
         if lacking == 0 || self.failing.has(&target) {
             return Ok(());
         }
-        self.room_for(&target)?;
+        self.room_for(&target, before)?;
         self.fail(&target, failure)
     }
 
@@ -244,7 +267,7 @@ impl Task {
                 if tally.has(record.1) {
                     return Ok(());
                 }
-                self.room_for(&target)?;
+                self.room_for(&target, before)?;
                 let those = std::iter::once(record);
                 let decoded = self.decode(&target, at, schema, those, tally, before);
                 decoded.or_else(|failure| self.fail(&target, failure))
@@ -257,8 +280,9 @@ impl Task {
     /// a schema that it was to get, moves on to that again, or its rows are written again.
     ///
     /// # Errors
-    /// All of them have rows.
-    fn room_for(&mut self, target: &str) -> Result<(), Failure> {
+    /// All of them have rows. Those that came before this batch make room once they are staged;
+    /// if there are none, no stage helps.
+    fn room_for(&mut self, target: &str, before: &Before) -> Result<(), Failure> {
         let most = self.settings.tables_max as usize;
         if self.targets.contains_key(target) || self.tables_open() < most {
             return Ok(());
@@ -267,10 +291,15 @@ impl Task {
         if self.tables_open() < most {
             return Ok(());
         }
-        Err(Failure::Misconfigured(format!(
+        let why = format!(
             "records of more than {most} tables at once: {target} is one too many. Raise \
              `tables-max`, or look at what `table` names them by"
-        )))
+        );
+        Err(if self.has_earlier(before) {
+            errors::stage_first(why)
+        } else {
+            Failure::Misconfigured(why)
+        })
     }
 
     fn tables_open(&self) -> usize {
@@ -311,15 +340,6 @@ impl Task {
             .or_insert_with(|| decoder.rows());
         decoder.take(those, tally);
         Ok(())
-    }
-
-    fn piece_bytes(&self) -> usize {
-        let opens = self.targets.values().flatten();
-        opens
-            .filter_map(|it| it.files.as_ref())
-            .map(Files::piece_bytes)
-            .max()
-            .unwrap_or(0)
     }
 
     fn roll_back(&mut self, before: &Before) {

@@ -9,6 +9,7 @@
 mod artifacts;
 mod changed;
 mod compare;
+mod filtered;
 mod java;
 mod kafka;
 mod kept;
@@ -23,6 +24,7 @@ mod watched;
 pub use artifacts::{Artifacts, repository, target};
 pub use changed::changed_copy;
 pub use compare::{Difference, Key, Row, compare, rows};
+pub use filtered::{Answer, Reader, read_filtered};
 pub use java::{iceberg_java, read_java_at, read_java_below};
 pub use kafka::{Cluster, shared_cluster};
 pub use kept::{Kept, KeptRecord, kept_below};
@@ -31,8 +33,8 @@ pub use process::{Jackfield, output};
 pub use prometheus::{Prometheus, faster_expr, rules};
 pub use readers::{
     About, CountedFile, DataFile, Field, Files, Partition, Place, Snapshot, Table,
-    describe_pyiceberg, read_duckdb, read_duckdb_at, read_duckdb_by_id, read_pyiceberg,
-    read_pyiceberg_at, spoil_table,
+    describe_pyiceberg, read_duckdb, read_duckdb_at, read_pyiceberg, read_pyiceberg_at,
+    spoil_table,
 };
 pub use site::{Site, both, gaps_sink, trades_sink};
 pub use topics::{

@@ -16,7 +16,7 @@ use jackfield_test_lakes::AzureServer;
 pub struct Table<A> {
     /// All that is said of the table beside its rows.
     pub about: A,
-    /// Column by name: times in µs, decimals as text.
+    /// Column by name, in the form that `plain` of tests/python/lake.py gives its value.
     pub rows: Vec<Map<String, Value>>,
 }
 
@@ -80,17 +80,21 @@ pub struct DataFile {
     pub path: String,
     /// Its rows, as the manifest has them.
     pub rows: u64,
+    /// Its row groups, as the manifest has them.
+    pub row_groups: u64,
     /// Its partition's values by field.
     pub partition: BTreeMap<String, Value>,
 }
 
-/// What DuckDB says of the files.
+/// What DuckDB says of the table and its files.
 #[derive(Debug, Deserialize)]
 pub struct Files {
     /// DuckDB's types by column.
     pub types: BTreeMap<String, String>,
     /// Each file by itself.
     pub by_partition: Vec<CountedFile>,
+    /// How many different lists of columns they have.
+    pub versions: u64,
 }
 
 /// A file as the manifest has it and as it is.
@@ -102,7 +106,7 @@ pub struct CountedFile {
     pub counted: u64,
     /// The partition's values by field.
     pub partition: BTreeMap<String, Value>,
-    /// The symbols in it.
+    /// The symbols in it; none if it has no such column.
     pub symbols: Vec<String>,
 }
 
@@ -198,11 +202,6 @@ pub async fn read_duckdb(data: &Path, table: &str) -> Table<Files> {
     read("read_duckdb.py", &Place::below(data), table).await
 }
 
-/// Reads the same with DuckDB where its files have several schemas.
-pub async fn read_duckdb_by_id(data: &Path, table: &str) -> Table<Value> {
-    read("read_duckdb_by_id.py", &Place::below(data), table).await
-}
-
 /// Reads a table of any lake with PyIceberg.
 pub async fn read_pyiceberg_at(place: &Place, table: &str) -> Table<About> {
     read("read_table.py", place, table).await
@@ -243,7 +242,7 @@ async fn read<A: for<'a> Deserialize<'a>>(name: &str, place: &Place, table: &str
 }
 
 /// A script of tests/python on a table.
-fn script(name: &str, place: &Place, table: &str) -> Command {
+pub(crate) fn script(name: &str, place: &Place, table: &str) -> Command {
     let root = repository();
     let mut command = Command::new(root.join("scripts/python"));
     command

@@ -1,14 +1,16 @@
-//! Upkeep of tables, by counts of their commits.
+//! Upkeep of tables: by counts of their commits, and by what a table shows when a life begins, since
+//! one that is short never counts that far.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use iceberg::table::Table;
 use jackfield_sdk::Failure;
-use jackfield_sdk::sink::LogLevel;
+use jackfield_sdk::sink::{CatalogError, LogLevel};
 use tokio::runtime::Runtime;
 
 use super::Committer;
+use super::room::{DOCUMENT_BYTES_LARGE, DOCUMENT_BYTES_NEAR};
 use crate::documents::{self, Whose};
 use crate::errors;
 use crate::maintain::{self, Upkeep};
@@ -32,12 +34,18 @@ const SWEEP_TIME_MAX: Duration = Duration::from_secs(30);
 /// overstays them is discarded, and the next would begin to count the commits anew.
 const MERGE_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Tries of a commit of upkeep, each on top of what others have committed meanwhile: beside a busy
+/// writer the first is often late. One costs a look at the table, and a list of manifests.
+const TRIES_MAX: u32 = 4;
+
 /// When upkeep is due, and what time it is.
 pub(crate) struct Schedule {
     pub(crate) tidy_each: u64,
     pub(crate) sweep_first: u64,
     pub(crate) sweep_each: u64,
     pub(crate) listed_max: usize,
+    pub(crate) document_bytes_near: usize,
+    pub(crate) document_bytes_large: usize,
     pub(crate) clock: fn() -> SystemTime,
 }
 
@@ -48,6 +56,8 @@ impl Default for Schedule {
             sweep_first: SWEEP_FIRST,
             sweep_each: SWEEP_EACH,
             listed_max: LISTED_MAX,
+            document_bytes_near: DOCUMENT_BYTES_NEAR,
+            document_bytes_large: DOCUMENT_BYTES_LARGE,
             clock: SystemTime::now,
         }
     }
@@ -56,7 +66,11 @@ impl Default for Schedule {
 /// Of one table, since this was opened.
 #[derive(Debug, Default)]
 pub(super) struct Upkept {
-    commits: u64,
+    pub(super) commits: u64,
+    /// Whether its snapshots' age was looked at.
+    pub(super) looked: bool,
+    /// The commit at which its size was last warned of.
+    pub(super) warned_at: Option<u64>,
     /// How far the clean-up has looked; none: it begins anew.
     swept_to: Option<Place>,
     /// Whether the last clean-up left something for the next.
@@ -84,8 +98,10 @@ impl Committer {
         let begins = state.commits % schedule.sweep_each == schedule.sweep_first;
         // What one clean-up could not look at is looked at soon.
         let sweep = begins || (tidy && state.unfinished);
+        let begins_life = state.commits == 1;
         let now = (schedule.clock)();
-        if tidy && self.settings.merge_manifests {
+        self.warn_of_size(target);
+        if (tidy || begins_life) && self.settings.merge_manifests {
             let done = self.merge(runtime, target, now);
             self.said(target, "merging manifests", done);
         }
@@ -99,7 +115,7 @@ impl Committer {
         }
     }
 
-    fn said(&self, target: &str, what: &str, done: Result<Option<String>, Failure>) {
+    pub(super) fn said(&self, target: &str, what: &str, done: Result<Option<String>, Failure>) {
         match done {
             Ok(None) => {}
             Ok(Some(done)) => self
@@ -119,22 +135,37 @@ impl Committer {
         target: &str,
         now: SystemTime,
     ) -> Result<Option<String>, Failure> {
-        let Some(table) = self.load(target)? else {
+        let Some(mut table) = self.load(target)? else {
             return Ok(None);
         };
         let until = Until {
             clock: self.schedule.clock,
             at: now + MERGE_TIME_MAX,
         };
-        let merge = maintain::merge_manifests(&table, maintain::millis(now), until);
-        let merged = runtime.block_on(merge);
-        match merged.map_err(|e| errors::retry(e.to_string()))? {
-            None => Ok(None),
-            Some(upkeep) => {
-                self.keep_up(target, &table, &upkeep)?;
-                Ok(Some("manifests were merged".to_owned()))
+        let unread = |e: iceberg::Error| errors::retry(e.to_string());
+        let merged = runtime.block_on(maintain::merge(&table, until));
+        let Some(merged) = merged.map_err(unread)? else {
+            return Ok(None);
+        };
+        let done = || Ok(Some("manifests were merged".to_owned()));
+        for _ in 0..TRIES_MAX {
+            let upkeep = merged.upkeep(&table, maintain::millis(now));
+            let Some(upkeep) = runtime.block_on(upkeep).map_err(unread)? else {
+                let why = "someone else has replaced some of the manifests";
+                return Err(errors::retry(why));
+            };
+            if self.keep_up(target, &table, &upkeep)? {
+                return done();
+            }
+            let Some(again) = self.load(target)? else {
+                return Ok(None);
+            };
+            table = again;
+            if merged.is_in(table.metadata()) {
+                return done();
             }
         }
+        Err(errors::retry(late()))
     }
 
     fn expire(
@@ -143,30 +174,57 @@ impl Committer {
         now: SystemTime,
         age: Duration,
     ) -> Result<Option<String>, Failure> {
-        let Some(table) = self.load(target)? else {
-            return Ok(None);
-        };
-        match maintain::expire(table.metadata(), now, age) {
+        match self.load(target)? {
             None => Ok(None),
-            Some(upkeep) => {
-                self.keep_up(target, &table, &upkeep)?;
-                Ok(Some("old snapshots were expired".to_owned()))
-            }
+            Some(table) => self.expire_of(target, table, now, age),
         }
     }
 
-    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<(), Failure> {
+    /// Expires snapshots of a table that has just been looked at.
+    pub(super) fn expire_of(
+        &mut self,
+        target: &str,
+        mut table: Table,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Failure> {
+        for _ in 0..TRIES_MAX {
+            let left = self.snapshots_left(target, table.metadata());
+            let Some(upkeep) = maintain::expire(table.metadata(), now, age, left) else {
+                return Ok(None);
+            };
+            if self.keep_up(target, &table, &upkeep)? {
+                return Ok(Some("old snapshots were expired".to_owned()));
+            }
+            let Some(again) = self.load(target)? else {
+                return Ok(None);
+            };
+            table = again;
+        }
+        Err(errors::retry(late()))
+    }
+
+    /// Whether the commit was made. If not, someone else was first, or nobody knows.
+    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<bool, Failure> {
         let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
-        self.tables
-            .catalog()
-            .commit(
-                target,
-                table.metadata_location().unwrap_or_default(),
-                &serde_json::to_string(&upkeep.requirements).map_err(json)?,
-                &serde_json::to_string(&upkeep.updates).map_err(json)?,
-            )
-            .map(drop)
-            .map_err(|error| errors::catalog("upkeep", error))
+        let committed = self.tables.catalog().commit(
+            target,
+            table.metadata_location().unwrap_or_default(),
+            &serde_json::to_string(&upkeep.requirements).map_err(json)?,
+            &serde_json::to_string(&upkeep.updates).map_err(json)?,
+        );
+        match committed {
+            Ok(_) => Ok(true),
+            Err(CatalogError::Conflict(_) | CatalogError::Unknown(_)) => Ok(false),
+            Err(
+                error @ (CatalogError::Denied(_)
+                | CatalogError::Missing
+                | CatalogError::Exists
+                | CatalogError::Transient(_)
+                | CatalogError::Interrupted
+                | CatalogError::Other(_)),
+            ) => Err(errors::catalog("upkeep", error)),
+        }
     }
 
     fn sweep(
@@ -259,4 +317,8 @@ impl Committer {
         state.unfinished = !all || state.follows_up || state.swept_to.is_some();
         Ok((count > 0).then(|| format!("{count} files that nothing refers to were deleted")))
     }
+}
+
+fn late() -> String {
+    format!("someone else was first, {TRIES_MAX} times")
 }

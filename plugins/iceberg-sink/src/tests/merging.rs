@@ -1,7 +1,10 @@
 //! Merges that run out of time, and what commits and merges leave to the main branch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable};
 
 use super::upkeep::{manifests, many, many_by};
 use super::*;
@@ -21,7 +24,10 @@ fn merge(world: &World, manifests_in_time: u64) -> iceberg::Result<Option<Upkeep
         at: ticking() + Duration::from_secs(manifests_in_time + 1),
     };
     let now_ms = maintain::millis(SystemTime::now());
-    world.read(async |table| maintain::merge_manifests(table, now_ms, until).await)
+    world.read(async |table| match maintain::merge(table, until).await? {
+        None => Ok(None),
+        Some(merged) => merged.upkeep(table, now_ms).await,
+    })
 }
 
 fn main_branch(world: &World) -> serde_json::Value {
@@ -96,4 +102,78 @@ fn what_a_person_set_of_the_main_branch_outlives_commits() {
     ));
     world.land(0, 10, 15, "c3").unwrap();
     assert_eq!(main_branch(&world).get("min-snapshots-to-keep"), None);
+}
+
+/// A catalog before whose first commits that change no row somebody does something.
+struct Raced {
+    inner: Arc<dyn Catalog>,
+    first: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Catalog for Raced {
+    fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
+        self.inner.load(ident, known)
+    }
+
+    fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError> {
+        self.inner.create(ident, creation)
+    }
+
+    fn commit(
+        &self,
+        ident: &str,
+        expected_location: &str,
+        requirements: &str,
+        updates: &str,
+    ) -> Result<CatalogTable, CatalogError> {
+        if updates.contains(r#""replace""#) {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(first) = first.pop() {
+                first();
+            }
+        }
+        self.inner
+            .commit(ident, expected_location, requirements, updates)
+    }
+}
+
+#[test]
+fn a_merge_lands_on_top_of_what_others_commit_meanwhile() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","maintain":{"merge-manifests":true}}"#,
+    ));
+    let plain = World {
+        settings: settings(r#"{"table":"market.trades"}"#),
+        ..world.sibling("trades-lake")
+    };
+    many(&plain, 110);
+    let mut ports = world.lake.ports();
+    let commits = [1000_i64, 2000].map(|at| {
+        let other = World {
+            settings: settings(r#"{"table":"market.trades"}"#),
+            ..world.sibling("other-lake")
+        };
+        // The last is made first.
+        let partition = i32::try_from(at / 1000).unwrap();
+        let land = move || {
+            other
+                .land(partition, at, at + 5, &format!("o{at}"))
+                .unwrap();
+        };
+        Box::new(land) as Box<dyn FnOnce() + Send>
+    });
+    ports.catalog = Arc::new(Raced {
+        inner: ports.catalog,
+        first: Mutex::new(Vec::from(commits)),
+    });
+    let mut committer = world.open_with(ports, Role::Committer).unwrap();
+    many_by(&world, &mut committer, 110, 111);
+    // 111 of the sink, all but the merged ones, and one of each of the other's commits.
+    assert_eq!(manifests(&world), 1 + 2);
+    let expected = (0..111).chain(1000..1005).chain(2000..2005);
+    assert_eq!(world.trade_ids(), expected.collect::<Vec<_>>());
+    assert_eq!(world.positions(), BTreeMap::from([(0, 111)]));
+    let merged = world.lake.store.names().into_iter();
+    let merged = merged.filter(|it| it.contains("/merged-"));
+    assert_eq!(merged.count(), 1, "what was read is not read again");
 }

@@ -207,29 +207,35 @@ fn settings_bound_the_files_that_are_open_and_the_rows_that_wait() {
     }
 }
 
+/// Nobody heeds that it asks for a stage.
 #[test]
-fn a_partition_for_each_row_is_told_and_does_not_pile_up() {
+fn a_partition_for_each_row_is_staged_before_it_is_too_much_for_one_stage() {
     let world = World::new(settings(
         r#"{"table":"market.trades","partition-by":["trade_id"]}"#,
     ));
     let mut task = world.task();
+    task.set_clock(|| std::time::SystemTime::UNIX_EPOCH);
     for first in (0..40_000).step_by(1000) {
         let those: Vec<_> = (first..first + 1000)
             .map(|id| Trade::new("BTCUSDT", id))
             .collect();
-        let outcome = put(
-            &mut task,
-            &span(0, first, first + 1000),
-            &trades(world.schema, &those),
-        );
-        if let Err(failure) = outcome {
-            assert!(
-                failure.to_string().contains("`partition-by` is too fine"),
-                "{failure}"
-            );
-            assert!(matches!(failure, Failure::Misconfigured(_)));
-            return;
+        let at = span(0, first, first + 1000);
+        let batch = trades(world.schema, &those);
+        match put(&mut task, &at, &batch) {
+            Ok(_) => continue,
+            Err(Failure::Retry { after_ms: 0, .. }) => {}
+            Err(failure) => panic!("{failure}"),
         }
+        let pieces = task.stage().unwrap();
+        assert!(pieces[0].bytes.len() < 16 * 1024 * 1024);
+        let (rows, ..) = crate::piece::tally(TABLE, &pieces).unwrap();
+        assert_eq!(
+            rows,
+            first.unsigned_abs(),
+            "all that was taken, and no more"
+        );
+        put(&mut task, &at, &batch).unwrap();
+        return;
     }
     panic!("40,000 partitions were taken");
 }

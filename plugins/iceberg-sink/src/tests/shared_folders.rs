@@ -108,6 +108,7 @@ fn a_clean_up_deletes_nothing_where_another_table_has_its_documents() {
             sweep_each: 1,
             listed_max,
             clock: SystemTime::now,
+            ..Schedule::default()
         };
         let mut committer = world.committer();
         committer.set_schedule(schedule());
@@ -152,6 +153,7 @@ fn each_pass_looks_at_all_documents_before_other_files_go() {
             sweep_each: 1000,
             listed_max,
             clock: SystemTime::now,
+            ..Schedule::default()
         };
         // The first pass is one look.
         committer.set_schedule(schedule(10, 1000));

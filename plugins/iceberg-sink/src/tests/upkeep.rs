@@ -11,6 +11,8 @@ use crate::maintain::{self, MERGED_MIN};
 use crate::orphans::{self, Until};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// Snapshots: more than any table here has.
+const MANY: usize = 1000;
 
 pub(super) fn manifests(world: &World) -> usize {
     world.read(async |table| {
@@ -107,17 +109,17 @@ fn old_snapshots_go_and_positions_stay() {
     let metadata = world.metadata();
     let now = SystemTime::now();
     assert!(
-        maintain::expire(&metadata, now, HOUR).is_none(),
+        maintain::expire(&metadata, now, HOUR, MANY).is_none(),
         "none is old"
     );
-    let upkeep = maintain::expire(&metadata, now + 2 * HOUR, HOUR).unwrap();
+    let upkeep = maintain::expire(&metadata, now + 2 * HOUR, HOUR, MANY).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
     assert_eq!(world.snapshots(), 2, "the head and the tag's");
     assert!(world.metadata().snapshot_by_id(tagged).is_some());
     assert_eq!(world.positions(), BTreeMap::from([(0, 15)]));
     assert_eq!(world.trade_ids(), (0..15).collect::<Vec<_>>());
     // Afterwards only the head is left to expire nothing of.
-    assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR).is_none());
+    assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR, MANY).is_none());
 }
 
 /// Of two writers whose clocks differ the later commit may be the older one by its time.
@@ -140,7 +142,7 @@ fn no_snapshot_is_left_below_one_that_was_forgotten() {
     ));
     world.land(0, 5, 10, "c2").unwrap();
     let at = |ms: i64| SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs());
-    let old_before = |ms: i64| maintain::expire(&world.metadata(), at(ms) + HOUR, HOUR);
+    let old_before = |ms: i64| maintain::expire(&world.metadata(), at(ms) + HOUR, HOUR, MANY);
     assert!(old_before(first.timestamp_ms() - 500).is_none());
     let upkeep = old_before(first.timestamp_ms() + 500).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
@@ -227,6 +229,33 @@ fn named(world: &World, part: &str) -> Vec<String> {
     names.filter(|it| it.contains(part)).collect()
 }
 
+/// What a table shows is looked at when a life begins, however short the life is.
+#[test]
+fn lives_of_one_commit_each_are_kept_up_too() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","maintain":{"expire":"1h","merge-manifests":true}}"#,
+    ));
+    // Nobody looks after these.
+    let plain = World {
+        settings: settings(r#"{"table":"market.trades"}"#),
+        ..world.sibling("trades-lake")
+    };
+    many(&plain, 40);
+    assert_eq!((world.snapshots(), manifests(&world)), (40, 40));
+    for at in 40..100 {
+        let mut committer = world.committer();
+        committer.set_schedule(Schedule {
+            clock: in_two_hours,
+            ..Schedule::default()
+        });
+        many_by(&world, &mut committer, at, at + 1);
+    }
+    // The last life's: what it began on, its commit, and the merge.
+    assert_eq!((world.snapshots(), manifests(&world)), (3, 1));
+    assert_eq!(world.trade_ids(), (0..100).collect::<Vec<_>>());
+    assert_eq!(world.positions(), BTreeMap::from([(0, 100)]));
+}
+
 /// The objects of the fake store are as old as time.
 #[test]
 fn snapshots_and_orphans_go_after_commits_and_nothing_that_is_referenced() {
@@ -242,6 +271,7 @@ fn snapshots_and_orphans_go_after_commits_and_nothing_that_is_referenced() {
         sweep_each: 4,
         listed_max: 1000,
         clock: in_two_hours,
+        ..Schedule::default()
     });
     many_by(&world, &mut committer, 0, 40);
     assert_eq!(world.snapshots(), 1);
@@ -298,6 +328,7 @@ fn a_clean_up_gets_to_the_last_object_however_many_live_ones_are_before_it() {
         sweep_each: 1000,
         listed_max: 6,
         clock: SystemTime::now,
+        ..Schedule::default()
     });
     let mut next = 20;
     while orphans

@@ -15,6 +15,7 @@ mod doctor;
 mod doctor_refused;
 mod example;
 mod faults;
+mod filters;
 mod held_back;
 mod kafka;
 mod kafka_counts;
@@ -63,6 +64,7 @@ mod swap_kafka;
 mod swap_many;
 mod swap_state;
 mod telemetry;
+mod types;
 mod walk_through;
 
 use std::path::Path;
