@@ -185,6 +185,10 @@ impl EmbeddedLog {
     pub(crate) fn shared(&self) -> &Shared {
         &self.0.shared
     }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.0
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {

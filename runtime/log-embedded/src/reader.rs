@@ -22,6 +22,9 @@ use tokio::task::JoinHandle;
 /// Bytes read from the disk at once for one partition: a few batches of the largest size, so that
 /// a reader that is behind does not wait for each.
 const READ_AHEAD_BYTES: usize = 1 << 20;
+/// Bytes read ahead for all partitions of a member, which share them: as many as the newest records
+/// of the whole log may take. Each has one batch in any case.
+const READ_AHEAD_TOTAL_BYTES: usize = 8 << 20;
 
 /// One of the member's partitions.
 struct Cursor {
@@ -211,12 +214,9 @@ impl EmbeddedReader {
             .is_some_and(|r| r.place == place && r.from == from)
         {
             let handle = Arc::clone(&self.handle);
-            let read = move || {
-                handle
-                    .shared
-                    .engine
-                    .read(place, from, end, READ_AHEAD_BYTES)
-            };
+            let share = READ_AHEAD_TOTAL_BYTES / self.cursors.len().max(1);
+            let bytes_max = share.min(READ_AHEAD_BYTES);
+            let read = move || handle.shared.engine.read(place, from, end, bytes_max);
             self.reading = Some(Reading {
                 place,
                 from,
@@ -350,7 +350,10 @@ impl Reader for EmbeddedReader {
         for place in self.places(at) {
             if let Some(cursor) = self.cursors.get_mut(&place) {
                 cursor.paused = true;
+                // Nobody knows for how long it would be held.
+                cursor.ahead.clear();
             }
+            drop(self.reading.take_if(|reading| reading.place == place));
         }
     }
 
@@ -400,3 +403,6 @@ impl Drop for EmbeddedReader {
         self.group.leave(self.member);
     }
 }
+
+#[cfg(test)]
+mod tests;

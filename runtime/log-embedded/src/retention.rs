@@ -15,11 +15,15 @@ use tokio::sync::mpsc::WeakSender;
 const BATCHES_MAX: usize = 500;
 /// Bytes of batches looked at in one go.
 const LOOK_BYTES: usize = 4 << 20;
+/// How long a group that nobody joins is waited for where age deletes nothing and size does: as
+/// long as one is by default where age does.
+const ORPHAN_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Looks for old records until the other end of `stop` is dropped.
 ///
 /// A group that reads a topic keeps the records that it has not committed, whatever their age; so
-/// does, for one more retention, a group that nobody has joined since the log was opened.
+/// does, for one more retention (a week where age deletes nothing), a group that nobody has joined
+/// since the log was opened.
 pub(crate) fn run(shared: &Arc<Shared>, commands: &WeakSender<Command>, stop: &mpsc::Receiver<()>) {
     let opened = Instant::now();
     loop {
@@ -86,7 +90,7 @@ fn trim(
         (partition.ends, partition.bytes, partition.oldest)
     };
     let place = topic.place(number);
-    let orphans = age.is_none_or(|age| open_for < age);
+    let orphans = open_for < age.unwrap_or(ORPHAN_KEPT);
     let wanted = shared
         .groups
         .lowest_wanted(place, orphans)
@@ -169,7 +173,67 @@ mod tests {
     use crate::config::EmbeddedConfig;
     use crate::log::EmbeddedLog;
     use jackfield_batch::{BatchWriter, Record};
-    use jackfield_log::{Append, Identity, Log, Output, TopicSpec};
+    use jackfield_log::{
+        Append, Identity, Log, Output, ReaderEvent, ReaderSpec, Start, TopicPartition, TopicSpec,
+    };
+
+    fn identity() -> Identity {
+        Identity {
+            cluster: "test".into(),
+            connector: "c".into(),
+            slot: "0".into(),
+        }
+    }
+
+    /// A removed sink's group holds records for ever where only their size deletes them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_group_that_never_comes_back_is_let_go_where_age_deletes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = EmbeddedConfig::new(dir.path());
+        config.retention_bytes = Some(1);
+        // The looks here are the test's own.
+        config.retention_every = Duration::from_secs(60 * 60);
+        let log = EmbeddedLog::open(config.clone()).unwrap();
+        log.create_topic(&TopicSpec::new("t", 1)).await.unwrap();
+        let mut writer = log.writer(&identity()).await.unwrap();
+        for _ in 0..3 {
+            let mut batch = BatchWriter::new();
+            batch.push(&Record::default()).unwrap();
+            let append = Append {
+                outputs: vec![Output {
+                    topic: "t".into(),
+                    partition: 0,
+                    batch: batch.finish().into(),
+                }],
+                ..Append::default()
+            };
+            writer.append(append).await.unwrap().await.unwrap();
+        }
+        let spec = ReaderSpec {
+            group: "removed".into(),
+            member: "0".into(),
+            topics: vec!["t".into()],
+            start: Start::Earliest,
+        };
+        let mut reader = log.reader(&spec).await.unwrap();
+        let event = reader.next().await.unwrap();
+        assert!(matches!(event, ReaderEvent::Assigned(_)), "{event:?}");
+        let at = TopicPartition::new("t", 0);
+        reader.commit(&[(at, 0)]).await.unwrap();
+        drop(reader);
+        drop(writer);
+        drop(log);
+
+        let log = EmbeddedLog::open(config).unwrap();
+        let topic = log.shared().topics.existing("t").unwrap();
+        let due = |open_for| trim(log.shared(), &topic, 0, open_for).unwrap();
+        let moment = Duration::from_secs(1);
+        assert!(due(ORPHAN_KEPT - moment).is_none(), "it may come back");
+        match due(ORPHAN_KEPT) {
+            Some(Command::Trim { batches, .. }) => assert_eq!(batches.len(), 2),
+            _ => panic!("the group holds the records"),
+        }
+    }
 
     /// The folder grows for ever where deleted topics keep their batches.
     #[tokio::test(flavor = "multi_thread")]
@@ -179,12 +243,7 @@ mod tests {
         config.retention_every = Duration::from_millis(5);
         let log = EmbeddedLog::open(config).unwrap();
         let topic = log.create_topic(&TopicSpec::new("t", 2)).await.unwrap();
-        let identity = Identity {
-            cluster: "test".into(),
-            connector: "c".into(),
-            slot: "0".into(),
-        };
-        let mut writer = log.writer(&identity).await.unwrap();
+        let mut writer = log.writer(&identity()).await.unwrap();
         for _ in 0..BATCHES_MAX {
             let mut batch = BatchWriter::new();
             batch.push(&Record::default()).unwrap();

@@ -54,7 +54,9 @@ impl Reader for JsonReader {
                 continue;
             }
             match self.inner.next().await? {
-                ReaderEvent::Batch(fetched) if self.shared.topics.contains(&fetched.at.topic) => {
+                ReaderEvent::Batch(fetched)
+                    if self.shared.topics.contains(&fetched.at.topic) && !fetched.is_empty() =>
+                {
                     self.raw = Some(fetched);
                 }
                 event @ (ReaderEvent::Assigned(_) | ReaderEvent::Batch(_)) => return Ok(event),

@@ -3,7 +3,7 @@
 use crate::config::{Format, KafkaConfig};
 use crate::consequence;
 use crate::context::Context;
-use crate::native::{self, Message, Queue, Raw};
+use crate::native::{self, Message, Queue, Raw, Room};
 use crate::oauth::Given;
 use crate::pack::{self, Pushed};
 use crate::shared::{REQUEST_TIMEOUT, Shared};
@@ -38,6 +38,7 @@ struct Reading {
     topic_id: Uuid,
     format: Format,
     queue: Queue<Context>,
+    room: Room,
     token: Given,
     carry: VecDeque<Message>,
     /// Where it stands, by partition.
@@ -137,6 +138,7 @@ impl Reading {
             format: shared.config.format_of(topic),
             queue: Queue::of_consumer(&consumer)
                 .ok_or_else(|| LogError::Retriable(format!("{what}: there is no queue")))?,
+            room: Room::for_messages(TAKEN_AT_ONCE),
             token: Given::default(),
             carry: VecDeque::new(),
             positions,
@@ -161,8 +163,8 @@ impl Reading {
         let file = shared.config.oauth_token_file.as_ref();
         self.token.refresh(self.queue.client(), file)?;
         if self.carry.is_empty() {
-            self.carry
-                .extend(self.queue.take(TAKEN_AT_ONCE, BROWSE_WAIT));
+            self.queue
+                .take(&mut self.room, BROWSE_WAIT, &mut self.carry);
         }
         let Some(first) = self.carry.front() else {
             return Ok(None);
@@ -185,7 +187,7 @@ impl Reading {
                     others.push_back(message);
                     continue;
                 }
-                match self.told(shared, partition, code) {
+                match self.told(shared, &message, code) {
                     Ok(Stands::Where) => continue,
                     // What was taken ahead, of the others too, is fetched again.
                     Ok(Stands::Anew) => return Ok(None),
@@ -242,9 +244,14 @@ impl Reading {
     fn told(
         &mut self,
         shared: &Shared,
-        partition: i32,
+        message: &Message,
         code: RDKafkaErrorCode,
     ) -> Result<Stands, LogError> {
+        let partition = message.partition();
+        let at = TopicPartition::new(Arc::clone(&self.topic), partition);
+        if let Some(error) = consequence::unreadable(code, message, at) {
+            return Err(error);
+        }
         match code {
             // What it stood at was deleted: it goes on at the beginning.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {

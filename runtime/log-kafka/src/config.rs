@@ -242,6 +242,9 @@ impl KafkaConfig {
         };
         // For each partition, since each has a queue of its own.
         unless_set(&mut config, "queued.max.messages.kbytes", "1024");
+        // It counts values only, and each record costs librdkafka 304 bytes and its key besides. So
+        // many records with values of 256 bytes are 1 MiB.
+        unless_set(&mut config, "queued.min.messages", "4000");
         unless_set(&mut config, "fetch.message.max.bytes", "524288");
         unless_set(&mut config, "fetch.queue.backoff.ms", "10");
         config.set("group.id", group);
@@ -281,5 +284,19 @@ mod tests {
         let own = ("compression.codec".to_owned(), "lz4".to_owned());
         config.properties.extend([own]);
         assert_eq!(codec(&config).as_deref(), Some("lz4"));
+    }
+
+    /// Records without values count for nothing among the bytes that are fetched ahead.
+    #[test]
+    fn what_is_fetched_ahead_is_bounded_in_records_too() {
+        let mut config = KafkaConfig::new("localhost:1");
+        let records = |config: &KafkaConfig| {
+            let native = config.consumer("group");
+            native.get("queued.min.messages").map(str::to_owned)
+        };
+        assert_eq!(records(&config).as_deref(), Some("4000"));
+        let own = ("queued.min.messages".to_owned(), "100000".to_owned());
+        config.properties.extend([own]);
+        assert_eq!(records(&config).as_deref(), Some("100000"));
     }
 }

@@ -1,8 +1,9 @@
 //! What each error of librdkafka means for a caller: the one table, which docs/KAFKA.md shows.
 
-use crate::native::Failure;
+use crate::native::{Failure, Message};
 use jackfield_log::LogError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use std::fmt::Display;
 
 /// What the caller must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,28 @@ pub(crate) const TABLE: &[(Consequence, &[Code])] = &[
         ],
     ),
 ];
+
+/// Codes that come in place of records, again with every fetch: what lies there is damaged, packed
+/// in a way that is not known here, or larger than an answer may be.
+const UNREADABLE: &[Code] = &[
+    Code::BadCompression,
+    Code::BadMessage,
+    Code::InvalidMessage,
+    Code::MessageSizeTooLarge,
+    Code::NotImplemented,
+];
+
+/// The port's error for what came in place of the records of a partition; `None`: it does not say
+/// that they can't be read.
+pub(crate) fn unreadable(code: Code, message: &Message, at: impl Display) -> Option<LogError> {
+    UNREADABLE.contains(&code).then(|| {
+        let offset = message.offset();
+        let why = String::from_utf8_lossy(message.value().unwrap_or_default());
+        LogError::Rejected(format!(
+            "what lies at offset {offset} of {at} can't be read: {why}"
+        ))
+    })
+}
 
 /// What a code means.
 pub(crate) fn of(code: Code) -> Consequence {

@@ -1,9 +1,10 @@
 //! Where the polling thread stands in a partition, and the batches that it makes of it.
 
 use crate::config::Format;
+use crate::consequence;
 use crate::membership::{Both, Going, READY_MAX, Ready};
-use crate::native::{self, Message, Queue};
-use crate::pack::{self, Pushed, Unreadable};
+use crate::native::{self, Message, Queue, Room};
+use crate::pack::{self, Pushed};
 use crate::rebalance::ReaderContext;
 use jackfield_batch::BatchWriter;
 use jackfield_log::{LogError, TopicPartition};
@@ -14,10 +15,12 @@ use rdkafka::topic_partition_list::Offset;
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Messages taken at once: about a batch.
-const TAKEN_AT_ONCE: usize = 1000;
+/// Messages taken at once. librdkafka keeps 304 bytes of each, and writes there when it is taken:
+/// so few still lie in a core's own cache when they are packed.
+const TAKEN_AT_ONCE: usize = 128;
 /// How long librdkafka's own threads may take to note a seek.
 const SEEK_MAX: Duration = Duration::from_secs(1);
 
@@ -27,14 +30,37 @@ pub(crate) struct Cursor {
     name: CString,
     format: Format,
     queue: Queue<ReaderContext>,
+    /// Set by librdkafka when there is something in the queue after there was nothing.
+    woken: Arc<AtomicBool>,
+    /// The last look was not the last word: there may be more, or something must be tried again.
+    pub(crate) unfinished: bool,
     /// The reader's seek that was carried out last.
     sought: u64,
     /// The offset from which the next batch begins.
     next: i64,
+    /// How far errors alone have moved librdkafka's position: it takes them for records.
+    doubted: i64,
     /// Taken from the queue and in no batch yet.
     carry: VecDeque<Message>,
     /// Which assignment of the partition this is.
     pub(crate) number: u64,
+}
+
+/// Lent to each look, so that none allocates what it needs only for its own length: one for all
+/// partitions, of which most may be idle.
+pub(crate) struct Lent {
+    /// Empty between looks.
+    batch: BatchWriter,
+    room: Room,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        Self {
+            batch: BatchWriter::new(),
+            room: Room::for_messages(TAKEN_AT_ONCE),
+        }
+    }
 }
 
 /// What a look at a partition brought.
@@ -58,31 +84,46 @@ impl Cursor {
         number: u64,
     ) -> Option<Self> {
         let name = CString::new(&*at.topic).ok()?;
-        let both = Arc::clone(both);
-        let wake = move || both.wake_poller();
+        let (both, woken) = (Arc::clone(both), Arc::new(AtomicBool::new(true)));
+        let told = Arc::clone(&woken);
+        let wake = move || {
+            told.store(true, Ordering::Release);
+            both.wake_poller();
+        };
         let queue = Queue::of_partition(consumer, &name, at.partition, wake)?;
         Some(Self {
             at,
             name,
             format,
             queue,
+            woken,
+            unfinished: false,
             sought: 0,
             next: 0,
+            doubted: 0,
             carry: VecDeque::new(),
             number,
         })
     }
 
+    /// Whether a look may bring something though the reader has done nothing. Whoever is told so
+    /// looks: librdkafka tells no more of a queue until it was emptied.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let woken = self.woken.swap(false, Ordering::AcqRel);
+        std::mem::take(&mut self.unfinished) || woken
+    }
+
     /// Makes a batch ready, if the reader wants any and there is room and something to read.
-    ///
-    /// `batch` is empty before and after: it only lends its buffers.
     pub(crate) fn look(
         &mut self,
         consumer: &BaseConsumer<ReaderContext>,
         both: &Both,
-        batch: &mut BatchWriter,
+        lent: &mut Lent,
     ) -> Result<Look, LogError> {
+        let Lent { batch, room } = lent;
         debug_assert!(batch.is_empty(), "a look finishes what it has begun");
+        #[cfg(test)]
+        both.looks.fetch_add(1, Ordering::Relaxed);
         let Some((seeks, position)) = self.wanted(both) else {
             return Ok(Look::Idle);
         };
@@ -93,21 +134,32 @@ impl Cursor {
             self.sought = seeks;
         }
         let mut last = None;
-        let mut gone = None;
-        while gone.is_none() {
+        loop {
             if self.carry.is_empty() {
-                let taken = self.queue.take(TAKEN_AT_ONCE, Duration::ZERO);
-                self.carry.extend(taken);
+                self.queue.take(room, Duration::ZERO, &mut self.carry);
             }
             let Some(message) = self.carry.pop_front() else {
                 break;
             };
             if let Some(code) = message.error() {
-                gone = self.told(code, last.is_some(), message)?;
+                self.doubted = self.doubted.max(message.offset() + 1);
+                let unreadable = consequence::unreadable(code, &message, &self.at);
+                if unreadable.is_none() && !stops(code) {
+                    tracing::debug!(at = %self.at, %code, "reading goes on");
+                    continue;
+                }
+                // What was read before it is delivered first, and the next look begins with it.
                 if last.is_some() {
+                    self.carry.push_front(message);
                     break;
                 }
-                continue;
+                return match unreadable {
+                    Some(error) => {
+                        self.stuck(both, error);
+                        Ok(Look::Idle)
+                    }
+                    None => self.stopped(code),
+                };
             }
             if message.offset() < self.next {
                 continue;
@@ -123,21 +175,28 @@ impl Cursor {
                     self.carry.push_front(message);
                     break;
                 }
-                Err(e) => {
-                    self.stuck(both, message.offset(), &e);
+                Err(why) => {
+                    let error = LogError::Rejected(format!(
+                        "the record at offset {} of {} can't be read: {why}",
+                        message.offset(),
+                        self.at
+                    ));
+                    self.stuck(both, error);
                     return Ok(Look::Idle);
                 }
             }
         }
-        if let Some(code) = gone {
-            return Ok(Look::Gone(code));
+        if let Some(last) = last {
+            self.next = self.after(last);
+            self.deliver(both, batch);
+            return Ok(Look::More);
         }
-        let Some(last) = last else {
-            return Ok(Look::Idle);
-        };
-        self.next = self.after(last);
-        self.deliver(both, batch.finish());
-        Ok(Look::More)
+        // All that was taken has no record: of transactions that were aborted, and their marks.
+        if let Some(position) = self.position().filter(|it| *it > self.next) {
+            self.next = position;
+            self.deliver(both, batch);
+        }
+        Ok(Look::Idle)
     }
 
     /// The reader's newest seek and where it went, if a batch is wanted.
@@ -150,19 +209,15 @@ impl Cursor {
         (wants && room).then_some((held.seeks, position))
     }
 
-    /// A record that no sink can be given: what lies before it is delivered, then this is told.
-    fn stuck(&self, both: &Both, offset: i64, why: &Unreadable) {
-        let text = format!(
-            "the record at offset {offset} of {} can't be read: {why}",
-            self.at
-        );
+    /// What no sink can be given: what lies before it is delivered, then this is told.
+    fn stuck(&self, both: &Both, error: LogError) {
         let mut state = both.state();
         if let Some(held) = state
             .held
             .get_mut(&self.at)
             .filter(|it| it.seeks == self.sought)
         {
-            held.stuck = Some(LogError::Rejected(text));
+            held.stuck = Some(error);
         }
         drop(state);
         both.wake_reader();
@@ -184,39 +239,26 @@ impl Cursor {
         });
         if sought {
             self.next = offset;
+            // librdkafka has forgotten where it stood.
+            self.doubted = 0;
         }
         sought
     }
 
-    /// An error in place of a record; gives it when the reader can't go on from where it stands.
-    fn told(
-        &mut self,
-        code: RDKafkaErrorCode,
-        behind_records: bool,
-        message: Message,
-    ) -> Result<Option<RDKafkaErrorCode>, LogError> {
-        match code {
-            // The next look begins with it.
-            RDKafkaErrorCode::AutoOffsetReset
-            | RDKafkaErrorCode::OffsetOutOfRange
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-                if behind_records =>
-            {
-                self.carry.push_front(message);
-                Ok(None)
-            }
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
-                Ok(Some(code))
-            }
-            RDKafkaErrorCode::TopicAuthorizationFailed => Err(LogError::Rejected(format!(
-                "{} may not be read by this user",
-                self.at
-            ))),
-            _ => {
-                tracing::debug!(at = %self.at, %code, "reading goes on");
-                Ok(None)
-            }
+    /// An error that stops reading, with nothing before it.
+    fn stopped(&self, code: RDKafkaErrorCode) -> Result<Look, LogError> {
+        if code == RDKafkaErrorCode::TopicAuthorizationFailed {
+            let text = format!("{} may not be read by this user", self.at);
+            return Err(LogError::Rejected(text));
         }
+        Ok(Look::Gone(code))
+    }
+
+    /// Where librdkafka stands when nothing that it gave is left: past records and control records.
+    /// `None` where an error may have moved it there.
+    fn position(&self) -> Option<i64> {
+        let position = native::position(self.queue.client(), &self.name, self.at.partition);
+        position.filter(|position| *position > self.doubted)
     }
 
     /// Where the reader stands after the record at `last`: before the next record, or past the
@@ -225,12 +267,16 @@ impl Cursor {
         match self.carry.front() {
             Some(next) if next.error().is_none() => next.offset().max(last + 1),
             Some(_) => last + 1,
-            None => native::position(self.queue.client(), &self.name, self.at.partition)
+            None => self
+                .position()
                 .map_or(last + 1, |position| position.max(last + 1)),
         }
     }
 
-    fn deliver(&self, both: &Both, batch: Vec<u8>) {
+    /// Makes ready what was read up to where the reader stands then, be it no record.
+    fn deliver(&self, both: &Both, batch: &mut BatchWriter) {
+        let passes = batch.is_empty();
+        let batch = batch.finish();
         let ends = native::known_ends(self.queue.client(), &self.name, self.at.partition);
         let end = ends.map_or(self.next, |(_, end)| end.max(self.next));
         let mut state = both.state();
@@ -240,12 +286,29 @@ impl Cursor {
         if held.seeks != self.sought || held.going != Going::Stays {
             return;
         }
-        held.ready.push_back(Ready {
-            batch: batch.into(),
-            next_offset: self.next,
-            end,
-        });
+        match held.ready.back_mut().filter(|_| passes) {
+            // It is passed with the records before it.
+            Some(before) => {
+                before.next_offset = self.next;
+                before.end = end;
+            }
+            None => held.ready.push_back(Ready {
+                batch: batch.into(),
+                next_offset: self.next,
+                end,
+            }),
+        }
         drop(state);
         both.wake_reader();
     }
+}
+
+/// Whether nothing more comes after an error in place of a record.
+fn stops(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+    )
 }

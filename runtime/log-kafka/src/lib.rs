@@ -32,6 +32,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![deny(unsafe_code)]
 
+// For files that these tests share with those in `tests`.
+#[cfg(test)]
+extern crate self as jackfield_log_kafka;
+
 mod browse;
 mod by_hand;
 mod commit;

@@ -7,6 +7,8 @@
 use bytes::Bytes;
 use jackfield_log::{Assignment, Fetched, LogError, ReaderEvent, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+#[cfg(test)]
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use tokio::sync::Notify;
@@ -22,6 +24,9 @@ pub(crate) struct Both {
     told: Notify,
     /// Wakes the polling thread.
     poller: OnceLock<Thread>,
+    /// Counts the thread's looks at partitions.
+    #[cfg(test)]
+    pub(crate) looks: AtomicU64,
 }
 
 #[derive(Default)]
@@ -33,6 +38,9 @@ pub(crate) struct State {
     pub(crate) held: BTreeMap<TopicPartition, Held>,
     /// Released by the reader, and not yet noticed by the thread.
     pub(crate) released: BTreeSet<TopicPartition>,
+    /// Of which the reader wants something that it did not want before, and at which the thread has
+    /// not looked since.
+    pub(crate) wanted: BTreeSet<TopicPartition>,
     /// Why there is nothing more to be told.
     pub(crate) failed: Option<LogError>,
     pub(crate) leaving: bool,
@@ -247,11 +255,22 @@ impl State {
     /// The reader stands elsewhere from now on.
     pub(crate) fn seek(&mut self, at: &TopicPartition, offset: i64) {
         self.seeks += 1;
+        self.wanted.insert(at.clone());
         if let Some(held) = self.held.get_mut(at) {
             held.position = Some(offset);
             held.seeks = self.seeks;
             held.ready.clear();
             held.stuck = None;
+        }
+    }
+
+    /// The reader takes these again.
+    pub(crate) fn resume(&mut self, at: &[TopicPartition]) {
+        for at in at {
+            if let Some(held) = self.held.get_mut(at) {
+                held.paused = false;
+                self.wanted.insert(at.clone());
+            }
         }
     }
 
@@ -276,6 +295,8 @@ impl State {
         let position = held.position?;
         held.position = Some(ready.next_offset);
         held.assignment.ends.end = held.assignment.ends.end.max(ready.end);
+        // There is room for another.
+        self.wanted.insert(at.clone());
         self.last = Some(at.clone());
         Some(Fetched {
             topic_id: held.assignment.topic_id,

@@ -163,8 +163,8 @@ pub(crate) fn log_line(client: Raw<'_>) -> Option<(i32, String, String)> {
     }
 }
 
-/// Where the application stands in a partition: past what it consumed and past the control records
-/// after that. `None` before anything was consumed.
+/// Where the application stands in a partition: past what it took, past the control records after
+/// that, and past the offset of each error that it took. `None` before anything was taken.
 pub(crate) fn position(client: Raw<'_>, topic: &CStr, partition: i32) -> Option<i64> {
     // SAFETY: the list is made, used and destroyed here.
     unsafe {
@@ -346,6 +346,12 @@ impl Message {
         self.raw().offset
     }
 
+    /// Whether it stands at an offset of a partition, which librdkafka takes for read from now on,
+    /// be it an error.
+    pub(crate) fn has_place(&self) -> bool {
+        !self.raw().rkt.is_null() && self.raw().offset >= 0
+    }
+
     pub(crate) fn partition(&self) -> i32 {
         self.raw().partition
     }
@@ -489,20 +495,34 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         &self.consumer
     }
 
-    /// Takes up to `max` messages, and waits at most so long for the first.
-    pub(crate) fn take(&self, max: usize, timeout: Duration) -> Vec<Message> {
-        let mut all: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
-        // SAFETY: there is room for `max` pointers, of which the first `count` are then written.
+    /// Takes as many messages as there is room for, and waits at most so long for the first.
+    pub(crate) fn take(&self, room: &mut Room, timeout: Duration, into: &mut impl Extend<Message>) {
+        let all = &mut room.0;
+        // SAFETY: there is room for so many pointers, of which the first `count` are then written.
         unsafe {
             let count = sys::rd_kafka_consume_batch_queue(
                 self.queue,
                 millis(timeout),
                 all.as_mut_ptr(),
-                max,
+                all.capacity(),
             );
             all.set_len(usize::try_from(count).unwrap_or(0));
         }
-        all.into_iter().map(Message).collect()
+        into.extend(all.drain(..).map(Message));
+    }
+}
+
+/// Where pointers to messages are written while they are taken: lent, so that no taking allocates.
+/// Empty in between.
+pub(crate) struct Room(Vec<*mut sys::rd_kafka_message_t>);
+
+// SAFETY: it holds no pointer while nobody takes.
+unsafe impl Send for Room {}
+
+impl Room {
+    /// For so many messages at once.
+    pub(crate) fn for_messages(max: usize) -> Self {
+        Self(Vec::with_capacity(max))
     }
 }
 

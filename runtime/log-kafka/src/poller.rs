@@ -6,13 +6,12 @@
 //! the group's heartbeats and the other partitions go on.
 
 use crate::consequence::{self, Consequence};
-use crate::cursor::{Cursor, Look};
+use crate::cursor::{Cursor, Lent, Look};
 use crate::membership::Both;
 use crate::rebalance::{ReaderContext, Rebalance, native_list};
 use crate::revocation::Revocation;
 use crate::shared::Shared;
 use crate::stand::{Answer, stand};
-use jackfield_batch::BatchWriter;
 use jackfield_log::{Assignment, LogError, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -22,7 +21,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-/// How long the thread sleeps when nothing wakes it.
+/// How long the thread sleeps when nothing wakes it, and how often it looks at every partition
+/// though nothing was told of it.
 const IDLE: Duration = Duration::from_millis(100);
 /// Before something is tried again that did not work at once.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -41,9 +41,9 @@ pub(crate) struct Poller {
     pub(crate) answer: Sender<Answer>,
     pub(crate) answers: Receiver<Answer>,
     pub(crate) cursors: BTreeMap<TopicPartition, Cursor>,
-    /// Lent to each look, so that no batch begins by growing the buffer of its records: one for all
-    /// partitions, of which most may be idle.
-    batch: BatchWriter,
+    lent: Lent,
+    /// When every partition is looked at.
+    look_at: Instant,
     /// Of whom it is being asked where they stand.
     pub(crate) asked: BTreeSet<TopicPartition>,
     ask_again: Option<Instant>,
@@ -75,7 +75,8 @@ impl Poller {
             answer,
             answers,
             cursors: BTreeMap::new(),
-            batch: BatchWriter::new(),
+            lent: Lent::default(),
+            look_at: Instant::now(),
             asked: BTreeSet::new(),
             ask_again: None,
             assignments: 0,
@@ -265,14 +266,31 @@ impl Poller {
         self.ask(unheld);
     }
 
-    /// Looks at every partition; how long to rest then.
+    /// Looks at the partitions that may have something, now and then at every one; how long to rest
+    /// then.
     fn look(&mut self) -> Option<Duration> {
+        let wanted = std::mem::take(&mut self.both.state().wanted);
+        let now = Instant::now();
+        let every = now >= self.look_at;
+        if every {
+            self.look_at = now + IDLE;
+        }
         let mut rest = Some(IDLE);
-        for cursor in self.cursors.values_mut() {
-            match cursor.look(&self.consumer, &self.both, &mut self.batch) {
+        for (at, cursor) in &mut self.cursors {
+            let due = cursor.is_due();
+            if !due && !every && !wanted.contains(at) {
+                continue;
+            }
+            match cursor.look(&self.consumer, &self.both, &mut self.lent) {
                 Ok(Look::Idle) => {}
-                Ok(Look::More) => rest = None,
-                Ok(Look::Again) => rest = rest.map(|rest| rest.min(AGAIN)),
+                Ok(Look::More) => {
+                    cursor.unfinished = true;
+                    rest = None;
+                }
+                Ok(Look::Again) => {
+                    cursor.unfinished = true;
+                    rest = rest.map(|rest| rest.min(AGAIN));
+                }
                 // librdkafka has stopped the partition and takes no seek of it. To assign it anew
                 // could be taken for the answer to a rebalance that is on its way.
                 Ok(Look::Gone(code)) => {
@@ -288,3 +306,6 @@ impl Poller {
         rest
     }
 }
+
+#[cfg(test)]
+mod tests;

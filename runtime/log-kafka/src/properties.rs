@@ -56,6 +56,10 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("enable.partition.eof", "the log does not need it"),
     (
+        "check.crcs",
+        "librdkafka loses its place behind a batch whose checksum is wrong",
+    ),
+    (
         "allow.auto.create.topics",
         "a topic that nobody declared is a mistake",
     ),

@@ -25,7 +25,7 @@ const COMMIT_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) struct KafkaReader {
     shared: Arc<Shared>,
-    both: Arc<Both>,
+    pub(crate) both: Arc<Both>,
     /// `None` once it was closed: its end blocks, so it is not left to whoever drops this.
     consumer: Option<Arc<BaseConsumer<ReaderContext>>>,
     thread: Option<JoinHandle<()>>,
@@ -173,13 +173,7 @@ impl Reader for KafkaReader {
     }
 
     fn resume(&mut self, at: &[TopicPartition]) {
-        let mut state = self.both.state();
-        for at in at {
-            if let Some(held) = state.held.get_mut(at) {
-                held.paused = false;
-            }
-        }
-        drop(state);
+        self.both.state().resume(at);
         // Batches may lie ready for whoever waits in `next`.
         self.both.wake_reader();
         self.both.wake_poller();

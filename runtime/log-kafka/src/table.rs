@@ -7,10 +7,10 @@
 use crate::config::KafkaConfig;
 use crate::consequence;
 use crate::context::Context;
-use crate::native::{self, Queue};
+use crate::native::{self, Message, Queue, Room};
 use crate::oauth::Given;
 use crate::shared::{REQUEST_TIMEOUT, Shared};
-use jackfield_log::LogError;
+use jackfield_log::{LogError, TopicPartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -45,6 +45,11 @@ pub(crate) struct Table<R> {
 
 struct Reading<R> {
     queue: Queue<Context>,
+    room: Room,
+    /// Taken and not looked at yet; empty in between.
+    taken: Vec<Message>,
+    /// It can't be gone on with: librdkafka may stand behind what was not read.
+    spent: bool,
     token: Given,
     /// Up to where each partition was read.
     positions: Vec<i64>,
@@ -75,9 +80,10 @@ impl<R: Rows> Table<R> {
 
     fn read_now<T>(&self, look: impl FnOnce(&R) -> T) -> Result<T, LogError> {
         let mut held = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        // What can't be gone on with, since the topic was cut or made anew, is begun anew once.
+        // What can't be gone on with, since the topic was cut or made anew or a broker told of an
+        // error in it, is begun anew once.
         for _ in 0..2 {
-            if held.is_none() {
+            if held.as_ref().is_none_or(|reading| reading.spent) {
                 *held = Some(self.begin()?);
             }
             let Some(reading) = held.as_mut() else { break };
@@ -88,7 +94,7 @@ impl<R: Rows> Table<R> {
             }
         }
         Err(LogError::Retriable(format!(
-            "the topic {} changes while it is read",
+            "the topic {} changes, or its broker fails, while it is read",
             self.topic
         )))
     }
@@ -124,6 +130,9 @@ impl<R: Rows> Table<R> {
         let partitions = usize::try_from(described.partitions).unwrap_or(0);
         Ok(Reading {
             queue,
+            room: Room::for_messages(TAKEN_AT_ONCE),
+            taken: Vec::new(),
+            spent: false,
             token: Given::default(),
             positions: vec![0; partitions],
             rows: R::default(),
@@ -167,24 +176,25 @@ impl<R: Rows> Table<R> {
     }
 
     fn take(&self, reading: &mut Reading<R>) -> Result<bool, LogError> {
-        for message in reading.queue.take(TAKEN_AT_ONCE, TAKE_WAIT) {
+        let mut taken = std::mem::take(&mut reading.taken);
+        reading.queue.take(&mut reading.room, TAKE_WAIT, &mut taken);
+        for message in taken.drain(..) {
             match message.error() {
                 None => reading
                     .rows
                     .apply(message.key().unwrap_or_default(), message.value()),
-                Some(RDKafkaErrorCode::AutoOffsetReset) => return Ok(false),
-                Some(code) => match consequence::of(code) {
-                    consequence::Consequence::Retriable => {
-                        tracing::debug!(topic = %self.topic, %code, "reading goes on");
-                    }
-                    consequence::Consequence::Fenced
-                    | consequence::Consequence::Rejected
-                    | consequence::Consequence::Fatal => {
-                        let text = format!("the topic {} can't be read: {code}", self.topic);
-                        return Err(consequence::error(code, text));
-                    }
-                },
+                Some(code) => {
+                    let told = self.told(code, &message);
+                    let cut = code == RDKafkaErrorCode::AutoOffsetReset;
+                    // What was taken behind it is lost with an error.
+                    reading.spent |= told.is_err() || cut || message.has_place();
+                    told?;
+                }
             }
+        }
+        reading.taken = taken;
+        if reading.spent {
+            return Ok(false);
         }
         for (partition, at) in (0..).zip(&mut reading.positions) {
             if let Some(position) = native::position(reading.queue.client(), &self.name, partition)
@@ -193,5 +203,25 @@ impl<R: Rows> Table<R> {
             }
         }
         Ok(true)
+    }
+
+    /// An error in place of a record.
+    fn told(&self, code: RDKafkaErrorCode, message: &Message) -> Result<(), LogError> {
+        let at = TopicPartition::new(self.topic.as_str(), message.partition());
+        if let Some(error) = consequence::unreadable(code, message, at) {
+            return Err(error);
+        }
+        match consequence::of(code) {
+            consequence::Consequence::Retriable => {
+                tracing::debug!(topic = %self.topic, %code, "reading goes on");
+                Ok(())
+            }
+            consequence::Consequence::Fenced
+            | consequence::Consequence::Rejected
+            | consequence::Consequence::Fatal => {
+                let text = format!("the topic {} can't be read: {code}", self.topic);
+                Err(consequence::error(code, text))
+            }
+        }
     }
 }

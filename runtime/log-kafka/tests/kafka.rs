@@ -15,7 +15,7 @@ use jackfield_test_kafka::Broker;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -193,6 +193,68 @@ async fn a_reader_stands_past_control_records() {
             other => panic!("{other:?}"),
         }
     }
+    reader.close().await.unwrap();
+}
+
+/// Writes records in a transaction of their own and aborts it.
+async fn abort(topic: &str, records: u64) {
+    let topic = topic.to_owned();
+    let aborting = move || {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", BROKER.address())
+            .set("transactional.id", unique("aborted"))
+            .create()
+            .unwrap();
+        producer.init_transactions(WAIT_MAX).unwrap();
+        producer.begin_transaction().unwrap();
+        for _ in 0..records {
+            let record = BaseRecord::<(), _>::to(&topic).payload("aborted");
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(WAIT_MAX).unwrap();
+        producer.abort_transaction(WAIT_MAX).unwrap();
+    };
+    tokio::task::spawn_blocking(aborting).await.unwrap();
+}
+
+/// A reader passes what was aborted though no record follows it, and comes to stand at the end:
+/// else it would lag for ever, and stand before the beginning once retention has been there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_passes_what_was_aborted_at_the_end() {
+    const WRITTEN: u64 = 10;
+    const ABORTED: u64 = 10;
+    // Each append is a transaction with a record and a mark.
+    const END: i64 = (WRITTEN * 2 + ABORTED + 1).cast_signed();
+    let log = another().await;
+    let topic = topic(&log, 1).await;
+    let mut writer = open(&dynamic(&log), &identity(&unique("connector"))).await;
+    for n in 1..=WRITTEN {
+        append(&mut writer, numbered(&topic, 1, n)).await.unwrap();
+    }
+    let mut reader = log.reader(&spec(&unique("group"), &topic)).await.unwrap();
+    let (mut read, mut stands, mut aborted) = (Vec::new(), 0, false);
+    while stands < END {
+        match within("an event", reader.next()).await.unwrap() {
+            ReaderEvent::Assigned(assigned) => {
+                for it in assigned {
+                    reader.seek(&it.at, 0).unwrap();
+                }
+            }
+            ReaderEvent::Batch(fetched) => {
+                assert_eq!(fetched.position, stands);
+                read.extend(texts(&fetched.batch));
+                stands = fetched.next_offset;
+            }
+            other => panic!("nobody else is in the group: {other:?}"),
+        }
+        if !aborted && read == numbers(WRITTEN) {
+            aborted = true;
+            abort(&topic, ABORTED).await;
+        }
+    }
+    assert_eq!(stands, log.ends(&topic, 0).await.unwrap().end);
+    assert_eq!(read, numbers(WRITTEN));
+    reader.commit(&[(at(&topic, 0), stands)]).await.unwrap();
     reader.close().await.unwrap();
 }
 

@@ -3,6 +3,7 @@
 use crate::{Ends, LogError, TopicPartition};
 use async_trait::async_trait;
 use bytes::Bytes;
+use jackfield_batch::BatchWriter;
 use uuid::Uuid;
 
 /// Where to begin in a partition for which nothing is committed.
@@ -43,7 +44,7 @@ pub enum ReaderEvent {
     /// These partitions were taken away already (deleted, or this member was too slow): discard
     /// what was read of them and not committed.
     Lost(Vec<TopicPartition>),
-    /// Records of one partition.
+    /// Records of one partition, or none where only offsets were passed that have no record.
     Batch(Fetched),
 }
 
@@ -72,10 +73,19 @@ pub struct Fetched {
     /// Where the reader stands now: past these records, and past every offset in between that has
     /// no record.
     pub next_offset: i64,
-    /// A packed batch with coordinates. Its first record is the first one at or after `position`.
+    /// A packed batch with coordinates. Its first record is the first one at or after `position`;
+    /// one without a record says that there is none before `next_offset`.
     pub batch: Bytes,
     /// The partition's end now, for lag.
     pub end: i64,
+}
+
+impl Fetched {
+    /// Whether it has no record: only offsets were passed.
+    pub fn is_empty(&self) -> bool {
+        // Every record makes a batch longer than its header.
+        self.batch.len() <= BatchWriter::new().encoded_len()
+    }
 }
 
 /// A member of a group.

@@ -274,6 +274,23 @@ impl Task {
         }
     }
 
+    /// Passes offsets that no record has: there is nothing to put, and the next span begins where
+    /// this one does. Alone they make a stage due, which commits nothing unless a target has been
+    /// behind for long.
+    fn pass(&mut self, fetched: &Fetched) -> Result<(), Failed> {
+        let (position, next) = (fetched.position, fetched.next_offset);
+        let Some(span) = self.frontier.span(&fetched.at, position, next)? else {
+            // Fetched before the partition was given up.
+            return Ok(());
+        };
+        self.frontier.passed_over(&span);
+        let given = &self.given;
+        given.books.read(&fetched.at, next);
+        let (bytes, now) = (fetched.batch.len() as u64, given.host.clock.now());
+        given.pending.add(0, bytes, false, now);
+        Ok(())
+    }
+
     async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
         if let Some(from) = self.stage_from {
             tokio::time::sleep_until(from.min(Instant::now() + STAGE_PAUSE_MAX)).await;

@@ -109,6 +109,9 @@ impl Task {
 
     /// What was read is put as a whole.
     pub(super) async fn put_whole(&mut self, fetched: Fetched) -> Result<(), Failed> {
+        if fetched.is_empty() {
+            return self.pass(&fetched);
+        }
         let offer = Offer::whole(&fetched.batch);
         self.put(fetched, offer).await
     }
