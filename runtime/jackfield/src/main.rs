@@ -38,6 +38,12 @@ use client::{Change, LogsCommand};
 use exit::Exit;
 use start_error::StartError;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// What still blocks when `run` has ended is left behind after so long, such as a compiler, or a
+/// file system that does not answer. All that was acknowledged is durable, and `run` has waited for
+/// the log to close.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -51,19 +57,22 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let runs = matches!(cli.command, Command::Run(_));
     let gives_up = matches!(cli.command, Command::Doctor(_));
-    let dispatched = runtime.block_on(dispatch(cli.command));
-    if gives_up {
-        // What was given up on may still hang there.
-        runtime.shutdown_background();
-    }
-    match dispatched {
+    let code: ExitCode = match runtime.block_on(dispatch(cli.command)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("jackfield: {error}");
             error.exit().into()
         }
+    };
+    if gives_up {
+        // What was given up on may still hang there.
+        runtime.shutdown_background();
+    } else if runs {
+        runtime.shutdown_timeout(LEFT_BEHIND_AFTER);
     }
+    code
 }
 
 async fn dispatch(command: Command) -> Result<Exit, StartError> {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
@@ -126,7 +127,11 @@ pub(crate) async fn files(
         let again = configuration.again.waits();
         if asked_for || changed.is_some() || (again && configuration.again.is_due()) {
             configuration.taken = changed.or(configuration.taken);
-            let settled = reload(&loader, &file, &telemetry, again).await;
+            let reloading = reload(&loader, &file, &telemetry, again);
+            let may_break = || removes_none(&loader);
+            let Some(settled) = seen_through(&stop, may_break, reloading).await else {
+                return;
+            };
             configuration.again.tried(settled);
         }
         let files = loader.files();
@@ -137,7 +142,10 @@ pub(crate) async fn files(
             if let Some(now) = watched.changed(&file)
                 && watched.again.is_due()
             {
-                let settled = swap_all(&loader, &file, &connectors).await;
+                let swapping = swap_all(&loader, &file, &connectors);
+                let Some(settled) = seen_through(&stop, || true, swapping).await else {
+                    return;
+                };
                 watched.again.tried(settled);
                 if settled {
                     watched.taken = Some(now);
@@ -145,6 +153,31 @@ pub(crate) async fn files(
             }
         }
     }
+}
+
+/// Sees a change through, but for the end of the process: nobody waits then for a compiler, or for
+/// the answer of a connector that ends. The next start reads the files anew. What may not be broken
+/// off then is waited for by whoever ends the process.
+async fn seen_through<T>(
+    stop: &CancellationToken,
+    may_break: impl FnOnce() -> bool,
+    change: impl Future<Output = T>,
+) -> Option<T> {
+    let mut change = pin!(change);
+    tokio::select! {
+        changed = &mut change => return Some(changed),
+        () = stop.cancelled() => {}
+    }
+    if may_break() {
+        return None;
+    }
+    Some(change.await)
+}
+
+/// Whether no connector is being taken away: one that is may drain for its whole grace time, and how
+/// it ends decides how the process does.
+fn removes_none(loader: &Loader) -> bool {
+    loader.ended_with_process().is_empty()
 }
 
 /// Whether the file was taken or refused for good: what only has to wait is tried again.
@@ -214,7 +247,9 @@ async fn begin_anew(loader: &Loader, file: &Path, connector: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
     use std::io::Write;
+    use tokio::sync::oneshot;
 
     fn grow(file: &Path) {
         let mut open = fs::File::options().append(true).open(file).unwrap();
@@ -264,5 +299,22 @@ mod tests {
         fs::write(&file, "another").unwrap();
         assert_eq!(watched.changed(&file), None, "it may go on");
         assert!(watched.changed(&file).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_process_breaks_off_a_change_but_no_removal() {
+        let stop = CancellationToken::new();
+        assert_eq!(seen_through(&stop, || true, ready(1)).await, Some(1));
+        stop.cancel();
+        let broken_off = seen_through(&stop, || true, pending::<u32>()).await;
+        assert_eq!(broken_off, None);
+
+        let (remove, removed) = oneshot::channel();
+        let removes = || {
+            remove.send(2).unwrap();
+            false
+        };
+        let removal = async { removed.await.unwrap() };
+        assert_eq!(seen_through(&stop, removes, removal).await, Some(2));
     }
 }

@@ -58,6 +58,7 @@ mod shadow;
 mod shadow_kafka;
 mod shapes;
 mod sink_stops;
+mod stopping;
 mod swap;
 mod swap_beside;
 mod swap_kafka;

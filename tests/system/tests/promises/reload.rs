@@ -84,7 +84,7 @@ async fn goes_on(admin: &Admin) {
         .await;
 }
 
-async fn hang_up(jackfield: &Jackfield) {
+pub(crate) async fn hang_up(jackfield: &Jackfield) {
     let pid = jackfield.pid().unwrap().to_string();
     let sent = Command::new("kill").args(["-HUP", &pid]).status().await;
     assert!(sent.unwrap().success());
