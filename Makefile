@@ -25,8 +25,13 @@ plugins: deps-build ## The components as people run them
 plugins-test: deps-build ## The components as tests run them: quicker to build
 	scripts/build-plugins test
 
-run: build ## Runs connectors.yaml on recorded trades; LIVE=1 takes the real exchange
-	@scripts/run $(if $(LIVE),--live)
+RUN = $(if $(LIVE),--live) $(if $(STAY),--stay)
+
+# What would be refused is refused before anything is built.
+run: ## Runs connectors.yaml on recorded trades; LIVE=1: the real exchange; STAY=1: until Ctrl-C
+	@scripts/run --look $(RUN)
+	@$(MAKE) --no-print-directory build
+	@scripts/run $(RUN)
 
 test: ## Everything
 	@scripts/test

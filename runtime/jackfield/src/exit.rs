@@ -61,7 +61,7 @@ pub(crate) const EXITS: &[(Exit, &str)] = &[
     ),
     (
         Exit::ShadowCut,
-        "a shadow ended before its time with the version that it was compared with, no difference until then",
+        "the running version ended, and the shadow with it; until then nothing differed",
     ),
 ];
 

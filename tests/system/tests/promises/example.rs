@@ -1,6 +1,7 @@
 //! The example lands the recording: every trade, every column, once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jackfield_exchange::Speed;
@@ -64,6 +65,10 @@ async fn the_example_lands_every_trade_once() {
         assert!((begin..=end).contains(&received_at), "{row:?}");
     }
 
+    let bitcoin = sent.iter().filter(|trade| *trade.symbol == *"BTCUSDT");
+    let counted = counted_by_the_page(folder.path()).await;
+    assert_eq!(counted.trim(), bitcoin.count().to_string());
+
     schema_is_right(&iceberg.about);
     partitions_are_right(&iceberg.about);
     snapshots_are_right(&iceberg.about);
@@ -82,6 +87,23 @@ async fn the_example_lands_every_trade_once() {
                 .any(|value| *value == *file.symbols[0])
         );
     }
+}
+
+/// What docs/ICEBERG.md's lines of PyIceberg print of the table below a folder.
+async fn counted_by_the_page(folder: &Path) -> String {
+    let page = std::fs::read_to_string(repository().join("docs/ICEBERG.md")).unwrap();
+    let (_, lines) = page.split_once("```python\n").unwrap();
+    let (lines, _) = lines.split_once("```").unwrap();
+    // scripts/python begins in the repository.
+    let script = format!("import os\nos.chdir({folder:?})\n{lines}");
+    let ran = Command::new(repository().join("scripts/python"))
+        .args(["-c", &script])
+        .kill_on_drop(true)
+        .output();
+    let ran = ran.await.unwrap();
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{error}");
+    String::from_utf8(ran.stdout).unwrap()
 }
 
 fn sorted(rows: &[Map<String, Value>]) -> Vec<String> {
