@@ -13,7 +13,7 @@ fn fenced(outcome: Result<Committed, Failure>) -> String {
 
 #[test]
 fn only_the_next_span_may_follow() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     for (first, next) in [(0, 10), (5, 20), (9, 10), (11, 20), (0, 20)] {
         let why = fenced(world.land(0, first, next, "other"));
@@ -26,7 +26,7 @@ fn only_the_next_span_may_follow() {
 
 #[test]
 fn one_span_of_many_that_does_not_fit_stops_all() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 10)]);
     let spans = [span(0, 10, 11), span(1, 3, 4), span(2, 0, 1)];
@@ -40,7 +40,7 @@ fn one_span_of_many_that_does_not_fit_stops_all() {
 
 #[test]
 fn a_commit_is_done_once_however_often_it_is_asked_for() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     let first = world
         .committer()
@@ -66,7 +66,7 @@ fn a_commit_is_done_once_however_often_it_is_asked_for() {
 
 #[test]
 fn positions_alone_are_a_snapshot_only_if_they_are_news() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let _ = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     assert_eq!(world.held(), vec![]);
     let mut committer = world.committer();
@@ -98,7 +98,7 @@ fn every_fate_of_a_commit_ends_with_its_rows_there_once() {
         vec![UnknownLate { calls: 2 }, UnknownLost],
         vec![UnknownLate { calls: 1 }, UnknownLate { calls: 0 }],
     ] {
-        let world = World::new(by_day_and_symbol());
+        let world = World::guarded_by(GUARD, by_day_and_symbol());
         world.land(0, 0, 10, "c1").unwrap();
         world.lake.faults.commits(fates.clone());
         world.land(0, 10, 20, "c2").unwrap();
@@ -111,7 +111,7 @@ fn every_fate_of_a_commit_ends_with_its_rows_there_once() {
 
 #[test]
 fn conflicts_without_end_are_for_the_host_to_wait_out() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     world.lake.faults.commits([CommitFate::Conflict; 5]);
     let mut committer = world.committer();
@@ -124,7 +124,7 @@ fn conflicts_without_end_are_for_the_host_to_wait_out() {
 
 #[test]
 fn a_zombie_is_fenced_and_its_rows_never_show() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let those: Vec<_> = (10..30).map(|it| Trade::new("BTCUSDT", it)).collect();
     let zombie = world.staged(0, &those);
@@ -152,7 +152,7 @@ fn a_zombie_is_fenced_and_its_rows_never_show() {
 
 #[test]
 fn connectors_on_one_table_keep_each_others_positions() {
-    let one = World::new(by_day_and_symbol());
+    let one = World::guarded_by(GUARD, by_day_and_symbol());
     let two = one.sibling("other-lake");
     one.land(0, 0, 10, "c1").unwrap();
     let mut committer = one.committer();
@@ -191,7 +191,7 @@ fn foreign_snapshot(world: &World, id: i64) {
 
 #[test]
 fn a_foreign_snapshot_on_top_and_expiry_below_keep_the_positions() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let ours = world.metadata().current_snapshot_id().unwrap();
     foreign_snapshot(&world, 77);
@@ -214,7 +214,7 @@ fn a_foreign_snapshot_on_top_and_expiry_below_keep_the_positions() {
 
 #[test]
 fn a_table_taken_back_takes_the_connector_back() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let first = world.metadata().current_snapshot_id().unwrap();
     world.land(0, 10, 20, "c2").unwrap();
@@ -228,7 +228,7 @@ fn a_table_taken_back_takes_the_connector_back() {
 
 #[test]
 fn a_topic_made_again_stops_loudly() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     let mut again = span(0, 0, 1);
@@ -247,7 +247,7 @@ fn a_topic_made_again_stops_loudly() {
 
 #[test]
 fn pieces_of_other_versions_and_targets_are_refused() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let pieces = world.staged(0, &[Trade::new("BTCUSDT", 0)]);
     let mut newer = pieces.clone();
     newer[0].version += 1;
@@ -266,7 +266,7 @@ fn pieces_of_other_versions_and_targets_are_refused() {
 
 #[test]
 fn a_table_the_host_remembers_is_asked_too() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let mut moved = world.sibling("trades-lake");
     moved.settings.table = "market.elsewhere".to_owned();
@@ -278,7 +278,7 @@ fn a_table_the_host_remembers_is_asked_too() {
 
 #[test]
 fn a_table_taken_back_to_before_the_first_commit_begins_again_where_it_began() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     // Somebody else's snapshot is the oldest.
     let other = world.sibling("other-lake");
     other.land(0, 500, 510, "o1").unwrap();
@@ -310,7 +310,7 @@ fn a_table_taken_back_to_before_the_first_commit_begins_again_where_it_began() {
 
 #[test]
 fn what_began_after_the_snapshot_that_a_table_is_taken_back_to_begins_again() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let first = world.metadata().current_snapshot_id().unwrap();
     world.land(1, 30, 40, "c2").unwrap();
@@ -322,7 +322,7 @@ fn what_began_after_the_snapshot_that_a_table_is_taken_back_to_begins_again() {
 
 #[test]
 fn a_table_taken_back_to_where_nothing_is_known_any_more_stops() {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     world.land(0, 0, 10, "c1").unwrap();
     let ours = world.metadata().current_snapshot_id().unwrap();
     foreign_snapshot(&world, 77);

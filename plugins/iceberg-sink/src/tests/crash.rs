@@ -40,9 +40,8 @@ struct Scene {
 
 impl Scene {
     fn new(table: &str) -> Self {
-        let world = World::new(settings(&format!(
-            r#"{{"table":"{table}","evolve":"full"}}"#
-        )));
+        let json = format!(r#"{{"table":"{table}","evolve":"full"}}"#);
+        let world = World::guarded_by(GUARD, settings(&json));
         let schemas = &world.lake.schemas;
         let schemas = (schemas.avro(FIRST), schemas.avro(THEN));
         Self {

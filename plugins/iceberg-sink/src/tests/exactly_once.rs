@@ -227,7 +227,7 @@ fn what_lands_is_what_was_sent() {
 
 /// The kills it took.
 fn lands(seed: u64) -> u32 {
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let mut host = Host {
         world: &world,
         random: StdRng::seed_from_u64(seed),
@@ -252,7 +252,7 @@ fn lands(seed: u64) -> u32 {
 fn two_workers_at_once_double_nothing() {
     let seed: u64 = rand::rng().random();
     println!("seed {seed}");
-    let world = World::new(by_day_and_symbol());
+    let world = World::guarded_by(GUARD, by_day_and_symbol());
     let mut hosts: Vec<_> = (0..2)
         .map(|it| Host {
             world: &world,

@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod bounds;
+mod by_requirements;
 mod commits;
 mod crash;
 mod evolution;
@@ -35,7 +36,7 @@ use futures::TryStreamExt;
 use iceberg::spec::{DataFile, TableMetadata};
 use iceberg::table::Table;
 use jackfield_sdk::batch::{Batch, BatchWriter, Headers, Limits, Record, SchemaIds};
-use jackfield_sdk::sink::testing::FakeLake;
+use jackfield_sdk::sink::testing::{FakeLake, Guard};
 use jackfield_sdk::sink::{Committed, Holding, Piece, Ports, Sink, Span, Taken};
 use jackfield_sdk::{Context, Delivery, Failure, Role};
 
@@ -43,6 +44,8 @@ use crate::storage::HostStorage;
 use crate::tables::Tables;
 use crate::{IcebergSink, Settings};
 
+/// What the catalog of these tests goes by; `by_requirements.rs` has some of them by the other.
+const GUARD: Guard = Guard::Location;
 const TABLE: &str = "market.trades";
 const TOPIC: &str = "binance.spot.trade";
 const TOPIC_ID: &str = "11111111-1111-4111-8111-111111111111";
@@ -190,7 +193,11 @@ struct World {
 
 impl World {
     fn new(settings: Settings) -> Self {
-        let lake = FakeLake::new(format::Iceberg);
+        Self::guarded_by(GUARD, settings)
+    }
+
+    fn guarded_by(guard: Guard, settings: Settings) -> Self {
+        let lake = FakeLake::guarded_by(guard, format::Iceberg);
         let schema = lake.schemas.avro(TRADE);
         Self {
             lake,

@@ -37,6 +37,7 @@ mod lakes;
 mod lakes_keys;
 mod lakes_kills;
 mod lakes_tables;
+mod lakes_upkeep;
 mod made_exit;
 mod neighbours;
 mod observed;

@@ -1,5 +1,7 @@
 //! Tables of any shape, as every reader has them.
 
+mod rest;
+
 use std::collections::BTreeMap;
 
 use jackfield_system_tests::{

@@ -19,9 +19,9 @@ fn full_widens_the_source_of_a_partition_for_files_of_before_and_after() {
         ("id", [1, 1, 2, LARGE]),
         ("truncate(10, id)", [0, 0, 0, LARGE - LARGE % 10]),
     ] {
-        let world = World::new(settings(&format!(
-            r#"{{"table":"market.trades","evolve":"full","partition-by":["{by}"]}}"#
-        )));
+        let json =
+            format!(r#"{{"table":"market.trades","evolve":"full","partition-by":["{by}"]}}"#);
+        let world = World::guarded_by(GUARD, settings(&json));
         let int = schema_text(r#"{"name":"id","type":"int"}"#);
         let long = schema_text(r#"{"name":"id","type":"long"}"#);
         let value = |it: i64| record([("id", Value::Long(it))]);

@@ -116,12 +116,13 @@ fn what_properties_say_of_a_column_goes_with_it() {
     let property = |kind: &str, column: &str| format!("write.{kind}.column.{column}");
     let bloom = |column: &str| property("parquet.bloom-filter-enabled", column);
     let metrics = |column: &str| property("metadata.metrics", column);
-    let world = World::new(settings(&format!(
+    let json = format!(
         r#"{{"table":"market.trades","evolve":"full","properties":{{
             "{}":"true","{}":"none"}}}}"#,
         bloom("id"),
         metrics("id"),
-    )));
+    );
+    let world = World::guarded_by(GUARD, settings(&json));
     land(&world, 0, &schema_text(OLD), old(0)).unwrap();
     let id = column(&world, "id").0;
     land(&world, 1, &schema_text(NEW), new(1)).unwrap();
@@ -157,7 +158,7 @@ fn partition_by_may_name_a_column_as_it_was_or_as_it_is_going_to_be() {
             r#"{{"table":"market.trades","evolve":"full","partition-by":["bucket(4, {column})"]}}"#
         )
     };
-    let world = World::new(settings(&by("id")));
+    let world = World::guarded_by(GUARD, settings(&by("id")));
     land(&world, 0, &schema_text(OLD), old(0)).unwrap();
     // With the settings of the next release, before the table has its schema.
     let next = other(&world, "next", &by("key"));
@@ -169,7 +170,7 @@ fn partition_by_may_name_a_column_as_it_was_or_as_it_is_going_to_be() {
     }
     assert_eq!(keys(&world), [0, 1, 2, 10, 11, 12]);
     // A table that is made by the newer schema only.
-    let made = World::new(settings(&by("id")));
+    let made = World::guarded_by(GUARD, settings(&by("id")));
     land(&made, 0, &schema_text(NEW), new(0)).unwrap();
     land(&made, 1, &schema_text(NEW), new(1)).unwrap();
     let metadata = made.metadata();

@@ -1,4 +1,4 @@
-//! A catalog in memory: compare and swap on the metadata location.
+//! A catalog in memory: compare and swap on the metadata location, or what a commit requires alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +15,16 @@ pub enum Refused {
     Requirement(String),
     /// It makes no sense.
     Invalid(String),
+}
+
+/// What a catalog goes by when it takes a commit or refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// The metadata location that the commit expects, and its requirements: as a database does.
+    Location,
+    /// Its requirements alone: as servers of Iceberg's REST protocol do, which are not told a
+    /// location.
+    Requirements,
 }
 
 /// What a catalog knows of table metadata. The SDK itself knows no table format.
@@ -61,6 +71,7 @@ struct State {
 /// Tables in memory.
 pub struct FakeCatalog {
     format: Box<dyn TableFormat>,
+    guard: Guard,
     state: Mutex<State>,
     faults: Arc<Faults>,
 }
@@ -72,9 +83,14 @@ impl fmt::Debug for FakeCatalog {
 }
 
 impl FakeCatalog {
-    pub(super) fn new(format: impl TableFormat + 'static, faults: Arc<Faults>) -> Self {
+    pub(super) fn new(
+        format: impl TableFormat + 'static,
+        guard: Guard,
+        faults: Arc<Faults>,
+    ) -> Self {
         Self {
             format: Box::new(format),
+            guard,
             state: Mutex::default(),
             faults,
         }
@@ -155,7 +171,8 @@ impl FakeCatalog {
             .get(&commit.ident)
             .ok_or(CatalogError::Missing)?
             .clone();
-        if table.metadata_location != commit.expected_location {
+        let moved = table.metadata_location != commit.expected_location;
+        if moved && self.guard == Guard::Location {
             return Err(CatalogError::Conflict(format!(
                 "the table is at {}",
                 table.metadata_location

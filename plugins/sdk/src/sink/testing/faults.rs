@@ -20,7 +20,7 @@ pub enum CommitFate {
     /// Nothing is done; the caller does not hear of it.
     UnknownLost,
     /// The caller does not hear of it; it arrives after that many further calls to the catalog,
-    /// if its expected location still holds then.
+    /// if what the catalog goes by still holds then.
     UnknownLate {
         /// Calls until then.
         calls: u32,

@@ -8,7 +8,7 @@ mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use catalog::{FakeCatalog, Refused, TableFormat};
+pub use catalog::{FakeCatalog, Guard, Refused, TableFormat};
 pub use faults::{CommitFate, Faults, Kill};
 pub use http::FakeHttp;
 pub use schemas::FakeSchemas;
@@ -37,10 +37,16 @@ impl FakeLake {
     /// An empty lake whose tables are understood by `format`.
     #[must_use]
     pub fn new(format: impl TableFormat + 'static) -> Self {
+        Self::guarded_by(Guard::Location, format)
+    }
+
+    /// An empty lake whose catalog goes by this, and whose tables are understood by `format`.
+    #[must_use]
+    pub fn guarded_by(guard: Guard, format: impl TableFormat + 'static) -> Self {
         let faults = Arc::new(Faults::default());
         Self {
             store: Arc::new(FakeStore::new(Arc::clone(&faults))),
-            catalog: Arc::new(FakeCatalog::new(format, Arc::clone(&faults))),
+            catalog: Arc::new(FakeCatalog::new(format, guard, Arc::clone(&faults))),
             schemas: Arc::new(FakeSchemas::default()),
             http: Arc::new(FakeHttp::default()),
             faults,
