@@ -21,6 +21,8 @@ pub struct Broker {
     port: u16,
     secure_port: u16,
     running: Option<Process>,
+    /// How often it was started.
+    lives: u32,
 }
 
 impl Broker {
@@ -55,12 +57,15 @@ impl Broker {
         let dir = tempfile::tempdir().expect("a folder for the broker");
         let (port, controller) = (free_port(), free_port());
         let log = dir.path().join("log");
+        // A session is as long as Kafka's own. With a short one a busy machine makes the controller
+        // fence the broker for a moment, which then may leave a transaction open for ever
+        // (KAFKA-20734).
         let mut properties = format!(
             "process.roles=broker,controller\nnode.id=1\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\ncontroller.listener.names=CONTROLLER\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              log.dirs={}\n\
-             broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n\
+             broker.heartbeat.interval.ms=500\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=4\n\
@@ -88,6 +93,7 @@ impl Broker {
             port,
             secure_port,
             running: None,
+            lives: 0,
         };
         std::fs::write(broker.config(), properties).expect("the broker's settings");
         std::fs::write(broker.logging(), LOGGING).expect("the broker's logging");
@@ -135,7 +141,9 @@ impl Broker {
         arguments.extend(self.java());
         arguments.push("kafka.Kafka".to_owned());
         arguments.push(self.config().display().to_string());
-        let log = self.dir.path().join("broker.log");
+        // What an earlier life said may explain what a later one does.
+        self.lives += 1;
+        let log = self.dir.path().join(format!("broker-{}.log", self.lives));
         let mut process = Process::start("java", arguments, self.dir.path(), &log);
         let at = self.socket();
         // A broker that listens may still be fenced by its controller: a topic can be created only
