@@ -41,8 +41,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// What still blocks when `run` has ended is left behind after so long, such as a compiler, or a
-/// file system that does not answer. All that was acknowledged is durable, and `run` has waited for
-/// the log to close.
+/// file system that does not answer. What is acknowledged is durable; `run` has waited for the log
+/// where nobody was cut off.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

@@ -8,14 +8,16 @@ use jackfield_config::{
     SinkConfig, SourceConfig, StartAt, TransactionConfig,
 };
 use jackfield_core::{CommitWhen, Patience};
-use jackfield_log::{Log, Start};
+use jackfield_log::{Log, LogError, Start};
 use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
 use jackfield_pipeline::{Gathering, OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 use jackfield_plugin::lake::Lake;
 use jackfield_plugin::{HttpGrant, HttpGrants, Network, WebSocketGrants};
 use jackfield_schema::{EmbeddedRegistry, Registry, SubjectNaming};
 use std::collections::BTreeMap;
+use std::panic;
 use std::sync::Arc;
+use tokio::task::JoinError;
 
 /// A connector, ready to start.
 pub(crate) enum Spec {
@@ -61,7 +63,7 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
             let mut embedded = EmbeddedConfig::new(dir.clone());
             embedded.retention = *retention;
             embedded.retention_bytes = *retention_bytes;
-            let embedded = EmbeddedLog::open(embedded)?;
+            let embedded = open_embedded(embedded).await?;
             let log: Arc<dyn Log> = Arc::clone(&embedded) as Arc<dyn Log>;
             Ok(OpenLog {
                 cluster: CLUSTER.to_owned(),
@@ -74,6 +76,18 @@ pub(crate) async fn open_log(config: &Config) -> Result<OpenLog, StartError> {
             })
         }
         LogConfig::Kafka(kafka) => crate::kafka::open(kafka, config).await,
+    }
+}
+
+/// Where it may block: a process of one worker thread hears signals all the same.
+async fn open_embedded(config: EmbeddedConfig) -> Result<Arc<EmbeddedLog>, LogError> {
+    let opening = tokio::task::spawn_blocking(move || EmbeddedLog::open(config));
+    match opening.await.map_err(JoinError::try_into_panic) {
+        Ok(opened) => opened,
+        Err(Ok(broken)) => panic::resume_unwind(broken),
+        Err(Err(cancelled)) => Err(LogError::Retriable(format!(
+            "opening it was cut off: {cancelled}"
+        ))),
     }
 }
 

@@ -205,7 +205,9 @@ async fn while_held<F: Future<Output = Exit> + Send>(
                     return Ok(exit);
                 }
                 status.set_state(State::Unassigned);
-                said = false;
+                // Nobody knows who has it until the group answers anew.
+                status.set_elsewhere(false);
+                (answered, said) = (false, false);
             }
             // Nothing is ever read of this topic.
             Ok(ReaderEvent::Batch(_)) => {}
@@ -267,11 +269,48 @@ mod tests {
     use crate::clock::Clock;
     use crate::shadow::WatchOrder;
     use crate::swap::{Claim, Order, Refused};
+    use async_trait::async_trait;
+    use jackfield_log::{Assignment, Ends, TopicPartition};
     use jackfield_log_embedded::{EmbeddedConfig, EmbeddedLog};
     use jackfield_telemetry::{ConnectorLabels, Kind, Telemetry};
+    use std::collections::VecDeque;
     use std::path::Path;
     use tokio::sync::{mpsc, oneshot};
-    use tokio::time::timeout;
+    use tokio::time::{sleep, timeout};
+    use uuid::Uuid;
+
+    /// A member that is told these events, and nothing after them.
+    struct Scripted(VecDeque<ReaderEvent>);
+
+    #[async_trait]
+    impl Reader for Scripted {
+        async fn next(&mut self) -> Result<ReaderEvent, LogError> {
+            match self.0.pop_front() {
+                Some(event) => Ok(event),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn seek(&mut self, _at: &TopicPartition, _offset: i64) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn pause(&mut self, _at: &[TopicPartition]) {}
+
+        fn resume(&mut self, _at: &[TopicPartition]) {}
+
+        async fn commit(&mut self, _offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        async fn release(&mut self, _at: &[TopicPartition]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        async fn close(self: Box<Self>) -> Result<(), LogError> {
+            Ok(())
+        }
+    }
 
     /// Far longer than anything here takes.
     const STUCK_AFTER: Duration = Duration::from_secs(120);
@@ -432,6 +471,44 @@ mod tests {
         stop.cancel();
         let ended = timeout(STUCK_AFTER, running).await;
         assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
+    }
+
+    /// Its brokers are gone: that it has lost the connector does not say that another has it.
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_lost_it_is_not_ready_until_the_group_answers_anew() {
+        let at = TopicPartition::new("assignments", 0);
+        let assignment = Assignment {
+            at: at.clone(),
+            topic_id: Uuid::nil(),
+            committed: None,
+            ends: Ends::default(),
+        };
+        // It had the connector, or waited for it.
+        for assigned in [vec![assignment], Vec::new()] {
+            let script = [
+                ReaderEvent::Assigned(assigned),
+                ReaderEvent::Lost(vec![at.clone()]),
+            ];
+            let reader = Box::new(Scripted(script.into()));
+            let (stop, status) = (CancellationToken::new(), status());
+            let desk = Desk::new(&status);
+            let serve = |until: CancellationToken| async move {
+                until.cancelled().await;
+                Exit::Drained
+            };
+            let holding = hold(reader, &status, &desk, &stop, &serve);
+            let looking = async {
+                for _ in 0..5 {
+                    sleep(SAY_AFTER / 2).await;
+                    let report = status.report();
+                    assert_eq!(report.state, State::Unassigned);
+                    assert!(!report.ready(), "nobody knows who has it");
+                }
+                stop.cancel();
+            };
+            let (held, ()) = tokio::join!(holding, looking);
+            assert_eq!(held.unwrap(), Exit::Drained);
+        }
     }
 
     #[tokio::test]

@@ -105,7 +105,8 @@ pub struct Report {
 
 impl Report {
     /// Whether nobody has to wait for it or to act: it works, rests because somebody asked for that,
-    /// has come to its end, or is another worker's.
+    /// has come to its end, or is another worker's. A target that failed alone does not count: the
+    /// others go on.
     pub fn ready(&self) -> bool {
         match self.state {
             State::Running | State::Paused | State::Stopped => true,
@@ -417,6 +418,9 @@ mod tests {
         };
         let trace = String::new;
         assert!(ready(State::Running) && ready(State::Paused) && ready(State::Stopped));
+        status.target_failed("table", "as told");
+        assert!(ready(State::Running), "a target that failed alone");
+        status.targets_work();
         assert!(!ready(State::Failed { trace: trace() }));
         assert!(!ready(State::Restarting { trace: trace() }));
         assert!(!ready(State::Unassigned), "not started yet");

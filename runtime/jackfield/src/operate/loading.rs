@@ -16,6 +16,7 @@ use jackfield_plugin::{LoadError, Plugin};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Loader {
     /// How long what is taken away may drain.
     pub(super) grace: Duration,
     pub(super) removals: Removals,
+    /// The changed file is taking connectors away.
+    pub(super) removing: AtomicBool,
 }
 
 impl Loader {
@@ -69,6 +72,7 @@ impl Loader {
             file: tokio::sync::Mutex::new(config),
             grace,
             removals: Removals::default(),
+            removing: AtomicBool::new(false),
         })
     }
 

@@ -14,6 +14,7 @@ use jackfield_pipeline::{Refused, SwapOptions, Target, Unchanged, Version};
 use jackfield_plugin::World;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For a version that would not take over: what runs goes on.
 const MEND: &str = "mend what the message says of it, or go back to what runs";
@@ -272,6 +273,7 @@ impl Loader {
 
     /// Ends connectors: sources first, so that their sinks can still take what they took last.
     async fn remove(&self, names: Vec<String>) {
+        let _until_they_have_ended = Removing::begin(&self.removing);
         let (mut sources, mut sinks) = (Vec::new(), Vec::new());
         {
             let mut applied = self.applied();
@@ -290,10 +292,32 @@ impl Loader {
         }
     }
 
+    /// Whether the changed file is taking connectors away. Each may drain for its whole grace time,
+    /// and how it ends decides how the process does.
+    pub(super) fn is_removing(&self) -> bool {
+        self.removing.load(Ordering::Acquire)
+    }
+
     fn is_now(&self, name: &str, new: &BTreeMap<String, Declared>) {
         if let Some(declared) = new.get(name) {
             self.applied().insert(name.to_owned(), declared.clone());
         }
+    }
+}
+
+/// Connectors are being taken away, until this is dropped. The file is applied by one at a time.
+struct Removing<'a>(&'a AtomicBool);
+
+impl<'a> Removing<'a> {
+    fn begin(removing: &'a AtomicBool) -> Self {
+        removing.store(true, Ordering::Release);
+        Self(removing)
+    }
+}
+
+impl Drop for Removing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

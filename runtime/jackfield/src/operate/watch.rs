@@ -128,7 +128,7 @@ pub(crate) async fn files(
         if asked_for || changed.is_some() || (again && configuration.again.is_due()) {
             configuration.taken = changed.or(configuration.taken);
             let reloading = reload(&loader, &file, &telemetry, again);
-            let may_break = || removes_none(&loader);
+            let may_break = || !loader.is_removing();
             let Some(settled) = seen_through(&stop, may_break, reloading).await else {
                 return;
             };
@@ -172,12 +172,6 @@ async fn seen_through<T>(
         return None;
     }
     Some(change.await)
-}
-
-/// Whether no connector is being taken away: one that is may drain for its whole grace time, and how
-/// it ends decides how the process does.
-fn removes_none(loader: &Loader) -> bool {
-    loader.ended_with_process().is_empty()
 }
 
 /// Whether the file was taken or refused for good: what only has to wait is tried again.
@@ -250,6 +244,10 @@ mod tests {
     use std::future::{pending, ready};
     use std::io::Write;
     use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    /// Far longer than anything here takes.
+    const STUCK_AFTER: Duration = Duration::from_secs(60);
 
     fn grow(file: &Path) {
         let mut open = fs::File::options().append(true).open(file).unwrap();
@@ -306,8 +304,9 @@ mod tests {
         let stop = CancellationToken::new();
         assert_eq!(seen_through(&stop, || true, ready(1)).await, Some(1));
         stop.cancel();
-        let broken_off = seen_through(&stop, || true, pending::<u32>()).await;
-        assert_eq!(broken_off, None);
+        let broken_off = seen_through(&stop, || true, pending::<u32>());
+        let broken_off = timeout(STUCK_AFTER, broken_off).await;
+        assert_eq!(broken_off.unwrap(), None);
 
         let (remove, removed) = oneshot::channel();
         let removes = || {

@@ -5,12 +5,16 @@ use crate::host::Host;
 use crate::partitioner::Partitioner;
 use crate::spec::Topic;
 use jackfield_batch::SchemaIds;
+use jackfield_core::Consequence;
 use jackfield_log::{Cleanup, TopicSpec};
 use jackfield_plugin::{Feed, Schema as PluginSchema, SchemaKind as PluginSchemaKind};
 use jackfield_schema::{Part, Schema, SchemaKind};
 use jackfield_telemetry::{ConnectorMetrics, CounterHandle};
 use std::collections::BTreeMap;
+use std::panic;
 use std::sync::Arc;
+use tokio::task::JoinError;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// One feed's way.
@@ -126,8 +130,17 @@ async fn register(
         .subjects
         .subject(topic, part, &schema)
         .map_err(|e| Failed::schema("register schema", e))?;
-    host.registry
-        .register(&subject, &schema)
-        .await
-        .map_err(|e| Failed::schema("register schema", e))
+    let registry = Arc::clone(&host.registry);
+    // By a task of its own, which sees it through though nobody waits any more: what is dropped
+    // half-way could land after all, under an id that the next one is given as well.
+    let registering = async move { registry.register(&subject, &schema).await };
+    let registered = tokio::spawn(registering.in_current_span()).await;
+    match registered.map_err(JoinError::try_into_panic) {
+        Ok(registered) => registered.map_err(|e| Failed::schema("register schema", e)),
+        Err(Ok(broken)) => panic::resume_unwind(broken),
+        Err(Err(cancelled)) => {
+            let reason = format!("it was cut off: {cancelled}");
+            Err(Failed::new("register schema", Consequence::Rewind, reason))
+        }
+    }
 }

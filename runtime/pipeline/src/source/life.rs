@@ -64,12 +64,12 @@ pub(crate) struct Life<'a> {
 
 impl<'a> Life<'a> {
     /// Fences earlier writers, reads back what is stored, and opens an instance there, with the
-    /// inbox given again from the first event that is not contained in it. `None`: a stop came
-    /// before the instance had opened, which may take minutes.
+    /// inbox given again from the first event that is not contained in it. May take minutes, and
+    /// may be dropped while it waits.
     pub(crate) async fn open(
         shared: &'a Shared,
         serving: &'a mut Serving,
-    ) -> Result<Option<Life<'a>>, Failed> {
+    ) -> Result<Life<'a>, Failed> {
         let spec = &shared.spec;
         let identity = Identity {
             cluster: shared.host.cluster.clone(),
@@ -110,20 +110,16 @@ impl<'a> Life<'a> {
         let durable = Durable::new(&positions);
         let settings = serving.version.plugged.settings.clone();
         let saved = serving.saved.take();
-        let opened = tokio::select! {
-            biased;
-            // The call is dropped, and its instance with it.
-            () = shared.stop.cancelled() => return Ok(None),
-            opened = open_at(shared, &mut instance, settings, positions, saved) => opened,
-        };
-        let feeds = opened.map_err(|e| Failed::call("open", e))?;
+        let feeds = open_at(shared, &mut instance, settings, positions, saved)
+            .await
+            .map_err(|e| Failed::call("open", e))?;
         let mut routes = Routes::default();
         let asked = serving.asked.take();
         let metrics = shared.status.metrics();
         routes
             .extend(feeds.clone(), &spec.topics, &shared.host, metrics)
             .await?;
-        Ok(Some(Life {
+        Ok(Life {
             shared,
             serving,
             instance,
@@ -139,7 +135,7 @@ impl<'a> Life<'a> {
             log_failure: None,
             behind: 0,
             health: Health::new(spec.patience, shared.host.clock),
-        }))
+        })
     }
 
     /// Polls and appends until it is drained, has ended, or fails.

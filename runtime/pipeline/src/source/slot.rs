@@ -196,7 +196,8 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
         while let Ok(command) = serving.commands.try_recv() {
             serving.obey_between_lives(command);
         }
-        let failed = match Life::open(shared, serving).await {
+        let opening = Life::open(shared, serving);
+        let failed = match unless_stopped(&shared.stop, opening).await {
             Ok(None) => return SlotEnd::Drained,
             Ok(Some(mut life)) => match life.run().await {
                 Ok(LifeEnd::Drained) => return SlotEnd::Drained,
@@ -247,5 +248,69 @@ async fn lives(shared: &Shared, serving: &mut Serving) -> SlotEnd {
             () = shared.stop.cancelled() => return SlotEnd::Drained,
             () = serving.obey_for(wait) => {}
         }
+    }
+}
+
+/// What has been opened. `None`: a stop came first. An opening takes nothing, so that it is dropped
+/// then, and its failure is nobody's concern: what an earlier life took is the next start's to take
+/// again, as it is between two lives.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    opening: impl Future<Output = Result<T, Failed>>,
+) -> Result<Option<T>, Failed> {
+    let opened = tokio::select! {
+        biased;
+        // A call is dropped with its instance. A writer that the log goes on opening in the
+        // background can fence the next start's, which then begins again at what is stored.
+        () = stop.cancelled() => return Ok(None),
+        opened = opening => opened,
+    };
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(failed) if stop.is_cancelled() => {
+            tracing::debug!(%failed, "a slot that was told to stop did not open");
+            Ok(None)
+        }
+        Err(failed) => Err(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_log::LogError;
+    use std::future::{pending, ready};
+    use tokio::time::timeout;
+
+    /// Far longer than anything here takes.
+    const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+    /// What a log without brokers says of a writer.
+    fn no_writer() -> Result<(), Failed> {
+        let away = LogError::Retriable("no broker answers".to_owned());
+        Err(Failed::log("open writer", away))
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_what_is_being_opened() {
+        let stop = CancellationToken::new();
+        let opening = unless_stopped::<()>(&stop, pending());
+        let stopping = async { stop.cancel() };
+        let both = async { tokio::join!(opening, stopping) };
+        let (opened, ()) = timeout(STUCK_AFTER, both).await.unwrap();
+        assert!(matches!(opened, Ok(None)), "{opened:?}");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_open_after_a_stop_has_not_failed() {
+        let stop = CancellationToken::new();
+        let failed = unless_stopped(&stop, ready(no_writer())).await;
+        assert_eq!(failed.unwrap_err().what, "open writer", "nobody stops it");
+        let stopped_meanwhile = async {
+            stop.cancel();
+            no_writer()
+        };
+        let opened = unless_stopped(&stop, stopped_meanwhile).await;
+        assert!(matches!(opened, Ok(None)), "{opened:?}");
     }
 }

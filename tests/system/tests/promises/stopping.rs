@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use jackfield_exchange::Speed;
-use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site};
-use serde_json::json;
+use jackfield_system_tests::{Artifacts, Jackfield, PATIENCE, Site, http};
+use serde_json::{Value, json};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use crate::admin::Admin;
 use crate::exchange;
 use crate::reload::hang_up;
 use crate::rest::{self, Rest};
+use crate::rollback::{self, keeping, root};
+use crate::swap_many::with;
 
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -19,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const REPLACE_EVERY: Duration = Duration::from_secs(10);
 /// Longer than a test waits: what ends has not waited for the end of the grace time.
 const GRACE: &str = "10m";
+/// What the process says when it has heard the signal.
+const STOPPING: &str = "stopping: draining";
 /// What the process says of a task that did not end by itself.
 const CUT_OFF: &str = "cut off";
 
@@ -61,6 +66,30 @@ fn compiles(state: &Path) -> bool {
 /// The log is opened when all components are loaded.
 fn has_log(site: &Site) -> bool {
     site.path().join("data/log").exists()
+}
+
+/// A source that goes on and on.
+fn steady(topic: &str) -> Value {
+    json!({
+        "source": { "plugin": "hostile", "settings": { "lines": 2, "pause-ms": 5 } },
+        "topics": { "only": { "name": topic } }
+    })
+}
+
+/// Settings of a sink that commits nothing before [`let_commit`], and does not end before either.
+fn gated(root: &Path) -> Value {
+    let settings = keeping("only", root)["settings"].clone();
+    with(&settings, json!({ "in": "commit", "do": "gated" }))
+}
+
+fn let_commit(root: &Path) {
+    std::fs::create_dir_all(root).unwrap();
+    std::fs::write(root.join("open"), "").unwrap();
+}
+
+/// Whether it has put something.
+fn has_put(now: &Value) -> bool {
+    now["records"].as_u64() > Some(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,4 +195,92 @@ async fn sigterm_breaks_off_the_swap_to_a_file_that_has_changed() {
     jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
     assert!(!jackfield.log().contains(CUT_OFF), "{}", jackfield.log());
+}
+
+/// What the edited file takes away may end as it would without the signal.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_waits_for_what_the_edited_file_takes_away() {
+    let exchange = exchange(Speed::PerSecond(50.0), |_| {}).await;
+    let mut site = rollback::site(&exchange).await;
+    let folder = root(&site, "leaves");
+    let mut sink = keeping("only", &folder);
+    sink["settings"] = gated(&folder);
+    let mut leaves = steady("leaves");
+    leaves["sinks"] = json!({ "kept": sink });
+    leaves["retry"] = json!({ "deadline": "30m" });
+    site.set(
+        "/pipelines",
+        json!({ "stays": steady("stays"), "leaves": leaves }),
+    );
+    let mut admin = Admin::run(&site, &["--grace", GRACE]).await;
+    admin
+        .until("it is put", "/status/leaves-kept", has_put)
+        .await;
+    site.set("/pipelines/leaves", Value::Null);
+    // Its sink is ended after its source.
+    let source_is_gone = |now: &Value| {
+        let all = now.as_array().unwrap();
+        all.iter().all(|it| it["name"] != "leaves-source")
+    };
+    admin
+        .until("it is being ended", "/status", source_is_gone)
+        .await;
+    admin.jackfield.terminate().await;
+    admin.jackfield.line(STOPPING).await;
+    let_commit(&folder);
+    assert_eq!(admin.jackfield.wait().await, 0);
+    let log = admin.jackfield.log();
+    let drained = |line: &str| {
+        let told = [
+            r#""message":"removed""#,
+            r#""connector":"leaves-kept""#,
+            "Drained",
+        ];
+        told.into_iter().all(|it| line.contains(it))
+    };
+    assert!(log.lines().any(drained), "{log}");
+    assert!(!log.contains(CUT_OFF), "{log}");
+}
+
+/// What is deleted over REST is waited for by itself: the watch over the files has no part in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_breaks_off_a_reload_while_a_connector_is_deleted_over_rest() {
+    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    let mut site = rest::site(&exchange).await;
+    for name in ["hostile", "hostile-sink"] {
+        let file = Artifacts::get().plugin(name);
+        let plugin = json!({ "file": file, "memory": "32MiB" });
+        site.set(&format!("/plugins/{name}"), plugin);
+    }
+    site.set("/pipelines", json!({ "stays": steady("stays") }));
+    let component = Gate::at(&site.path().join("gate.wasm")).await;
+    let mut rest = Rest::run_with(&site, &["--grace", GRACE]).await;
+    let folder = root(&site, "deleted");
+    let sink = json!({
+        "connector.class": "hostile-sink",
+        "jackfield.grant": "spot",
+        "topics": "stays",
+        "settings": gated(&folder).to_string(),
+    });
+    let (status, said) = rest.ask("PUT", "/connectors/deleted/config", sink).await;
+    assert_eq!(status, 201, "{said}");
+    rest.until("it is put", "/status/deleted", has_put).await;
+    site.set("/plugins/hostile/file", json!(component.0));
+    hang_up(&rest.jackfield).await;
+    let _held = component.reached().await;
+    let url = format!("{}/connectors/deleted", rest.url);
+    // The process may end before it has answered.
+    let _deleting = tokio::spawn(async move { http().delete(url).send().await.ok() });
+    let is_gone = |now: &Value| *now == json!(["stays-source"]);
+    rest.until("it is being ended", "/connectors", is_gone)
+        .await;
+    rest.jackfield.terminate().await;
+    rest.jackfield.line(STOPPING).await;
+    let_commit(&folder);
+    assert_eq!(rest.jackfield.wait().await, 0);
+    assert!(
+        !rest.jackfield.log().contains(CUT_OFF),
+        "{}",
+        rest.jackfield.log()
+    );
 }
