@@ -36,6 +36,10 @@ impl Place<'_> {
         Finding::error(kind, &self.path, self.node.at, message)
     }
 
+    pub(crate) fn warning(&self, kind: Kind, message: impl Into<String>) -> Finding {
+        Finding::warning(kind, &self.path, self.node.at, message)
+    }
+
     pub(crate) fn is_short(&self) -> bool {
         matches!(self.node.content, Content::Scalar(_))
     }

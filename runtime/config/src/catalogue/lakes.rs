@@ -264,8 +264,10 @@ static AZURE: Section = Section {
         Field {
             key: "endpoint",
             shape: Shape::Text(Text::HttpUrl),
-            need: Need::Optional("the account's, in the cloud that the warehouse's host names"),
-            doc: "Where it answers. It is the warehouse's account: other accounts' tables are refused.",
+            need: Need::Optional(
+                "the environment's, or where the account's host says, if that is the warehouse's or in one of Azure's own clouds",
+            ),
+            doc: "Where it answers. It is the warehouse's account: other accounts' tables are refused. Without a warehouse it is the account that it names, as `https://account.blob.core.windows.net` does; an emulator or a proxy has the tables of all.",
         },
     ],
 };

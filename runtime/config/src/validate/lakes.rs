@@ -56,16 +56,18 @@ fn lake(place: &Place<'_>, base: &Path, findings: &mut Findings) -> Option<LakeC
         && !store.iter().any(|it| it.key == "endpoint")
         && !places::is_azures(uri)
     {
-        findings.push(
-            place
-                .error(
-                    Kind::BadValue,
-                    "its host is none of Azure's storage, and no endpoint is given",
-                )
-                .mend(
-                    "write `abfss://container@account.dfs.core.windows.net/prefix`, or add `azure: { endpoint: \"https://…\" }`",
-                ),
-        );
+        let message = "its host is none of Azure's storage, and no endpoint is given";
+        let mend = "write `abfss://container@account.dfs.core.windows.net/prefix`, or add `azure: { endpoint: \"https://…\" }`";
+        // Who is given a key or a signature takes no endpoint of the environment.
+        let is_given = store
+            .iter()
+            .any(|it| matches!(it.key, "access_key" | "sas_key"));
+        findings.push(match is_given {
+            true => place.error(Kind::BadValue, message).mend(mend),
+            false => place.warning(Kind::BadValue, message).mend(format!(
+                "{mend}, unless the environment has `AZURE_STORAGE_ENDPOINT` or `AZURE_STORAGE_USE_EMULATOR`"
+            )),
+        });
     }
     Some(LakeConfig {
         catalog: catalog?,

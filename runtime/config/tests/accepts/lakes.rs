@@ -87,3 +87,24 @@ pipelines:
         "abfss://c@account.dfs.core.windows.net/w"
     );
 }
+
+#[test]
+fn a_lake_whose_endpoint_only_the_environment_has_is_taken_with_a_warning() {
+    let text = r#"
+plugins: { iceberg: a.wasm }
+lakes:
+  emulated: { catalog: { sql: "sqlite://c.db" }, warehouse: "abfss://c@devstoreaccount1/w" }
+pipelines:
+  p:
+    topics: { trade: { name: trades } }
+    sinks:
+      a: { plugin: iceberg, topics: [trade], allow: { lake: emulated } }
+"#;
+    let config = parse(text).unwrap_or_else(|findings| panic!("{findings}"));
+    let warnings = &config.warnings.findings;
+    let paths: Vec<_> = warnings.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(paths, ["lakes.emulated.warehouse"], "{}", config.warnings);
+    let given = text.replace("/w\" }", "/w\", azure: { sas-token: hunter2 } }");
+    let refused = parse(&given).unwrap_err().to_string();
+    assert!(refused.contains("no endpoint is given"), "{refused}");
+}

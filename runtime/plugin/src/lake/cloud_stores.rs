@@ -4,6 +4,7 @@
 //! Who is given credentials, in the options or vended, takes nothing of the environment, but for
 //! the region of S3: neither others, nor an endpoint that these would be sent to.
 
+use super::azure_hosts::{account_url, is_azures};
 use super::buckets::StoreOptions;
 use super::environment::{Environment, IDENTITY_ENDPOINT, SERVICE_ACCOUNT};
 use super::http::{Connector, STORE_SILENCE_MAX};
@@ -20,6 +21,7 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// Waits between tries of one request, jittered: from 100 ms, doubled up to 2 s.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -158,16 +160,19 @@ pub(super) fn gcs(
     Ok(Arc::new(store))
 }
 
-/// Where the blobs of an account are, whatever cloud it is in; none if its host does not tell.
-fn account_url(host: &str) -> Option<String> {
-    let host = host.to_ascii_lowercase();
-    let split = |kind: &str| host.split_once(kind);
-    let (account, cloud) = split(".dfs.").or_else(|| split(".blob."))?;
-    let said = !account.is_empty() && !cloud.is_empty();
-    said.then(|| format!("https://{account}.blob.{cloud}"))
+/// As the stores' library reads a switch.
+fn is_on(value: Option<String>) -> bool {
+    let value = value.unwrap_or_default().to_ascii_lowercase();
+    matches!(value.as_str(), "1" | "true" | "on" | "yes" | "y")
 }
 
-/// `home` is the host of the warehouse's account.
+/// The account that an endpoint is of, if it is of one: an emulator or a proxy has all of them.
+fn account_of(endpoint: &str) -> Option<String> {
+    account_url(Url::parse(endpoint).ok()?.host_str()?)
+}
+
+/// `home` is the host of the warehouse's account; none where the catalog says where tables are.
+/// Then an endpoint that names an account is for that one alone.
 pub(super) fn azure(
     bucket: &Bucket,
     environment: &Environment,
@@ -212,17 +217,30 @@ pub(super) fn azure(
         let why = format!("the endpoint, key or signature of this lake is that of {home}");
         return Err(unfit(why));
     }
-    if builder
-        .get_config_value(&AzureConfigKey::Endpoint)
-        .is_none()
-    {
-        // The library knows the public cloud's hosts alone.
-        let url = account_url(host).ok_or_else(|| {
-            unfit(format!(
-                "`{host}` does not say where its blobs are: an endpoint must"
-            ))
-        })?;
-        builder = builder.with_endpoint(url);
+    match builder.get_config_value(&AzureConfigKey::Endpoint) {
+        Some(endpoint) => {
+            let asked = account_url(host);
+            if home.is_none()
+                && let Some(own) = account_of(&endpoint)
+                && asked.is_some_and(|it| it != own)
+            {
+                return Err(unfit(format!("the endpoint of this lake is that of {own}")));
+            }
+        }
+        // The library has a place of its own for it.
+        None if is_on(builder.get_config_value(&AzureConfigKey::UseEmulator)) => {}
+        None => {
+            let is_home = home.is_some_and(|it| it.eq_ignore_ascii_case(host));
+            // The library knows the public cloud's hosts alone.
+            let url = account_url(host).filter(|_| is_home || is_azures(host));
+            let url = url.ok_or_else(|| {
+                unfit(format!(
+                    "`{host}` is no account in one of Azure's clouds: an endpoint must say where \
+                     its blobs are"
+                ))
+            })?;
+            builder = builder.with_endpoint(url);
+        }
     }
     if !options.has("account_name") {
         builder = builder.with_account(host.split('.').next().unwrap_or_default());
@@ -256,30 +274,5 @@ mod tests {
         let own = "https://lake.s3.eu-west-1.amazonaws.com";
         assert_eq!(hosted(amazon, "lake"), own);
         assert_eq!(hosted(own, "lake"), own);
-    }
-
-    #[test]
-    fn an_account_is_asked_in_the_cloud_that_its_host_names() {
-        for (host, url) in [
-            ("a.dfs.core.windows.net", "https://a.blob.core.windows.net"),
-            ("a.blob.core.windows.net", "https://a.blob.core.windows.net"),
-            (
-                "A.DFS.core.usgovcloudapi.net",
-                "https://a.blob.core.usgovcloudapi.net",
-            ),
-            (
-                "a.z01.dfs.storage.azure.net",
-                "https://a.z01.blob.storage.azure.net",
-            ),
-            (
-                "onelake.dfs.fabric.microsoft.com",
-                "https://onelake.blob.fabric.microsoft.com",
-            ),
-        ] {
-            assert_eq!(account_url(host).as_deref(), Some(url), "{host}");
-        }
-        for host in ["a", "a.example", ".dfs.core.windows.net", "a.dfs.", "dfs.x"] {
-            assert_eq!(account_url(host), None, "{host}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! durability are the host's.
 
 mod access;
+mod azure_hosts;
 mod buckets;
 mod catalog;
 mod checkup;

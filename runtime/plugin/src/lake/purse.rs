@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 /// Longest wait for a catalog that is asked again: whoever needs the credentials is in the middle
 /// of a request to the store, of which a part is left.
-const ASKING_MAX: Duration = Duration::from_secs(10);
+pub(super) const ASKING_MAX: Duration = Duration::from_secs(10);
 
 /// What was vended, and who vends.
 #[derive(Debug, Default)]
@@ -242,6 +242,7 @@ mod tests {
                 prefix: PREFIX.to_owned(),
                 options: options(key),
                 expires: Some(expires),
+                is_guessed: false,
             }],
         }
     }
@@ -326,6 +327,23 @@ mod tests {
             let (purse, _) = purse(mood, SystemTime::now());
             let told = current(&purse).await;
             assert!(matches!(told, Err(StoreError::Transient(_))), "{told:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_guessed_to_have_expired_is_used_until_the_catalog_has_others() {
+        for (mood, expected) in [
+            (Mood::Well, "new"),
+            (Mood::Down, "guessed"),
+            (Mood::Silent, "guessed"),
+        ] {
+            let (purse, vendor) = purse(mood, SystemTime::now());
+            let mut guessed = vending("guessed", SystemTime::now());
+            guessed.credentials[0].is_guessed = true;
+            let begin = SystemTime::now() - hour();
+            purse.wallet().take(&key().table, guessed, begin);
+            assert_eq!(current(&purse).await, Ok(options(expected)), "{mood:?}");
+            assert_eq!(vendor.0.load(Ordering::SeqCst), 1, "{mood:?}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! How far the documents of tables are believed.
 //!
 //! A plugin writes objects of its lake; a table's document says where the table's files are, which
-//! is granted to whoever loads it. So no plugin writes a document, and of a place outside of the
-//! warehouse a document is believed only what the catalog's own row says too, which no plugin
-//! changes but by commits.
+//! is granted to whoever loads it. So no plugin writes a document. Where a catalog's rows name
+//! documents alone, of a place outside of the warehouse a document is believed only what its row
+//! says too, which no plugin changes but by commits. A server says by itself where a table is.
 
 use super::error::CatalogError;
 use super::ident::Ident;
@@ -22,14 +22,13 @@ pub(crate) fn is_document(uri: &ObjectUri) -> bool {
     DOCUMENTS.iter().any(|it| name.ends_with(it))
 }
 
-/// Where a table's files are, as the document at `document` says, if that is believed.
+/// Where a table's files are, as the catalog itself says.
 ///
 /// # Errors
-/// It is out of reach, or would grant more than the catalog does.
-pub(crate) fn believed(
+/// It is out of reach, or the warehouse lies within it, and with that other tables.
+pub(crate) fn said(
     warehouse: Option<&ObjectUri>,
     ident: &Ident,
-    document: &str,
     location: &str,
 ) -> Result<ObjectUri, CatalogError> {
     let location = ObjectUri::parse(location).map_err(|e| {
@@ -37,13 +36,27 @@ pub(crate) fn believed(
             "{ident}: its files are out of this lake's reach: {e}"
         ))
     })?;
-    if warehouse.is_some_and(|it| location == *it || location.is_below(it)) {
-        return Ok(location);
-    }
     if warehouse.is_some_and(|it| it.is_below(&location)) {
         return Err(CatalogError::Denied(format!(
             "{ident}: the warehouse lies within its location {location}"
         )));
+    }
+    Ok(location)
+}
+
+/// Where a table's files are, as the document at `document` says, if that is believed.
+///
+/// # Errors
+/// As [`said`], or it would grant more than the catalog does.
+pub(crate) fn believed(
+    warehouse: Option<&ObjectUri>,
+    ident: &Ident,
+    document: &str,
+    location: &str,
+) -> Result<ObjectUri, CatalogError> {
+    let location = said(warehouse, ident, location)?;
+    if warehouse.is_some_and(|it| location == *it || location.is_below(it)) {
+        return Ok(location);
     }
     // Inside of the warehouse such a document can't lie: then its folder would, and with it the
     // location.
@@ -155,6 +168,14 @@ mod tests {
                 "{document} {location} {told:?}"
             );
         }
+        // What a catalog itself says needs no document, and is not around the warehouse either.
+        let told_by_itself = |location: &str| {
+            let warehouse = ObjectUri::parse("s3://b/w").unwrap();
+            said(Some(&warehouse), &Ident::parse("n.t").unwrap(), location)
+        };
+        assert!(told_by_itself("s3://c/t").is_ok() && told_by_itself("s3://b/w").is_ok());
+        let around = told_by_itself("s3://b");
+        assert!(matches!(around, Err(CatalogError::Denied(_))), "{around:?}");
         let unreached = told(None, "s3://b/t/metadata/1", "hdfs://b/t");
         assert!(
             matches!(unreached, Err(CatalogError::Other(_))),

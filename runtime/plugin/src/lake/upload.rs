@@ -1,8 +1,8 @@
 //! An object that is being written, part by part.
 
 use super::error::StoreError;
-use super::parts::Parts;
-use super::store::{Objects, store_error};
+use super::parts::{GONE, Parts};
+use super::store::{Entry, Objects, store_error};
 use super::uri::ObjectUri;
 use bytes::Bytes;
 use object_store::{MultipartUpload, PutPayload, WriteMultipart};
@@ -43,7 +43,43 @@ enum Writing {
     /// Less than a part so far: most objects are, and take a single request.
     Small(Vec<Bytes>),
     /// In [`Parts`], which are removed when this is dropped unfinished.
-    Parts(WriteMultipart),
+    Parts(WriteMultipart, Before),
+}
+
+/// What was in the place of an object when its upload began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    /// An object written then, ms since the epoch.
+    Object(u64),
+    /// Who may write need not be let look.
+    Unknown,
+}
+
+impl Before {
+    async fn find(objects: &Objects, uri: &ObjectUri) -> Result<Self, StoreError> {
+        match objects.head(uri).await {
+            Ok(None) => Ok(Self::Nothing),
+            Ok(Some(entry)) => Ok(Self::Object(entry.modified_ms)),
+            Err(
+                StoreError::Denied(_)
+                | StoreError::Missing
+                | StoreError::TooLarge(_)
+                | StoreError::Other(_),
+            ) => Ok(Self::Unknown),
+            Err(error @ (StoreError::Transient(_) | StoreError::Interrupted)) => Err(error),
+        }
+    }
+
+    /// Whether the object that is there now was written since. Of two within a tick of the store's
+    /// clock nobody can tell, and then it is not said.
+    fn is_replaced_by(self, now: &Entry) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Object(modified_ms) => now.modified_ms != modified_ms,
+            Self::Unknown => false,
+        }
+    }
 }
 
 impl Writing {
@@ -76,19 +112,17 @@ impl Writing {
                 if length < PART_BYTES as u64 {
                     return Ok(Self::Small(chunks));
                 }
+                let before = Before::find(objects, uri).await?;
                 let part = Parts::new(uri.clone(), objects.create(uri).await?);
                 let mut parts = WriteMultipart::new_with_chunk_size(Box::new(part), PART_BYTES);
                 chunks.into_iter().for_each(|chunk| parts.put(chunk));
-                Ok(Self::Parts(parts))
+                Ok(Self::Parts(parts, before))
             }
-            Self::Parts(mut parts) => {
+            Self::Parts(mut parts, before) => {
                 let room = parts.wait_for_capacity(PARTS_UNDER_WAY_MAX).await;
-                room.map_err(|e| match failed(e) {
-                    StoreError::Missing => is_gone(uri),
-                    other => other,
-                })?;
+                room.map_err(failed)?;
                 parts.put(chunk);
-                Ok(Self::Parts(parts))
+                Ok(Self::Parts(parts, before))
             }
         }
     }
@@ -104,10 +138,10 @@ impl Writing {
         match self {
             Self::Disk(mut part) => part.complete().await.map(drop).map_err(failed),
             Self::Small(chunks) => objects.put(uri, chunks.concat()).await,
-            // It aborts by itself where it fails.
-            Self::Parts(parts) => match parts.finish().await.map_err(failed) {
+            // It aborts by itself where it fails. Parts miss nothing: then it was being made whole.
+            Self::Parts(parts, before) => match parts.finish().await.map_err(failed) {
                 Ok(_) => Ok(()),
-                Err(StoreError::Missing) => is_whole(objects, uri, bytes).await,
+                Err(StoreError::Missing) => is_whole(objects, uri, bytes, before).await,
                 Err(error) => Err(error),
             },
         }
@@ -116,17 +150,22 @@ impl Writing {
 
 /// After a store said that it knows no such upload. That is also what it says of one which it has
 /// made whole, when the answer was lost and the client asks again, or gives up: then the object is
-/// there, and has all its bytes.
-async fn is_whole(objects: &Objects, uri: &ObjectUri, bytes: u64) -> Result<(), StoreError> {
-    match objects.head(uri).await? {
-        Some(entry) if entry.bytes == bytes => Ok(()),
-        Some(_) | None => Err(is_gone(uri)),
+/// there, is another one than before, and has all its bytes.
+async fn is_whole(
+    objects: &Objects,
+    uri: &ObjectUri,
+    bytes: u64,
+    before: Before,
+) -> Result<(), StoreError> {
+    // No object is missing: another upload may well succeed.
+    let gone = || StoreError::Transient(format!("{uri}: {GONE}"));
+    if before == Before::Unknown {
+        return Err(gone());
     }
-}
-
-/// No object is missing: another upload may well succeed.
-fn is_gone(uri: &ObjectUri) -> StoreError {
-    StoreError::Transient(format!("{uri}: the upload is gone"))
+    match objects.head(uri).await? {
+        Some(entry) if entry.bytes == bytes && before.is_replaced_by(&entry) => Ok(()),
+        Some(_) | None => Err(gone()),
+    }
 }
 
 impl Upload {

@@ -33,6 +33,8 @@ pub(crate) struct Vended {
     pub(crate) options: StoreOptions,
     /// None: they last.
     pub(crate) expires: Option<SystemTime>,
+    /// Nobody said when they expire: past that time they may be good for long.
+    pub(crate) is_guessed: bool,
 }
 
 impl Vended {
@@ -87,11 +89,12 @@ impl Held {
         let rested = now
             .duration_since(self.asked)
             .is_ok_and(|it| it >= REFRESH_PAUSE);
-        soon && (rested || now >= expires)
+        soon && (rested || self.has_expired(now))
     }
 
+    /// Whether they are certainly of no use any more.
     pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
-        self.vended.expires.is_some_and(|it| now >= it)
+        !self.vended.is_guessed && self.vended.expires.is_some_and(|it| now >= it)
     }
 }
 
@@ -328,6 +331,7 @@ mod tests {
             prefix: prefix.to_owned(),
             options: of(key),
             expires: None,
+            is_guessed: false,
         }
     }
 
@@ -532,5 +536,9 @@ mod tests {
         assert!(lasting.is_due(at(10)));
         lasting.vended.expires = Some(at(5));
         assert!(lasting.is_due(at(5)));
+        // Where that is a guess, they go on, and are asked for after each pause.
+        lasting.vended.is_guessed = true;
+        assert!(!lasting.is_due(at(9)) && lasting.is_due(at(10)));
+        assert!(!lasting.has_expired(at(3600)));
     }
 }

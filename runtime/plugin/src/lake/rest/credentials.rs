@@ -27,7 +27,8 @@ const EXPIRES: [&str; 3] = [
 /// What only temporary credentials have.
 const TEMPORARY: [&str; 3] = ["session_token", "bearer_token", "sas_key"];
 /// Temporary credentials of which is not said when they expire are taken to live as long as the
-/// shortest that Amazon gives out. They are asked for again too often rather than too late.
+/// shortest that Amazon gives out. They are asked for again too often rather than too late, and
+/// used until others are to be had.
 const LIFE_DEFAULT: Duration = Duration::from_secs(15 * 60);
 const PATH_STYLE: &str = "s3.path-style-access";
 /// With the account's host behind it, or its name alone: catalogs differ.
@@ -94,12 +95,14 @@ fn read(
         .min()
         .map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
     let is_temporary = TEMPORARY.iter().any(|it| options.has(it));
-    let expires = expires.or_else(|| is_temporary.then(|| now + LIFE_DEFAULT));
+    let is_guessed = expires.is_none() && is_temporary;
+    let expires = expires.or_else(|| is_guessed.then(|| now + LIFE_DEFAULT));
     let some = CREDENTIALS.iter().any(|it| options.has(it));
     some.then(|| Vended {
         prefix: prefix.to_owned(),
         options,
         expires,
+        is_guessed,
     })
 }
 
@@ -226,12 +229,18 @@ mod tests {
                 let loaded = LoadedTable::parse(answer.to_string().as_bytes()).unwrap();
                 let mut all = vended(&loaded, NOW).credentials;
                 assert_eq!(all.len(), 1, "{place}");
-                let expires = all.remove(0).expires;
-                expires.map(|it| it.duration_since(NOW).unwrap().as_secs())
+                let Vended {
+                    expires,
+                    is_guessed,
+                    ..
+                } = all.remove(0);
+                let expires = expires.map(|it| it.duration_since(NOW).unwrap().as_secs());
+                (expires, is_guessed)
             };
-            assert_eq!(expires(Value::Null), unsaid, "{place}");
-            assert_eq!(expires(json!("soon")), unsaid, "{place}");
-            assert_eq!(expires(json!("7200000")), Some(7200), "{place}");
+            let guess = (unsaid, unsaid.is_some());
+            assert_eq!(expires(Value::Null), guess, "{place}");
+            assert_eq!(expires(json!("soon")), guess, "{place}");
+            assert_eq!(expires(json!("7200000")), (Some(7200), false), "{place}");
         }
     }
 

@@ -249,14 +249,18 @@ impl Session {
         else {
             return Err(CatalogError::Other("no token is to be had".to_owned()));
         };
-        let (url, mut headers) = match uri {
-            // What the catalog is told is for nobody else.
-            Some(uri) => (uri.clone(), HeaderMap::new()),
+        let (url, is_own) = match uri {
+            Some(uri) => (uri.clone(), uri.as_str().starts_with(self.uri.as_str())),
             None => {
                 let own = self.uri.join("v1/oauth/tokens");
                 let own = own.map_err(|e| CatalogError::Other(format!("{}: {e}", self.shown)))?;
-                (own, self.headers.clone())
+                (own, true)
             }
+        };
+        // What the catalog is told is for nobody else.
+        let mut headers = match is_own {
+            true => self.headers.clone(),
+            false => HeaderMap::new(),
         };
         headers.remove(AUTHORIZATION);
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");

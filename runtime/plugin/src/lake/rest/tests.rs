@@ -3,6 +3,7 @@
 use super::super::buckets::{Buckets, StoreOptions};
 use super::super::config::{RestAuth, RestCatalogConfig};
 use super::super::http;
+use super::super::purse::ASKING_MAX;
 use super::super::store::Objects;
 use super::super::tables::Tables;
 use super::super::uri::{ObjectUri, Root};
@@ -12,7 +13,7 @@ use jackfield_test_lakes::{Fault, Front, Seen};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 fn config(front: &Front, auth: RestAuth) -> RestCatalogConfig {
@@ -142,10 +143,17 @@ fn token_requests(front: &Front) -> Vec<Seen> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalogs_own_token_endpoint_gets_its_headers_and_another_does_not() {
     let foreign = server(json!({}), |_, _| None).await;
-    let elsewhere = Url::parse(&format!("{}/oauth/tokens", foreign.url())).unwrap();
-    for uri in [None, Some(elsewhere)] {
+    // None: written out nowhere.
+    for (is_here, path, gets_headers) in [
+        (true, None, true),
+        (true, Some("/catalog/v1/oauth/tokens"), true),
+        // Of the same host, and of something beside the catalog.
+        (true, Some("/oauth/tokens"), false),
+        (false, Some("/catalog/v1/oauth/tokens"), false),
+    ] {
         let front = server(json!({}), |_, _| ok(table(json!([])))).await;
-        let is_own = uri.is_none();
+        let giver = if is_here { &front } else { &foreign };
+        let uri = path.map(|it| Url::parse(&format!("{}{it}", giver.url())).unwrap());
         let mut auth = oauth();
         let RestAuth::OAuth { uri: at, .. } = &mut auth else {
             panic!("no OAuth")
@@ -158,10 +166,10 @@ async fn the_catalogs_own_token_endpoint_gets_its_headers_and_another_does_not()
         configure("authorization", "Basic x");
         configure("content-type", "text/plain");
         catalog(&config).load(&ident()).await.unwrap();
-        let asked = token_requests(if is_own { &front } else { &foreign });
-        assert_eq!(asked.len(), 1);
+        let asked = token_requests(giver);
+        assert_eq!(asked.len(), 1, "{path:?}");
         let sent = |name: &str| asked[0].headers.get(name).map(|it| it.to_str().unwrap());
-        assert_eq!(sent("x-tenant"), is_own.then_some("t"));
+        assert_eq!(sent("x-tenant"), gets_headers.then_some("t"), "{path:?}");
         assert_eq!(sent("authorization"), None);
         let form = "application/x-www-form-urlencoded";
         assert_eq!(sent("content-type"), Some(form));
@@ -197,6 +205,39 @@ async fn a_token_that_is_good_is_used_while_no_other_is_to_be_had() {
     catalog.session.age_token(Duration::from_secs(10 * 60));
     let told = catalog.load(&ident()).await.map(drop);
     assert!(matches!(told, Err(CatalogError::Transient(_))), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_token_server_does_not_keep_credentials_from_being_renewed() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let mut tokens = 0;
+    front.decide(move |seen| {
+        if seen.path.ends_with("/oauth/tokens") {
+            tokens += 1;
+            return match tokens {
+                1 => ok(json!({"access_token": "t1", "expires_in": 3600})),
+                _ => Some(Fault::Late(Duration::from_secs(3600))),
+            };
+        }
+        if seen.path.contains("/v1/config") {
+            return ok(json!({}));
+        }
+        ok(table(json!([])))
+    });
+    let catalog = catalog(&config(&front, oauth()));
+    catalog.load(&ident()).await.unwrap();
+    // It is to be renewed, and good for ten minutes.
+    catalog.session.age_token(Duration::from_secs(50 * 60));
+    // A machine that is busy may need another try; where the token takes all the time, none helps.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let asked = tokio::time::timeout(ASKING_MAX, catalog.vend(&ident())).await;
+        if asked.is_ok_and(|it| it.is_ok()) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "they are not renewed");
+    }
+    assert!(token_requests(&front).len() >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -459,6 +500,7 @@ async fn credentials_go_on_while_a_catalog_does_not_renew_them() {
                 .with("access_key_id", "k")
                 .with("secret_access_key", "x"),
             expires: Some(expires),
+            is_guessed: false,
         }],
     };
     let put = async || {

@@ -1,7 +1,9 @@
 //! The same over Iceberg's own REST catalog server.
 
 use super::super::config::{RestAuth, RestCatalogConfig};
-use super::super::{CatalogConfig, CatalogError, Lake, LakeAccess, LakeConfig, StoreOptions};
+use super::super::{
+    CatalogConfig, CatalogError, Lake, LakeAccess, LakeConfig, StoreError, StoreOptions,
+};
 use super::{TRADES, create, load, property};
 use jackfield_test_lakes::{Fault, Front, RestServer};
 use serde_json::{Value, json};
@@ -10,6 +12,11 @@ use std::sync::Arc;
 use url::Url;
 
 async fn lake(server: &RestServer, uri: &str) -> Arc<Lake> {
+    let warehouse = Url::from_file_path(server.warehouse()).unwrap();
+    lake_at(uri, Some(warehouse)).await
+}
+
+async fn lake_at(uri: &str, warehouse: Option<Url>) -> Arc<Lake> {
     let config = LakeConfig {
         name: "local".to_owned(),
         catalog: CatalogConfig::Rest(Box::new(RestCatalogConfig {
@@ -20,7 +27,7 @@ async fn lake(server: &RestServer, uri: &str) -> Arc<Lake> {
             headers: BTreeMap::new(),
             vended_credentials: true,
         })),
-        warehouse: Some(Url::from_file_path(server.warehouse()).unwrap()),
+        warehouse,
         store: StoreOptions::default(),
     };
     Lake::open(config).await.unwrap()
@@ -103,6 +110,32 @@ async fn of_commits_at_once_exactly_one_wins() {
     let (_, updates) = snapshot(&load(&accesses[0]).await.metadata, "careless");
     let told = accesses[0].commit(TRADES, "x", "[]", &updates).await;
     assert!(matches!(told, Err(CatalogError::Other(_))), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_where_the_server_says_wherever_its_documents_are() {
+    let front = Front::before("http://127.0.0.1:1").await;
+    front.decide(|seen| {
+        let told = match seen.path.contains("/v1/config") {
+            true => json!({}),
+            false => json!({"metadata-location": "s3://m/t/1.metadata.json",
+                "metadata": {"location": "s3://b/t", "table-uuid": "x"}}),
+        };
+        Some(Fault::Status(200, told.to_string()))
+    });
+    for warehouse in [None, Some("s3://b/w")] {
+        let warehouse = warehouse.map(|it| Url::parse(it).unwrap());
+        let access = lake_at(&front.url(), warehouse).await.access();
+        let table = load(&access).await;
+        assert_eq!(table.location, "s3://b/t");
+        // The place of the documents is not granted with it.
+        let told = access.get("s3://m/t/1.metadata.json", None).await;
+        assert!(matches!(told, Err(StoreError::Denied(_))), "{told:?}");
+    }
+    let within = Url::parse("s3://b/t/w").unwrap();
+    let access = lake_at(&front.url(), Some(within)).await.access();
+    let told = access.load(TRADES, None).await;
+    assert!(matches!(told, Err(CatalogError::Denied(_))), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

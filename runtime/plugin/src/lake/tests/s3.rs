@@ -259,21 +259,38 @@ async fn an_upload_that_the_store_knows_no_more_is_whole_or_gone() {
     assert_eq!(whole.finish().await, Ok(size));
     assert_eq!(lake.head(uri).await.unwrap().unwrap().bytes, size);
 
-    // It never was, and nothing or another object is there.
-    for before in [None, Some(vec![1; 9])] {
-        let uri = "s3://lake/w/t/data/gone";
-        let mut gone = upload(uri).await;
-        if let Some(before) = before {
-            lake.put(uri, before).await.unwrap();
-        }
-        let refuse = move |it: &Seen| it.path.contains("uploadId=").then(unknown);
-        front.decide(refuse);
-        let told = gone.finish().await;
+    // It never was, and nothing, another object or one from before is there.
+    let is_gone = |told: Result<u64, StoreError>| {
         let Err(StoreError::Transient(why)) = &told else {
             panic!("{told:?}")
         };
         assert!(why.contains("the upload is gone"), "{why}");
+    };
+    let refuse_whole = move |it: &Seen| {
+        let is_end = is_upload(it, "POST") || is_upload(it, "DELETE");
+        is_end.then(unknown)
+    };
+    for meanwhile in [None, Some(vec![1; 9])] {
+        let uri = "s3://lake/w/t/data/gone";
+        let mut gone = upload(uri).await;
+        if let Some(meanwhile) = meanwhile {
+            lake.put(uri, meanwhile).await.unwrap();
+        }
+        front.decide(refuse_whole);
+        is_gone(gone.finish().await);
     }
+    let uri = "s3://lake/w/t/data/before";
+    assert_eq!(upload(uri).await.finish().await, Ok(size));
+    let mut gone = upload(uri).await;
+    front.decide(refuse_whole);
+    is_gone(gone.finish().await);
+
+    // A part is refused, so it never was, and what is there is another's.
+    let uri = "s3://lake/w/t/data/anothers";
+    let mut gone = upload(uri).await;
+    assert_eq!(upload(uri).await.finish().await, Ok(size));
+    front.decide(move |it| it.path.contains("uploadId=").then(unknown));
+    is_gone(gone.finish().await);
 
     // It goes while parts are on their way.
     let mut going = upload("s3://lake/w/t/data/going").await;

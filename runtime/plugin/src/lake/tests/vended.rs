@@ -44,6 +44,7 @@ fn vending(place: &str, prefix: &str, options: StoreOptions) -> Vending {
             prefix: prefix.to_owned(),
             options,
             expires: None,
+            is_guessed: false,
         }],
     }
 }
@@ -86,6 +87,15 @@ const OF_AZURE: [(&str, &str); 7] = [
     ("AZURE_STORAGE_TOKEN", "of-the-environment"),
     ("AZURE_STORAGE_ENDPOINT", "https://elsewhere.test"),
 ];
+
+/// Why there is no store of an object.
+fn unusable(buckets: &Buckets, uri: &str) -> String {
+    let uri = ObjectUri::parse(uri).unwrap();
+    let Root::Bucket(bucket) = uri.root() else {
+        panic!("{uri}")
+    };
+    buckets.of(bucket, &uri).unwrap_err().to_string()
+}
 
 /// How the store of an object shows itself: the library has no other way to tell its address.
 fn shown(buckets: &Buckets, uri: &str) -> String {
@@ -338,10 +348,67 @@ async fn an_account_of_another_cloud_is_asked_there() {
         vended.contains("one.blob.core.usgovcloudapi.net"),
         "{vended}"
     );
-    let nowhere = ObjectUri::parse("abfss://c@account.example/t/x").unwrap();
-    let Root::Bucket(bucket) = nowhere.root() else {
-        panic!("{nowhere}")
+    let told = unusable(&buckets, "abfss://c@account.example/t/x");
+    assert!(told.contains("an endpoint must"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_we_are_is_shown_to_azures_hosts_and_to_the_warehouses() {
+    let strange = "abfss://c@x.dfs.evil.test/t/x";
+    let token = || buckets([("AZURE_STORAGE_TOKEN", "t")], StoreOptions::default());
+    let sas = || {
+        let own = StoreOptions::default().with("sas_key", "sv=1&sig=own");
+        buckets([], own)
     };
-    let told = buckets.of(bucket, &nowhere).unwrap_err().to_string();
+    let warehouse = ObjectUri::parse(AZURE).unwrap();
+    for buckets in [token(), sas(), token().of_warehouse(Some(&warehouse))] {
+        let told = unusable(&buckets, strange);
+        assert!(told.contains("an endpoint must"), "{told}");
+        let azures = shown(&buckets, &format!("{AZURE}/x"));
+        assert!(azures.contains("one.blob.core.windows.net"), "{azures}");
+    }
+    let own = ObjectUri::parse("abfss://c@x.DFS.private.test/w").unwrap();
+    let private = token().of_warehouse(Some(&own));
+    let home = shown(&private, "abfss://c@x.dfs.private.test/w/x");
+    assert!(home.contains("x.blob.private.test"), "{home}");
+    let beside = unusable(&private, "abfss://c@y.dfs.private.test/w/x");
+    assert!(beside.contains("an endpoint must"), "{beside}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_warehouse_an_accounts_endpoint_is_for_that_account() {
+    let other = "abfss://c@two.dfs.core.windows.net/t/x";
+    let of = |endpoint: &str| {
+        let own = StoreOptions::default().with("endpoint", endpoint);
+        buckets([("AZURE_STORAGE_TOKEN", "t")], own)
+    };
+    let account = of("https://One.blob.core.windows.net");
+    let own = shown(&account, &format!("{AZURE}/x"));
+    assert!(own.contains("one.blob.core.windows.net"), "{own}");
+    let told = unusable(&account, other);
+    assert!(told.contains("that of https://one.blob."), "{told}");
+    // It names no account: whoever is behind it knows which are there.
+    let proxy = of("https://proxy.test");
+    for uri in [AZURE, other] {
+        let shown = shown(&proxy, &format!("{uri}/x"));
+        assert!(shown.contains("proxy.test"), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emulator_of_the_environment_needs_no_endpoint() {
+    for on in ["true", "1", "Yes"] {
+        let emulated = buckets(
+            [("AZURE_STORAGE_USE_EMULATOR", on)],
+            StoreOptions::default(),
+        );
+        let shown = shown(&emulated, "abfss://c@devstoreaccount1/t/x");
+        assert!(shown.contains("is_emulator: true"), "{shown}");
+    }
+    let off = buckets(
+        [("AZURE_STORAGE_USE_EMULATOR", "false")],
+        StoreOptions::default(),
+    );
+    let told = unusable(&off, "abfss://c@devstoreaccount1/t/x");
     assert!(told.contains("an endpoint must"), "{told}");
 }
