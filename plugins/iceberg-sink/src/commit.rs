@@ -37,7 +37,7 @@ use crate::piece::{self, Unwritten};
 use crate::routing::Route;
 use crate::settings::Maintain;
 use crate::storage::HostStorage;
-use crate::tables::Tables;
+use crate::tables::{self, Tables};
 
 /// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
 const ATTEMPTS_MAX: u32 = 5;
@@ -189,8 +189,10 @@ impl Committer {
             // where it stood, or someone else has moved it.
             let stored = Stored::read(table.metadata(), &self.connector)
                 .map_err(|why| refused(target, &why))?;
-            let elsewhere = |topic: &str| self.shares.go_elsewhere(target, topic);
-            let followed = stored.follow(&self.connector, spans, id, files > 0, elsewhere);
+            // An instance that took another's place was not asked what the tables hold.
+            self.shares.holds(target, &stored.offsets.positions());
+            let keeper = |topic: &str, partition| self.shares.keeper(target, topic, partition);
+            let followed = stored.follow(&self.connector, spans, id, files > 0, keeper);
             let progress = match followed {
                 Ok(Step::Done | Step::Nothing) => return Ok(committed),
                 Ok(Step::Commit(progress)) => progress,
@@ -201,6 +203,7 @@ impl Committer {
             let staged = piece::decode(target, &evolution.table, pieces)?;
             match self.attempt(runtime, target, evolution, staged.files, &progress, id)? {
                 Attempt::Done(now) => {
+                    self.shares.holds(target, &progress.offsets.positions());
                     let document_bytes = now.metadata.len();
                     let now = self.tables.table(target, now)?;
                     self.known.keep(target, now, document_bytes);
@@ -322,6 +325,7 @@ impl Committer {
             return Ok(None);
         };
         self.seen.insert(target.to_owned());
+        tables::writable(target, &loaded.table)?;
         self.known.saw(target, &loaded);
         Ok(Some(loaded.table))
     }

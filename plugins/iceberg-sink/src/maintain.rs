@@ -34,24 +34,17 @@ fn on_top_of(metadata: &TableMetadata) -> Vec<TableRequirement> {
     ]
 }
 
-/// Forgets snapshots that are older than that, and of the others as many as are too many; none:
-/// there are none. What a branch or tag is at stays, and the history below any but the main branch.
+/// Forgets snapshots that are older than that, and of the others as many as are too many beside the
+/// head; none: there are none. Only the main branch's [`history`] goes, and counts.
 pub(crate) fn expire(
     metadata: &TableMetadata,
     now: SystemTime,
     age: Duration,
     snapshots_max: usize,
 ) -> Option<Upkeep> {
-    let too_many = metadata.snapshots().len().saturating_sub(snapshots_max);
-    let head = metadata.current_snapshot()?;
+    let history = history(metadata);
+    let too_many = (history.len() + 1).saturating_sub(snapshots_max);
     let before = millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-    let mut kept: HashSet<i64> = HashSet::from([head.snapshot_id()]);
-    for other in other_refs(metadata) {
-        kept.extend(ancestry(metadata, Some(other)));
-    }
-    let history: Vec<i64> = ancestry(metadata, head.parent_snapshot_id())
-        .filter(|id| !kept.contains(id))
-        .collect();
     // From the oldest on: where writers' clocks differ, one that is younger would be left below
     // those that go, and nothing would lead there any more.
     let mut expired: Vec<i64> = history
@@ -71,6 +64,21 @@ pub(crate) fn expire(
             snapshot_ids: expired,
         }],
     })
+}
+
+/// The snapshots that may be forgotten, newest first: those below the head of the main branch, but
+/// for what a branch or tag is at, and the history below that.
+pub(crate) fn history(metadata: &TableMetadata) -> Vec<i64> {
+    let Some(head) = metadata.current_snapshot() else {
+        return Vec::new();
+    };
+    let mut kept: HashSet<i64> = HashSet::from([head.snapshot_id()]);
+    for other in other_refs(metadata) {
+        kept.extend(ancestry(metadata, Some(other)));
+    }
+    ancestry(metadata, head.parent_snapshot_id())
+        .filter(|id| !kept.contains(id))
+        .collect()
 }
 
 /// What other branches, and tags, are at.

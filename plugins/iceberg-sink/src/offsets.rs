@@ -68,6 +68,17 @@ pub(crate) enum Step {
     Nothing,
 }
 
+/// Which table records a partition's position, as seen from one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// This one.
+    This,
+    /// Another, which as far as is known does not tell it yet.
+    Other,
+    /// Another, which tells it.
+    OtherTells,
+}
+
 /// Why a commit must not follow what the table holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -174,8 +185,11 @@ impl Offsets {
         self
     }
 
-    fn keep(&mut self, keeps: impl Fn(&str) -> bool) {
-        self.0.retain(|_, it| keeps(&it.topic));
+    fn keep(&mut self, keeps: impl Fn(&str, i32) -> bool) {
+        for Topic { topic, partitions } in self.0.values_mut() {
+            partitions.retain(|partition, _| keeps(topic, *partition));
+        }
+        self.0.retain(|_, it| !it.partitions.is_empty());
     }
 
     fn other_id_of(&self, topic: &str, topic_id: &str) -> Option<&str> {
@@ -224,17 +238,17 @@ impl Stored {
     /// Whether the commit `id` of these spans may follow. A partition that the table has no entry
     /// of may begin anywhere: whoever is late finds an entry there.
     ///
-    /// Topics whose records all go `elsewhere` are not recorded: their own table fences them, and
-    /// says where to go on. Entries of them that an earlier version wrote go with the next rows.
-    /// Until then they move on as they are told, so that none of them is left behind where reading
-    /// would have to begin.
+    /// Partitions with another `keeper` are not recorded: their own table fences them, and says where
+    /// to go on. Entries of them that an earlier version wrote go with the next rows, once that table
+    /// tells them: before, only the group would. Until then they move on as they are told, so that
+    /// none of them is left behind where reading would have to begin.
     pub(crate) fn follow(
         &self,
         connector: &str,
         spans: &[Span],
         id: &str,
         rows: bool,
-        elsewhere: impl Fn(&str) -> bool,
+        keeper: impl Fn(&str, i32) -> Keeper,
     ) -> Result<Step, Refused> {
         if self.commits.iter().any(|it| it == id) {
             return Ok(Step::Done);
@@ -242,11 +256,12 @@ impl Stored {
         let mut next = self.offsets.clone();
         let mut first = self.first.clone();
         if rows {
-            next.keep(|topic| !elsewhere(topic));
-            first.keep(|topic| !elsewhere(topic));
+            let keeps = |topic: &str, partition| keeper(topic, partition) != Keeper::OtherTells;
+            next.keep(keeps);
+            first.keep(keeps);
         }
         for span in joined(spans)? {
-            if elsewhere(&span.topic) {
+            if keeper(&span.topic, span.partition) != Keeper::This {
                 if next.get(&span.topic_id, span.partition).is_some() {
                     next.set(&span);
                 }
@@ -353,6 +368,26 @@ impl<'a> Way<'a> {
     }
 }
 
+/// The connectors that have not committed since the table was taken back to before their newest
+/// commit: where they go on is what the snapshots below say, and their properties say otherwise.
+pub(crate) fn taken_back(metadata: &TableMetadata) -> Vec<&str> {
+    let way = ancestry(metadata, metadata.current_snapshot_id());
+    let way = way.filter_map(|id| metadata.snapshot_by_id(id));
+    let way: Vec<i64> = way.map(|it| it.sequence_number()).collect();
+    let Some(end) = way.last() else {
+        return Vec::new();
+    };
+    let prefix = sequence_key("");
+    let properties = metadata.properties().iter();
+    let those = properties.filter_map(|(key, value)| {
+        let connector = key.strip_prefix(prefix.as_str())?;
+        let newest: i64 = value.parse().ok()?;
+        // As in `Way::standing`: it leads below that commit without meeting it.
+        (*end < newest && !way.contains(&newest)).then_some(connector)
+    });
+    those.collect()
+}
+
 /// Whether the snapshot of that number is there, and no branch or tag keeps it.
 fn lingers(metadata: &TableMetadata, sequence: i64) -> bool {
     let mut snapshots = metadata.snapshots();
@@ -429,8 +464,8 @@ mod tests {
         }
     }
 
-    fn nowhere(_: &str) -> bool {
-        false
+    fn nowhere(_: &str, _: i32) -> Keeper {
+        Keeper::This
     }
 
     const AT_10: &str = r#"{"t1":{"topic":"trades","partitions":{"0":10}}}"#;
@@ -542,8 +577,20 @@ mod tests {
         }
     }
 
-    fn orders_go_elsewhere(topic: &str) -> bool {
-        topic == "orders"
+    fn orders_go_elsewhere(topic: &str, _: i32) -> Keeper {
+        if topic == "orders" {
+            Keeper::OtherTells
+        } else {
+            Keeper::This
+        }
+    }
+
+    fn orders_are_untold_but_for_partition_1(topic: &str, partition: i32) -> Keeper {
+        if topic == "orders" && partition != 1 {
+            Keeper::Other
+        } else {
+            orders_go_elsewhere(topic, partition)
+        }
     }
 
     fn committed(step: Result<Step, Refused>) -> Progress {
@@ -580,5 +627,16 @@ mod tests {
         assert_eq!([at(0), at(1), at(2)], [Some(90), Some(6), None]);
         let rows = committed(stored.follow("c", &spans, "a", true, orders_go_elsewhere));
         assert_eq!(rows.offsets.to_json(), AT_10);
+    }
+
+    #[test]
+    fn what_no_other_table_tells_yet_stays_and_moves_on_with_rows_too() {
+        let stored = stored(TWO_TOPICS, &[]);
+        let spans = [span(0, 10, 20), orders(0, 5, 90), orders(2, 0, 4)];
+        let keeper = orders_are_untold_but_for_partition_1;
+        let rows = committed(stored.follow("c", &spans, "a", true, keeper));
+        let at = |partition| rows.offsets.get("t2", partition);
+        assert_eq!([at(0), at(1), at(2)], [Some(90), None, None]);
+        assert_eq!(rows.offsets.get("t1", 0), Some(20));
     }
 }

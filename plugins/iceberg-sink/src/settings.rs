@@ -92,7 +92,7 @@ pub struct Settings {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Maintain {
     /// Snapshots older than this are forgotten, before the first commit and with each 50th: `7d`,
-    /// `12h`. Whatever their age, they go where there are more than 5000, or where the table's
+    /// `12h`. Whatever their age, they go where there are more than 10,000, or where the table's
     /// metadata gets too large. Their files go with `orphans`.
     pub expire: Option<Age>,
     /// Whether 100 small manifests are made one, with the first commit and each 50th.

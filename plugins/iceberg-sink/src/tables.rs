@@ -30,8 +30,11 @@ fn strange_transforms(metadata: &str) -> Vec<String> {
 }
 
 /// The only version that this sink writes. Version 1 numbers no snapshots, so that nobody can tell
-/// whether a table was taken back. Version 3 has keys and defaults that the library writes without.
+/// whether a table was taken back, nor therefore what it holds. Version 3 has keys and defaults that
+/// the library writes without; what a table of it holds can be told.
 const FORMAT_VERSION: FormatVersion = FormatVersion::V2;
+/// How a creation asks for it: catalogs take it from the properties, and do not keep it there.
+const FORMAT_VERSION_PROPERTY: &str = "format-version";
 
 /// A table as the library knows it.
 pub(crate) type TableHandle = Table;
@@ -62,6 +65,21 @@ const DOCUMENTS_BOUNDED: [(&str, &str); 2] = [
     ("write.metadata.previous-versions-max", "100"),
 ];
 
+/// Whether it is of a version that this sink writes.
+pub(crate) fn writable(ident: &str, table: &Table) -> Result<(), Failure> {
+    match table.metadata().format_version() {
+        FORMAT_VERSION => Ok(()),
+        version => Err(other_version(ident, version)),
+    }
+}
+
+fn other_version(ident: &str, version: FormatVersion) -> Failure {
+    Failure::Misconfigured(format!(
+        "{ident} is of format version {}, and this sink writes version {}",
+        version as u8, FORMAT_VERSION as u8
+    ))
+}
+
 /// The lake's tables.
 pub(crate) struct Tables {
     catalog: Arc<dyn Catalog>,
@@ -82,18 +100,21 @@ impl Tables {
         &self.catalog
     }
 
-    /// The table as it is now, none if there is none. `known` is handed back if it still is the
-    /// table.
+    /// The table as it is now, to be written to; none if there is none. `known` is handed back if it
+    /// still is the table.
     pub(crate) fn load(
         &self,
         ident: &str,
         known: Option<&Table>,
     ) -> Result<Option<Table>, Failure> {
-        let loaded = self.look(ident, known)?;
-        Ok(loaded.map(|it| it.table))
+        let Some(loaded) = self.look(ident, known)? else {
+            return Ok(None);
+        };
+        writable(ident, &loaded.table)?;
+        Ok(Some(loaded.table))
     }
 
-    /// Likewise, and how large it is if it has changed.
+    /// Likewise, but perhaps of a version that is not written, and how large it is if it has changed.
     pub(crate) fn look(
         &self,
         ident: &str,
@@ -135,6 +156,8 @@ impl Tables {
             let given = properties.entry(key.to_owned());
             given.or_insert_with(|| value.to_owned());
         }
+        let version = (FORMAT_VERSION as u8).to_string();
+        properties.insert(FORMAT_VERSION_PROPERTY.to_owned(), version);
         let creation = Creation {
             name,
             schema,
@@ -145,7 +168,11 @@ impl Tables {
         let creation = serde_json::to_string(&creation)
             .map_err(|e| Failure::Broken(format!("{}: {e}", during())))?;
         match self.catalog.create(ident, &creation) {
-            Ok(created) => self.table(ident, created),
+            Ok(created) => {
+                let table = self.table(ident, created)?;
+                writable(ident, &table)?;
+                Ok(table)
+            }
             // Whoever made it, and also if it was this very call: it is there, or it will be said.
             Err(CatalogError::Exists | CatalogError::Unknown(_) | CatalogError::Conflict(_)) => {
                 self.load(ident, None)?
@@ -173,6 +200,7 @@ impl Tables {
         builder.build()
     }
 
+    /// What the catalog told, unless nobody can tell what the table holds.
     pub(crate) fn table(&self, ident: &str, loaded: CatalogTable) -> Result<Table, Failure> {
         let unread = |e: &dyn std::fmt::Display| {
             Failure::Misconfigured(format!("{ident}: its metadata can't be read: {e}"))
@@ -188,11 +216,8 @@ impl Tables {
             }
         })?;
         let version = metadata.format_version();
-        if version != FORMAT_VERSION {
-            return Err(Failure::Misconfigured(format!(
-                "{ident} is of format version {}, and this sink writes version {}",
-                version as u8, FORMAT_VERSION as u8
-            )));
+        if version < FORMAT_VERSION {
+            return Err(other_version(ident, version));
         }
         let parts = table_parts(ident).map_err(Failure::Misconfigured)?;
         Table::builder()

@@ -8,6 +8,8 @@ use iceberg::table::Table;
 use jackfield_sdk::sink::LogLevel;
 
 use super::Committer;
+use crate::maintain;
+use crate::offsets::taken_back;
 
 /// From so many bytes of a document on snapshots go whatever their age: well below the 64 MiB that
 /// the host takes, since parsed it is about three times as large.
@@ -16,11 +18,12 @@ pub(super) const DOCUMENT_BYTES_NEAR: usize = 24 * 1024 * 1024;
 pub(super) const DOCUMENT_BYTES_LARGE: usize = 16 * 1024 * 1024;
 /// Commits between two warnings of that.
 const WARNED_EACH: u64 = 500;
-/// Snapshots of a table, whatever their age: at a kilobyte or two each, some megabytes that every
-/// commit writes anew.
-const SNAPSHOTS_MAX: usize = 5000;
-/// What is left where there are more: a tenth at once, instead of one with each commit.
-const SNAPSHOTS_LEFT: usize = SNAPSHOTS_MAX / 10 * 9;
+/// Snapshots of a table, whatever their age: at a kilobyte or two each, ten megabytes and more that
+/// every commit writes anew. A clean-up reads as many.
+pub(super) const SNAPSHOTS_MAX: usize = 10_000;
+/// Tenths of those that are left where there are more: a tenth goes at once, instead of one with
+/// each commit.
+const SNAPSHOTS_LEFT_TENTHS: usize = 9;
 /// As many stay, however large the document is: then it is not they that make it so.
 const SNAPSHOTS_LEFT_MIN: usize = 100;
 /// The part of the age that snapshots are too old by before a life begins with their expiry: short
@@ -36,10 +39,14 @@ impl Committer {
         };
         let near = self.known.document_bytes(target) >= self.schedule.document_bytes_near;
         let state = self.upkept.entry(target.to_owned()).or_default();
-        let first = !std::mem::replace(&mut state.looked, true);
-        if !first && !near {
+        if state.looked && !near {
             return false;
         }
+        // Only once such a connector has committed can it do without what it stands on.
+        if !near && !taken_back(table.metadata()).is_empty() {
+            return false;
+        }
+        state.looked = true;
         let margin: Duration = age.0 / MARGIN_PART;
         let now = (self.schedule.clock)();
         let done = self.expire_of(target, table.clone(), now, age.0 + margin);
@@ -48,18 +55,26 @@ impl Committer {
         changed
     }
 
-    /// How many snapshots an expiry leaves at most.
+    /// How many snapshots an expiry leaves at most: the head, and of those that can go.
     pub(super) fn snapshots_left(&self, target: &str, metadata: &TableMetadata) -> usize {
-        let count = metadata.snapshots().len();
-        let left = if count > SNAPSHOTS_MAX {
-            SNAPSHOTS_LEFT
+        let near = self.known.document_bytes(target) >= self.schedule.document_bytes_near;
+        let max = self.schedule.snapshots_max;
+        let all = metadata.snapshots().len();
+        // What can go takes a while to find out, and is no more than all.
+        if all <= max && !near {
+            return max;
+        }
+        let count = maintain::history(metadata).len() + 1;
+        let left = if count > max {
+            max * SNAPSHOTS_LEFT_TENTHS / 10
         } else {
             count
         };
-        if self.known.document_bytes(target) < self.schedule.document_bytes_near {
-            return left;
+        if near {
+            left.min((count / 2).max(SNAPSHOTS_LEFT_MIN))
+        } else {
+            left
         }
-        left.min((count / 2).max(SNAPSHOTS_LEFT_MIN))
     }
 
     /// After a commit: a person must act before no more gets through.

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use jackfield_sdk::sink::Holding;
+use jackfield_sdk::sink::{Holding, LogPosition};
 
+use crate::offsets::Keeper;
 use crate::routing::Route;
 
 /// Which topics go to which tables, of those that were met.
@@ -15,6 +16,8 @@ pub(super) struct Shares {
     /// The tables that they go to. Any other is one of earlier settings, and may have got rows of
     /// any topic.
     tables: BTreeSet<String>,
+    /// The partitions, with their topics, whose positions their topic's own table tells.
+    told: HashSet<(String, i32)>,
 }
 
 impl Shares {
@@ -23,6 +26,7 @@ impl Shares {
             route,
             topics: BTreeSet::new(),
             tables: BTreeSet::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -34,6 +38,27 @@ impl Shares {
         }
     }
 
+    /// A table holds these positions.
+    pub(super) fn holds(&mut self, target: &str, positions: &[LogPosition]) {
+        for at in positions {
+            self.met(&at.topic);
+            if self.route.of_topic(&at.topic).as_deref() == Some(target) {
+                self.told.insert((at.topic.clone(), at.partition));
+            }
+        }
+    }
+
+    /// Which table records a partition's position, as this one sees it.
+    pub(super) fn keeper(&self, target: &str, topic: &str, partition: i32) -> Keeper {
+        if !self.go_elsewhere(target, topic) {
+            Keeper::This
+        } else if self.told.contains(&(topic.to_owned(), partition)) {
+            Keeper::OtherTells
+        } else {
+            Keeper::Other
+        }
+    }
+
     /// Whether a topic's records go to another table than this one.
     pub(super) fn go_elsewhere(&self, target: &str, topic: &str) -> bool {
         let of_topic = || self.route.of_topic(topic);
@@ -42,18 +67,15 @@ impl Shares {
 
     /// Takes out of what tables hold the positions of topics whose own table tells them: what an
     /// earlier version wrote beside a table's own moves on no more, and reading would begin there.
-    pub(super) fn leave_out(&self, held: &mut Vec<Holding>) {
-        let mut told: HashSet<(String, i32)> = HashSet::new();
+    pub(super) fn leave_out(&mut self, held: &mut Vec<Holding>) {
+        // A table that told some earlier may be gone.
+        self.told.clear();
         for Holding { target, positions } in held.iter() {
-            let own = |topic: &str| self.route.of_topic(topic).as_ref() == Some(target);
-            let own = positions.iter().filter(|at| own(&at.topic));
-            told.extend(own.map(|at| (at.topic.clone(), at.partition)));
+            self.holds(target, positions);
         }
         for Holding { target, positions } in held.iter_mut() {
-            positions.retain(|at| {
-                let is_told = || told.contains(&(at.topic.clone(), at.partition));
-                !(self.go_elsewhere(target, &at.topic) && is_told())
-            });
+            let keeper = |at: &LogPosition| self.keeper(target, &at.topic, at.partition);
+            positions.retain(|at| keeper(at) != Keeper::OtherTells);
         }
         held.retain(|it| !it.positions.is_empty());
     }

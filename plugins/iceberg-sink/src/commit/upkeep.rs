@@ -10,10 +10,11 @@ use jackfield_sdk::sink::{CatalogError, LogLevel};
 use tokio::runtime::Runtime;
 
 use super::Committer;
-use super::room::{DOCUMENT_BYTES_LARGE, DOCUMENT_BYTES_NEAR};
+use super::room::{DOCUMENT_BYTES_LARGE, DOCUMENT_BYTES_NEAR, SNAPSHOTS_MAX};
 use crate::documents::{self, Whose};
 use crate::errors;
 use crate::maintain::{self, Upkeep};
+use crate::offsets::taken_back;
 use crate::orphans::{self, Place, Until, canonical};
 
 /// Commits between two looks at manifests and snapshots: a merge makes at least 100 manifests one,
@@ -44,6 +45,7 @@ pub(crate) struct Schedule {
     pub(crate) sweep_first: u64,
     pub(crate) sweep_each: u64,
     pub(crate) listed_max: usize,
+    pub(crate) snapshots_max: usize,
     pub(crate) document_bytes_near: usize,
     pub(crate) document_bytes_large: usize,
     pub(crate) clock: fn() -> SystemTime,
@@ -56,6 +58,7 @@ impl Default for Schedule {
             sweep_first: SWEEP_FIRST,
             sweep_each: SWEEP_EACH,
             listed_max: LISTED_MAX,
+            snapshots_max: SNAPSHOTS_MAX,
             document_bytes_near: DOCUMENT_BYTES_NEAR,
             document_bytes_large: DOCUMENT_BYTES_LARGE,
             clock: SystemTime::now,
@@ -189,6 +192,16 @@ impl Committer {
         age: Duration,
     ) -> Result<Option<String>, Failure> {
         for _ in 0..TRIES_MAX {
+            // What this connector goes on by must not go, and what others do only for want of room.
+            let taken_back = taken_back(table.metadata());
+            if taken_back.contains(&self.connector.as_str()) {
+                return Ok(None);
+            }
+            let age = if taken_back.is_empty() {
+                age
+            } else {
+                Duration::MAX
+            };
             let left = self.snapshots_left(target, table.metadata());
             let Some(upkeep) = maintain::expire(table.metadata(), now, age, left) else {
                 return Ok(None);

@@ -1,5 +1,6 @@
 //! Deaths at each call of every commit, where commits change the schema and where they go to
-//! several tables. The host's part is its real ledger; whatever it forgets at a death is forgotten.
+//! several tables, of one topic or each of its own. The host's part is its real ledger; whatever it
+//! forgets at a death is forgotten.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,12 @@ const THEN: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"symbol","type":"string"},{"name":"id","type":"long"},
     {"name":"note","type":["null","string"],"default":null}]}"#;
 
-/// Records of the log's only partition; the schema changes in the middle of an interval.
+/// Topics, each of one partition, and their ids.
+type Topics = &'static [(&'static str, &'static str)];
+const ONE: Topics = &[(TOPIC, TOPIC_ID)];
+const TWO: Topics = &[("a", "id of a"), ("b", "id of b")];
+
+/// Records of each partition; the schema changes in the middle of an interval.
 const RECORDS: i64 = 12;
 const CHANGES_AT: i64 = 6;
 /// Records between two commits.
@@ -29,9 +35,22 @@ fn symbol(offset: i64) -> &'static str {
     ["A", "B", "C"][((offset * 7 + offset / 9) % 3) as usize]
 }
 
+fn of_table(table: &str) -> Settings {
+    settings(&format!(r#"{{"table":"{table}","evolve":"full"}}"#))
+}
+
+fn span_of((topic, id): (&str, &str), first_offset: i64, next_offset: i64) -> Span {
+    Span {
+        topic: topic.to_owned(),
+        topic_id: id.to_owned(),
+        ..span(0, first_offset, next_offset)
+    }
+}
+
 /// The log, and the world around the sink.
 struct Scene {
     world: World,
+    topics: Topics,
     schemas: (u32, u32),
     /// Kept in the log by the host.
     known: BTreeSet<String>,
@@ -39,13 +58,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(table: &str) -> Self {
-        let json = format!(r#"{{"table":"{table}","evolve":"full"}}"#);
-        let world = World::guarded_by(GUARD, settings(&json));
+    fn new(table: &str, topics: Topics) -> Self {
+        let world = World::guarded_by(GUARD, of_table(table));
         let schemas = &world.lake.schemas;
         let schemas = (schemas.avro(FIRST), schemas.avro(THEN));
         Self {
             world,
+            topics,
             schemas,
             known: BTreeSet::new(),
             commits: 0,
@@ -77,38 +96,53 @@ impl Scene {
 
     /// From what the tables say to the end of the log, or to a death.
     fn live(&mut self) -> Result<(), Failure> {
+        let topics = self.topics;
+        let number = |topic: &str| topics.iter().position(|(name, _)| *name == topic);
         let mut committer = self.world.committer();
         let known: Vec<String> = self.known.iter().cloned().collect();
         let held = committer.stored(&known)?;
         let positions = |it: &Holding| {
             let positions = it.positions.iter();
-            positions.map(|at| (at.partition, at.next_offset)).collect()
+            positions
+                .map(|at| (number(&at.topic).unwrap(), at.next_offset))
+                .collect()
         };
         let mut ledger = Ledger::new(held.iter().map(|it| (it.target.clone(), positions(it))));
-        let mut at = ledger.stored(&0).unwrap_or(0);
-        ledger.own(0, at);
+        let numbers = 0..topics.len();
+        let mut at: Vec<i64> = numbers.map(|it| ledger.stored(&it).unwrap_or(0)).collect();
+        for (number, at) in at.iter().enumerate() {
+            ledger.own(number, *at);
+        }
         let mut task = self.world.task();
         task.assigned(held)?;
-        while at < RECORDS {
-            let end = (at + INTERVAL).min(RECORDS);
-            let first = at;
-            while at < end {
-                let next = if at < CHANGES_AT {
-                    end.min(CHANGES_AT)
-                } else {
-                    end
-                };
-                put(&mut task, &span(0, at, next), &self.batch(at, next))?;
-                at = next;
+        while at.iter().any(|it| *it < RECORDS) {
+            let mut spans = Vec::new();
+            // As far as the topic before it was when the interval began: each begins later.
+            let mut there = RECORDS;
+            for (number, at) in at.iter_mut().enumerate() {
+                let first = *at;
+                let end = (first + INTERVAL).min(there).max(first);
+                there = first;
+                while *at < end {
+                    let next = if *at < CHANGES_AT {
+                        end.min(CHANGES_AT)
+                    } else {
+                        end
+                    };
+                    let records = self.batch(*at, next);
+                    put(&mut task, &span_of(topics[number], *at, next), &records)?;
+                    *at = next;
+                }
+                spans.push(CoreSpan {
+                    partition: number,
+                    first,
+                    next: end,
+                });
             }
             let pieces = task.stage()?.into_iter();
             let staged = Staged {
                 pieces: pieces.map(|it| (it.target.clone(), it)).collect(),
-                spans: vec![CoreSpan {
-                    partition: 0,
-                    first,
-                    next: at,
-                }],
+                spans,
             };
             let commits = ledger.interval(vec![staged], Duration::ZERO, Duration::MAX);
             for commit in commits.expect("nobody gives a partition up") {
@@ -116,7 +150,8 @@ impl Scene {
                 self.commits += 1;
                 let id = format!("c{}", self.commits);
                 let spans = commit.spans.iter();
-                let spans: Vec<Span> = spans.map(|it| span(0, it.first, it.next)).collect();
+                let spans = spans.map(|it| span_of(topics[it.partition], it.first, it.next));
+                let spans: Vec<Span> = spans.collect();
                 committer.commit(&commit.target, &commit.pieces, &spans, &id)?;
                 ledger
                     .committed(&commit)
@@ -162,11 +197,11 @@ impl Scene {
 }
 
 /// Dies at every call there is.
-fn die_everywhere(table: &str, tables: &BTreeMap<String, Vec<i64>>) {
+fn die_everywhere(scene: impl Fn() -> Scene, tables: &BTreeMap<String, Vec<i64>>) {
     let mut deaths = 0;
     for effective in [false, true] {
         let end = (0..CALLS_MAX).find(|&after_calls| {
-            let mut scene = Scene::new(table);
+            let mut scene = scene();
             let died = scene.die_at(Kill {
                 after_calls,
                 effective,
@@ -184,7 +219,8 @@ fn die_everywhere(table: &str, tables: &BTreeMap<String, Vec<i64>>) {
 #[test]
 fn a_death_at_any_call_of_a_commit_that_changes_the_schema_loses_and_doubles_nothing() {
     let all = (0..RECORDS).collect();
-    die_everywhere(TABLE, &BTreeMap::from([(TABLE.to_owned(), all)]));
+    let tables = BTreeMap::from([(TABLE.to_owned(), all)]);
+    die_everywhere(|| Scene::new(TABLE, ONE), &tables);
 }
 
 #[test]
@@ -195,13 +231,44 @@ fn a_death_at_any_call_of_commits_to_several_tables_loses_and_doubles_nothing() 
         tables.entry(table).or_default().push(offset);
     }
     assert_eq!(tables.len(), 3);
-    die_everywhere("market.{symbol}", &tables);
+    die_everywhere(|| Scene::new("market.{symbol}", ONE), &tables);
+}
+
+/// The first table has the first records of both topics, since its settings named it alone: until
+/// the second one is there, nobody else says where the other topic goes on.
+#[test]
+fn a_death_at_any_call_of_commits_to_a_table_of_each_topic_loses_and_doubles_nothing() {
+    const BEFORE: i64 = 2;
+    let scene = || {
+        let mut scene = Scene::new("lake.{topic}", TWO);
+        let before = World {
+            settings: of_table("lake.a"),
+            ..scene.world.sibling("trades-lake")
+        };
+        let spans: Vec<Span> = TWO.iter().map(|it| span_of(*it, 0, BEFORE)).collect();
+        let mut task = before.task();
+        for at in &spans {
+            put(&mut task, at, &scene.batch(0, BEFORE)).unwrap();
+        }
+        let pieces = task.stage().unwrap();
+        let mut committer = before.committer();
+        committer.commit("lake.a", &pieces, &spans, "c0").unwrap();
+        scene.known.insert("lake.a".to_owned());
+        scene
+    };
+    let mut first: Vec<i64> = (0..BEFORE).chain(0..RECORDS).collect();
+    first.sort_unstable();
+    let tables = BTreeMap::from([
+        ("lake.a".to_owned(), first),
+        ("lake.b".to_owned(), (BEFORE..RECORDS).collect()),
+    ]);
+    die_everywhere(scene, &tables);
 }
 
 /// A table that takes no commit at first is begun where its first record lay, once it does.
 #[test]
 fn a_table_that_failed_goes_on_where_it_stood() {
-    let mut scene = Scene::new("market.{symbol}");
+    let mut scene = Scene::new("market.{symbol}", ONE);
     let begin = Holding {
         target: "market.B".to_owned(),
         positions: vec![LogPosition {

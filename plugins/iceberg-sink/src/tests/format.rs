@@ -26,7 +26,12 @@ fn text(error: impl std::fmt::Display) -> String {
 
 impl TableFormat for Iceberg {
     fn create(&self, _ident: &str, location: &str, creation: &str) -> Result<String, String> {
-        let creation: Creation = serde_json::from_str(creation).map_err(text)?;
+        let mut creation: Creation = serde_json::from_str(creation).map_err(text)?;
+        // A server may have another default, and keeps it nowhere but in the table's own version.
+        let version = creation.properties.remove("format-version");
+        if version.as_deref() != Some("2") {
+            return Err(format!("it asks for version {version:?}"));
+        }
         let creation = TableCreation::builder()
             .name(creation.name)
             .location(location.to_owned())

@@ -155,19 +155,37 @@ fn positions_of_other_topics_that_a_table_still_has_hold_up_nobody() {
     // As long as nobody else knows of the other topic, this table is asked.
     let held = world.committer().stored(&known).unwrap();
     assert_eq!(told(&held), holding(&[("lake.a", &[("a", 1), ("b", 1)])]));
+    // Nor do rows of its own take that away.
+    let pieces = staged(&world, &["a"], 1);
+    let spans = [at("a", 1, 2), at("b", 1, 1)];
+    commit(&mut world.committer(), pieces, &spans, "c2");
+    let held = world.committer().stored(&known).unwrap();
+    assert_eq!(told(&held), holding(&[("lake.a", &[("a", 2), ("b", 1)])]));
     // Then that has moved on, and the entry here has not.
     let pieces = staged(&world, &["b"], 1);
-    let spans = [at("a", 1, 1), at("b", 1, 50)];
-    commit(&mut world.committer(), pieces, &spans, "c2");
+    let spans = [at("a", 2, 2), at("b", 1, 50)];
+    commit(&mut world.committer(), pieces, &spans, "c3");
     let mut committer = world.committer();
     let held = committer.stored(&known).unwrap();
-    let expected = holding(&[("lake.a", &[("a", 1)]), ("lake.b", &[("b", 50)])]);
-    assert_eq!(told(&held), expected);
-    // With its next rows the table has no other's any more.
-    let pieces = staged(&world, &["a"], 1);
-    let spans = [at("a", 1, 2), at("b", 50, 50)];
-    commit(&mut committer, pieces, &spans, "c3");
-    let held = one_table("lake.a").committer().stored(&known).unwrap();
     let expected = holding(&[("lake.a", &[("a", 2)]), ("lake.b", &[("b", 50)])]);
     assert_eq!(told(&held), expected);
+    // With its next rows the table has no other's any more.
+    let pieces = staged(&world, &["a"], 2);
+    let spans = [at("a", 2, 3), at("b", 50, 50)];
+    commit(&mut committer, pieces, &spans, "c4");
+    let held = one_table("lake.a").committer().stored(&known).unwrap();
+    let expected = holding(&[("lake.a", &[("a", 3)]), ("lake.b", &[("b", 50)])]);
+    assert_eq!(told(&held), expected);
+}
+
+/// Also to a committer that was asked for nothing, as after a swap: it meets the topic in the table.
+#[test]
+fn positions_of_other_topics_are_no_news_to_a_table_whose_own_topic_is_not_read_any_more() {
+    let world = world("lake.{topic}", "");
+    let pieces = staged(&world, &["c"], 0);
+    commit(&mut world.committer(), pieces, &[at("c", 0, 1)], "c1");
+    let moved = [at("a", 10, 1000)];
+    let mut committer = world.committer();
+    committer.commit("lake.c", &[], &moved, "c2").unwrap();
+    assert_eq!(snapshots(&world, "lake.c"), 1);
 }

@@ -135,6 +135,69 @@ fn snapshots_beyond_a_number_go_whatever_their_age() {
 }
 
 #[test]
+fn snapshots_that_others_keep_do_not_count() {
+    let world = world(1024 * 1024, "");
+    let mut committer = world.committer();
+    for at in 1..8 {
+        move_on(&mut committer, at).unwrap();
+    }
+    let tagged = world.metadata().current_snapshot_id().unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"set-snapshot-ref","ref-name":"kept","type":"tag","snapshot-id":{tagged}}}]"#
+    ));
+    for at in 8..12 {
+        move_on(&mut committer, at).unwrap();
+    }
+    assert_eq!(world.snapshots(), 12);
+    // The head and three more are there that no tag keeps.
+    let now = SystemTime::now();
+    assert!(maintain::expire(&world.metadata(), now, HOUR, 4).is_none());
+    let upkeep = maintain::expire(&world.metadata(), now, HOUR, 3).unwrap();
+    world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
+    assert_eq!(world.snapshots(), 11);
+}
+
+/// Nor do they make the others go, however many they are.
+#[test]
+fn a_sink_leaves_the_history_beside_many_snapshots_that_a_tag_keeps() {
+    let world = world(1024 * 1024, EXPIRE);
+    let mut committer = world.committer();
+    for at in 1..30 {
+        move_on(&mut committer, at).unwrap();
+    }
+    let tagged = world.metadata().current_snapshot_id().unwrap();
+    world.foreign(&format!(
+        r#"[{{"action":"set-snapshot-ref","ref-name":"kept","type":"tag","snapshot-id":{tagged}}}]"#
+    ));
+    committer.set_schedule(at_most_twenty());
+    for at in 30..50 {
+        move_on(&mut committer, at).unwrap();
+    }
+    assert_eq!(world.snapshots(), 30 + 20);
+}
+
+#[test]
+fn a_sink_leaves_as_many_snapshots_as_are_allowed_and_few_less() {
+    let world = world(1024 * 1024, EXPIRE);
+    let mut committer = world.committer();
+    committer.set_schedule(at_most_twenty());
+    for at in 1..30 {
+        move_on(&mut committer, at).unwrap();
+    }
+    let left = world.snapshots();
+    assert!((18..=20).contains(&left), "{left}");
+    assert_eq!(world.positions(), BTreeMap::from([(0, 30)]));
+}
+
+fn at_most_twenty() -> Schedule {
+    Schedule {
+        tidy_each: 1,
+        snapshots_max: 20,
+        ..Schedule::default()
+    }
+}
+
+#[test]
 fn a_new_table_keeps_few_documents_unless_it_is_told_otherwise() {
     const DELETE: &str = "write.metadata.delete-after-commit.enabled";
     const VERSIONS: &str = "write.metadata.previous-versions-max";

@@ -1,7 +1,14 @@
 //! Tables that are taken back and written on by others before the sink looks; and what only looks
 //! like that.
 
+use std::time::{Duration, SystemTime};
+
 use super::*;
+use crate::commit::Schedule;
+
+fn in_two_hours() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(2 * 3600)
+}
 
 fn head(world: &World) -> i64 {
     world.metadata().current_snapshot_id().unwrap()
@@ -62,6 +69,73 @@ fn a_table_taken_back_and_written_by_another_takes_the_connector_back() {
     assert_eq!(world.positions(), BTreeMap::from([(0, 20), (1, 40)]));
     let ids: Vec<_> = (0..20).chain(30..40).collect();
     assert_eq!(world.trade_ids(), ids);
+}
+
+/// All snapshots are too old by then; that which tells where the table stands goes last.
+#[test]
+fn no_expiry_takes_what_a_connector_goes_on_by_once_its_table_was_taken_back() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","maintain":{"expire":"1h"}}"#,
+    ));
+    world.land(0, 0, 10, "c1").unwrap();
+    let first = head(&world);
+    world.land(0, 10, 20, "c2").unwrap();
+    world.land(1, 30, 40, "c3").unwrap();
+    take_back(&world, first);
+    foreign_on(&world, Some(first), 77);
+    let mut committer = world.committer();
+    committer.set_schedule(Schedule {
+        clock: in_two_hours,
+        ..Schedule::default()
+    });
+    let mut land = |partition: i32, first: i64, next: i64, id: &str| {
+        let those: Vec<_> = (first..next).map(|it| Trade::new("BTCUSDT", it)).collect();
+        let pieces = world.staged(partition, &those);
+        let spans = [span(partition, first, next)];
+        committer.commit(TABLE, &pieces, &spans, id).unwrap();
+    };
+    land(0, 10, 20, "c4");
+    assert!(world.metadata().snapshot_by_id(first).is_some());
+    assert_eq!(world.positions(), BTreeMap::from([(0, 20), (1, 30)]));
+    // From then on it goes by its own commit, and so does the expiry.
+    land(1, 30, 40, "c5");
+    assert!(world.metadata().snapshot_by_id(first).is_none());
+    assert_eq!(world.positions(), BTreeMap::from([(0, 20), (1, 40)]));
+    let ids: Vec<_> = (0..20).chain(30..40).collect();
+    assert_eq!(world.trade_ids(), ids);
+}
+
+/// The table is another connector's too, which commits first, and often.
+#[test]
+fn no_expiry_for_age_takes_what_another_connector_goes_on_by() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","maintain":{"expire":"1h"}}"#,
+    ));
+    let other = world.sibling("other-lake");
+    world.land(0, 0, 10, "c1").unwrap();
+    let first = head(&world);
+    world.land(0, 10, 20, "c2").unwrap();
+    take_back(&world, first);
+    let mut committer = other.committer();
+    let mut land = |at: i64, snapshots_max: usize| {
+        committer.set_schedule(Schedule {
+            tidy_each: 1,
+            snapshots_max,
+            clock: in_two_hours,
+            ..Schedule::default()
+        });
+        let pieces = other.staged(0, &[Trade::new("BTCUSDT", at)]);
+        let spans = [span(0, at, at + 1)];
+        committer
+            .commit(TABLE, &pieces, &spans, &format!("o{at}"))
+            .unwrap();
+    };
+    (500..510).for_each(|at| land(at, 1000));
+    assert_eq!(world.positions(), BTreeMap::from([(0, 10)]));
+    // Where there is no room for more, it does.
+    land(510, 5);
+    assert!(world.metadata().snapshot_by_id(first).is_none());
+    assert!(stops(&world));
 }
 
 /// Whichever sink commits first after that, the other one is taken back as well.
