@@ -35,6 +35,8 @@ struct Inner {
     ids: BTreeMap<TopicPartition, Uuid>,
     /// The readers' positions, for the lag.
     read: BTreeMap<TopicPartition, i64>,
+    /// Partitions that came after a target had failed: no commit tells it where it begins in them.
+    begun_late: BTreeMap<String, BTreeSet<TopicPartition>>,
 }
 
 impl Books {
@@ -63,6 +65,7 @@ impl Books {
                 topic_ids,
                 ids: BTreeMap::new(),
                 read: BTreeMap::new(),
+                begun_late: BTreeMap::new(),
             }),
         }
     }
@@ -232,13 +235,26 @@ impl Books {
         }
     }
 
-    /// What the targets hold that get no more commits, as far as this connector knows.
-    pub(crate) fn held_by_failed(&self) -> Vec<Holding> {
-        let failed = self.lock().ledger.failed().clone();
-        failed.iter().map(|target| self.held_by(target)).collect()
+    /// Where the targets that get no more commits begin in partitions that came since. What they
+    /// held before was told them, or was kept when they failed.
+    pub(crate) fn begins_of_failed(&self) -> Vec<Holding> {
+        let inner = self.lock();
+        let held = inner.ledger.held();
+        let begun = inner.begun_late.iter();
+        let begins = begun.map(|(target, partitions)| {
+            let next = |at: &TopicPartition| held.get(target)?.get(at).copied();
+            let positions = partitions.iter();
+            Holding {
+                target: target.clone(),
+                positions: positions
+                    .filter_map(|at| Some(inner.position(at, next(at)?)))
+                    .collect(),
+            }
+        });
+        begins.collect()
     }
 
-    /// The commits of an interval, in their order. What failed targets hold is to be kept before
+    /// The commits of an interval, in their order. Where failed targets begin is to be kept before
     /// they are made: it may be more by now.
     ///
     /// # Errors
@@ -248,7 +264,21 @@ impl Books {
         staged: Vec<Staged<TopicPartition, Piece>>,
         now: Duration,
     ) -> Result<Vec<Commit<TopicPartition, Piece>>, Moved<TopicPartition>> {
-        self.lock().ledger.interval(staged, now, IDLE_TARGET_MAX)
+        let mut inner = self.lock();
+        let ledger = &inner.ledger;
+        let mut late = Vec::new();
+        for target in ledger.failed() {
+            let held = ledger.held().get(target);
+            for at in ledger.owned() {
+                if held.is_none_or(|held| !held.contains_key(at)) {
+                    late.push((target.clone(), at.clone()));
+                }
+            }
+        }
+        for (target, at) in late {
+            inner.begun_late.entry(target).or_default().insert(at);
+        }
+        inner.ledger.interval(staged, now, IDLE_TARGET_MAX)
     }
 
     /// The commit succeeded.
@@ -417,5 +447,34 @@ mod tests {
     fn a_topic_of_another_id_stops_the_sink() {
         let failed = books(Uuid::new_v4(), 8).own(&assigned(Uuid::new_v4()), Start::Earliest);
         assert!(failed.unwrap_err().reason.contains("created anew"));
+    }
+
+    #[test]
+    fn a_failed_target_begins_only_in_partitions_that_it_was_never_told_of() {
+        let id = Uuid::new_v4();
+        let books = books(id, 8);
+        books.own(&assigned(id), Start::Earliest).unwrap();
+        books.fail("table");
+        books.interval(Vec::new(), Duration::ZERO).unwrap();
+        assert!(books.begins_of_failed().is_empty());
+        let came = Assignment {
+            at: TopicPartition::new("t", 1),
+            ..assigned(id)
+        };
+        let begin = books.own(&came, Start::Earliest).unwrap();
+        for _ in 0..2 {
+            books.interval(Vec::new(), Duration::ZERO).unwrap();
+            let position = LogPosition {
+                topic: "t".into(),
+                topic_id: id.to_string(),
+                partition: 1,
+                next_offset: begin.offset,
+            };
+            let begins = Holding {
+                target: "table".into(),
+                positions: vec![position],
+            };
+            assert_eq!(books.begins_of_failed(), [begins]);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The instance that makes pieces visible. It never gets `put`.
 
+mod all_held;
+
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::meter;
@@ -7,22 +9,18 @@ use crate::retries::Retries;
 use crate::spec::SinkSpec;
 use crate::status::{State, Status};
 use crate::swap::Version;
+use all_held::AllHeld;
 use jackfield_core::{Consequence, Next, after};
 use jackfield_plugin::{
-    CallError, Committed, Context, HELD_POSITIONS_MAX, Holding, Interrupt, Piece, Role, Saved,
-    SinkHost, SinkInstance, Span, Usage,
+    CallError, Committed, Context, Holding, Interrupt, Piece, Role, Saved, SinkHost, SinkInstance,
+    Span, Usage,
 };
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Whoever asks for a longer wait than this on probation, and past its end, is taken back: the
 /// host's own waits, for a target that is down, are no longer.
 const ASKED_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// Targets that are asked for in one call of `stored`: a component asks one after the other, and half
-/// a second each fits the two minutes that the call may take.
-const NAMES_AT_ONCE: usize = 200;
 
 /// The committer's instance; a new one is made when the old one died.
 pub(crate) struct Committer {
@@ -83,6 +81,19 @@ pub(crate) async fn saved_by(instance: &mut SinkInstance, spec: &SinkSpec) -> Op
     }
 }
 
+/// What the targets say they hold, each name asked for once. A call that fails is not repeated.
+pub(crate) async fn stored_by(
+    instance: &mut SinkInstance,
+    known: &[String],
+) -> Result<Vec<Holding>, Failed> {
+    let mut all = AllHeld::default();
+    for names in all_held::parts(known) {
+        let held = instance.stored(names.to_vec()).await;
+        all.add(held.map_err(|e| Failed::call("stored", e))?)?;
+    }
+    Ok(all.into_held())
+}
+
 impl Committer {
     pub(crate) fn new(spec: &Arc<SinkSpec>, host: &Host, status: &Arc<Status>) -> Self {
         Self {
@@ -120,25 +131,11 @@ impl Committer {
     /// What the targets say they hold, asked of some after the others. Repeated until it succeeds
     /// or patience ends; meanwhile the connector is RESTARTING. May be dropped while it waits.
     pub(crate) async fn stored(&mut self, known: &[String]) -> Result<Vec<Holding>, Failed> {
-        let mut parts: Vec<&[String]> = known.chunks(NAMES_AT_ONCE).collect();
-        if parts.is_empty() {
-            // The settings may name a target that the log does not know yet.
-            parts.push(&[]);
+        let mut all = AllHeld::default();
+        for names in all_held::parts(known) {
+            all.add(self.stored_of(names).await?)?;
         }
-        let mut all: Vec<Holding> = Vec::new();
-        let mut told = BTreeSet::new();
-        for names in parts {
-            let mut held = self.stored_of(names).await?;
-            // A component may say in each answer what it was not asked for.
-            held.retain(|it| !told.contains(&it.target));
-            told.extend(held.iter().map(|it| it.target.clone()));
-            all.append(&mut held);
-            if all.iter().map(|it| it.positions.len()).sum::<usize>() > HELD_POSITIONS_MAX {
-                let reason = format!("the targets hold more than {HELD_POSITIONS_MAX} positions");
-                return Err(Failed::for_good("stored", reason));
-            }
-        }
-        Ok(all)
+        Ok(all.into_held())
     }
 
     async fn stored_of(&mut self, known: &[String]) -> Result<Vec<Holding>, Failed> {

@@ -1,6 +1,7 @@
 //! When a sink connector commits, and in which order.
 
 mod commits;
+mod last_stages;
 mod swap;
 
 use super::books::Books;
@@ -22,6 +23,7 @@ use crate::topics;
 use jackfield_core::{Consequence, Staged};
 use jackfield_log::TopicPartition;
 use jackfield_plugin::{COMMIT_BYTES_MAX, Piece, Usage};
+use last_stages::LastStages;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,10 +38,8 @@ use tracing::Instrument;
 const COMMANDS_MAX: usize = 4;
 /// Requests that wait for the coordinator while it commits: one a task is enough.
 const REQUESTS_MAX: usize = 64;
-/// How long what was put before a stop is tried to be staged: as long as a stop may take, unless
-/// someone says otherwise. A stop with less is forced before that.
-const LAST_STAGE_MAX: Duration = Duration::from_secs(30);
-/// Between two tries of that; a task that may not be told to stage yet waits by itself.
+/// Between two tries to stage what was put before a stop; a task that may not be told to stage yet
+/// waits by itself.
 const LAST_STAGE_EVERY: Duration = Duration::from_millis(250);
 /// How often a version on probation is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -195,13 +195,16 @@ enum Ended {
 
 fn ended_early(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Failed {
     let early = "a sink task ended before it was told to";
-    task_end(joined).map_or_else(|failed| failed, |()| Failed::for_good("task", early))
+    task_end(joined).map_or_else(
+        |failed| failed,
+        |()| Failed::for_good_by_host("task", early),
+    )
 }
 
 fn task_end(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Result<(), Failed> {
     match joined {
         Ok(ended) => ended,
-        Err(panic) => Err(Failed::for_good(
+        Err(panic) => Err(Failed::for_good_by_host(
             "task",
             format!("a sink task panicked: {panic}"),
         )),
@@ -264,13 +267,13 @@ impl Coordinator<'_> {
         &mut self,
         tasks: &mut JoinSet<Result<(), Failed>>,
     ) -> Result<Ended, Failed> {
-        let until = Instant::now() + LAST_STAGE_MAX;
+        let mut stages = LastStages::begin();
         loop {
             // Nobody loses anything where nothing was put.
             if self.interval().await? || self.pending.is_empty() {
                 return Ok(Ended::Drained);
             }
-            if Instant::now() >= until {
+            if !stages.once_more() {
                 return Ok(Ended::Unstaged);
             }
             tokio::select! {
@@ -290,7 +293,7 @@ impl Coordinator<'_> {
     /// Stages on all tasks, and commits each target once. Whether every task could stage.
     async fn interval(&mut self) -> Result<bool, Failed> {
         let started = Instant::now();
-        let counted = self.pending.take();
+        let taken = self.pending.take();
         let mut stages = Vec::with_capacity(self.commands.len());
         let mut replies = Vec::with_capacity(self.commands.len());
         for _ in &self.commands {
@@ -301,9 +304,10 @@ impl Coordinator<'_> {
         let (staged, all) = self.stage_all(stages, replies).await;
         self.life.stuck.store(!all, Ordering::Release);
         if !all {
-            self.pending.put_back(counted, self.host.clock.now());
+            // Each task has counted again what it could not stage.
+            self.pending.not_all_staged(taken);
         }
-        self.commit_staged(staged, counted.rows, started).await?;
+        self.commit_staged(staged, taken.rows, started).await?;
         Ok(all)
     }
 
@@ -411,6 +415,20 @@ mod tests {
         assert!(!life.was_healthy(HEALTHY_AFTER));
         life.committed.store(true, Ordering::Release);
         assert!(life.was_healthy(Duration::ZERO));
+    }
+
+    async fn panics() -> Result<(), Failed> {
+        panic!("as told")
+    }
+
+    #[tokio::test]
+    async fn a_component_is_not_blamed_for_the_end_of_a_task_of_ours() {
+        let failed = task_end(tokio::spawn(panics()).await).unwrap_err();
+        assert!(failed.reason.contains("panicked"), "{failed}");
+        assert!(!failed.component);
+        let early = ended_early(Ok(Ok(())));
+        assert_eq!(early.consequence, Consequence::Fail);
+        assert!(!early.component);
     }
 
     fn staged(bytes: usize) -> Staged<TopicPartition, Piece> {

@@ -1,6 +1,6 @@
 //! What the log keeps of a connector's targets: the names of all that it ever committed to, so that
-//! `stored` can be asked for all of them after a restart; and where those begin that could not be
-//! told themselves.
+//! `stored` can be asked for all of them after a restart; where those begin that could not be told
+//! themselves; and where those stood that may be made anew.
 //!
 //! Each target is a record of its own: none outgrows what a log takes at once, and two workers, of
 //! which one does not know yet that the other has the connector, take nothing from each other.
@@ -88,12 +88,27 @@ impl KnownTargets {
         self.change(changed).await
     }
 
-    /// Remembers durably what a target holds that could not be told itself.
-    pub(crate) async fn keep(&mut self, holding: &Holding) -> Result<(), Failed> {
+    /// Remembers durably where a target begins that could not be told itself.
+    pub(crate) async fn keep(&mut self, begins: &Holding) -> Result<(), Failed> {
+        self.keep_as(begins, Begins::set).await
+    }
+
+    /// Remembers durably where a target stood: what it holds if it says nothing at all, such as one
+    /// that was removed and made anew.
+    pub(crate) async fn keep_stood(&mut self, stood: &Holding) -> Result<(), Failed> {
+        self.keep_as(stood, Begins::set_stood).await
+    }
+
+    async fn keep_as(
+        &mut self,
+        holding: &Holding,
+        set: fn(&mut Begins, &str, &str, i32, i64),
+    ) -> Result<(), Failed> {
         let known = self.targets.get(&holding.target);
         let mut begins = known.cloned().unwrap_or_default();
         for at in &holding.positions {
-            begins.set(&at.topic, &at.topic_id, at.partition, at.next_offset);
+            let (topic, topic_id) = (&at.topic, &at.topic_id);
+            set(&mut begins, topic, topic_id, at.partition, at.next_offset);
         }
         if known == Some(&begins) {
             return Ok(());
@@ -118,7 +133,8 @@ impl KnownTargets {
             .await
     }
 
-    /// What targets say they hold, and what is kept of those that say nothing of a partition.
+    /// What targets say they hold; where those begin that say nothing of a partition; and where
+    /// those stood that say nothing at all.
     pub(crate) fn complete(&self, mut held: Vec<Holding>) -> Vec<Holding> {
         for (target, begins) in &self.targets {
             if begins.is_empty() {
@@ -136,8 +152,12 @@ impl KnownTargets {
             let says = positions.iter();
             let says: BTreeSet<(String, i32)> =
                 says.map(|it| (it.topic_id.clone(), it.partition)).collect();
-            let silent = begins.all();
-            let silent = silent.filter(|(_, topic_id, partition, _)| {
+            let kept: Vec<(&str, &str, i32, i64)> = if says.is_empty() {
+                begins.all_of_silent().collect()
+            } else {
+                begins.all().collect()
+            };
+            let silent = kept.into_iter().filter(|(_, topic_id, partition, _)| {
                 !says.contains(&((*topic_id).to_owned(), *partition))
             });
             let silent = silent.map(|(topic, topic_id, partition, next_offset)| LogPosition {

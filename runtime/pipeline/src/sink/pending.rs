@@ -26,7 +26,7 @@ pub(crate) struct Pending {
     pub(crate) bell: Notify,
 }
 
-/// What was put, to be counted again should it not be staged.
+/// What was put since the last interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) rows: u64,
@@ -82,9 +82,17 @@ impl Pending {
         self.bell.notify_one();
     }
 
-    /// What an interval took could not be staged: it is due again as it was.
-    pub(crate) fn put_back(&self, counted: Counted, now: Duration) {
-        self.add(counted.rows, counted.bytes, counted.asked, now);
+    /// What a task could not stage of what an interval took: it is due again.
+    pub(crate) fn put_back(&self, rows: u64, bytes: u64, now: Duration) {
+        self.add(rows, bytes, false, now);
+    }
+
+    /// Not every task could stage what an interval took: a stage that was asked for is asked for
+    /// still.
+    pub(crate) fn not_all_staged(&self, taken: Counted) {
+        if taken.asked {
+            self.ask();
+        }
     }
 
     /// Whether nothing is put that is not staged.
@@ -132,7 +140,7 @@ impl Pending {
     }
 
     /// Everything put so far is about to be staged: what comes after is counted for the next
-    /// commit. For [`Pending::put_back`], should that fail.
+    /// commit. For [`Pending::not_all_staged`], should that fail.
     pub(crate) fn take(&self) -> Counted {
         self.since_ms.store(NOTHING, Ordering::Release);
         Counted {
@@ -192,7 +200,9 @@ mod tests {
         pending.add(1, 10, true, now);
         let taken = pending.take();
         assert_eq!(pending.due(now), None);
-        pending.put_back(taken, now);
+        pending.put_back(taken.rows, taken.bytes, now);
+        assert_eq!(pending.due(now), None);
+        pending.not_all_staged(taken);
         assert_eq!(pending.due(now), Some(Due::Asked));
         pending.take();
         pending.add(1, 10, false, now);

@@ -9,6 +9,7 @@ mod hand_over;
 mod offer;
 mod partitions;
 mod put;
+mod unstaged;
 
 use super::books::Books;
 use super::committer;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use unstaged::{Unstaged, asks_for_no_wait};
 
 /// What the coordinator asks of a task.
 pub(crate) enum Command {
@@ -85,8 +87,8 @@ struct Task {
     stage_retries: Retries,
     /// A batch that the component asked to be given again, and when.
     again: Option<(Fetched, Again)>,
-    /// Something is put and not staged.
-    unstaged: bool,
+    /// What is put and not staged.
+    unstaged: Unstaged,
     /// Nothing more is put before the next stage.
     awaits_stage: bool,
     /// The reader was told to deliver nothing.
@@ -101,6 +103,15 @@ struct Task {
     stage_from: Option<Instant>,
     /// It was told what its joining the group brought.
     answered: bool,
+}
+
+/// How a call to stage ended that is not the task's end.
+enum Tried {
+    Staged(Staged<TopicPartition, Piece>),
+    /// Not all is staged, and the component asks for no wait before the next call.
+    MoreLeft,
+    /// Not now.
+    Later,
 }
 
 /// Runs a task until the coordinator lets go of it, or until it fails.
@@ -156,7 +167,7 @@ impl Task {
             put_retries,
             stage_retries,
             again: None,
-            unstaged: false,
+            unstaged: Unstaged::default(),
             awaits_stage: false,
             held_back: false,
             ahead: VecDeque::new(),
@@ -287,15 +298,32 @@ impl Task {
         let given = &self.given;
         given.books.read(&fetched.at, next);
         let (bytes, now) = (fetched.batch.len() as u64, given.host.clock.now());
-        given.pending.add(0, bytes, false, now);
+        self.unstaged.add(&given.pending, (0, bytes), false, now);
         Ok(())
     }
 
     async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+        let tried = self.try_to_stage().await?;
+        Ok(self.staged_or_put_back(tried))
+    }
+
+    /// What was staged. Without that, all that was put is due again.
+    fn staged_or_put_back(&self, tried: Tried) -> Option<Staged<TopicPartition, Piece>> {
+        match tried {
+            Tried::Staged(staged) => Some(staged),
+            Tried::MoreLeft | Tried::Later => {
+                let now = self.given.host.clock.now();
+                self.unstaged.put_back(&self.given.pending, now);
+                None
+            }
+        }
+    }
+
+    async fn try_to_stage(&mut self) -> Result<Tried, Failed> {
         if let Some(from) = self.stage_from {
             tokio::time::sleep_until(from.min(Instant::now() + STAGE_PAUSE_MAX)).await;
             if Instant::now() < from {
-                return Ok(None);
+                return Ok(Tried::Later);
             }
         }
         let began = Instant::now();
@@ -303,7 +331,8 @@ impl Task {
         match staged {
             Ok(pieces) => {
                 self.stage_retries.progressed();
-                (self.unstaged, self.awaits_stage) = (false, false);
+                self.unstaged.gone();
+                self.awaits_stage = false;
                 if let Some((_, again)) = &mut self.again {
                     again.at.get_or_insert_with(Instant::now);
                 }
@@ -319,7 +348,7 @@ impl Task {
                     let told: Vec<_> = spans.iter().map(|it| self.given.books.span(it)).collect();
                     traced::spans(&self.given.status, Step::Stage, &told, began);
                 }
-                Ok(Some(Staged { pieces, spans }))
+                Ok(Tried::Staged(Staged { pieces, spans }))
             }
             Err(error) => {
                 let failed = Failed::call("stage", error);
@@ -329,9 +358,15 @@ impl Task {
                 let wait = self.stage_retries.wait(&failed)?;
                 self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
+                if asks_for_no_wait(&failed) {
+                    self.unstaged.ask_for_rest(&self.given.pending);
+                    // A pause of ours, which whoever asks next waits for.
+                    self.stage_from = Some(Instant::now() + wait.min(STAGE_PAUSE_MAX));
+                    return Ok(Tried::MoreLeft);
+                }
                 // The next interval asks again.
                 self.stage_from = Some(Instant::now() + wait);
-                Ok(None)
+                Ok(Tried::Later)
             }
         }
     }

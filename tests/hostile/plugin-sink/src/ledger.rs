@@ -11,9 +11,10 @@ use crate::bindings::jackfield::connector::store;
 use crate::bindings::jackfield::connector::types::{Counts, Rejection, Retry};
 use jackfield_batch::{Batch, Limits};
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// The only target.
 const TARGET: &str = "lines";
@@ -21,10 +22,14 @@ const TARGET: &str = "lines";
 const STAGE_AT_BYTES: usize = 4 << 20;
 /// What the store takes at once.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Longer than a stop tries to stage (20 s), and well below what a stage may take (120 s).
+const SLOW_STAGE: Duration = Duration::from_secs(25);
 
 thread_local! {
     static HELD: RefCell<BTreeMap<(String, i32), i64>> = const { RefCell::new(BTreeMap::new()) };
     static LINES: RefCell<String> = const { RefCell::new(String::new()) };
+    /// A first call of `stage` has left a rest.
+    static HALF: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the target holds.
@@ -119,6 +124,22 @@ pub(crate) fn gate(root: &str) -> Result<(), Failure> {
     }
 }
 
+/// Stages in two calls: the first asks for another one without a wait.
+pub(crate) fn half(slowly: bool) -> Result<(), Failure> {
+    if LINES.with_borrow(String::is_empty) || HALF.take() {
+        return Ok(());
+    }
+    HALF.set(true);
+    if slowly {
+        #[allow(clippy::disallowed_methods, reason = "to sleep is the deed")]
+        std::thread::sleep(SLOW_STAGE);
+    }
+    Err(Failure::Retry(Retry {
+        after_ms: 0,
+        reason: "more is left".into(),
+    }))
+}
+
 pub(crate) fn stage() -> Vec<Piece> {
     let lines = LINES.take();
     if lines.is_empty() {
@@ -132,6 +153,7 @@ pub(crate) fn stage() -> Vec<Piece> {
 }
 
 pub(crate) fn discard() {
+    HALF.set(false);
     LINES.take();
 }
 

@@ -109,6 +109,11 @@ impl Guest for Hostile {
         if let Some(answer) = forged::pieces(&deed) {
             return answer;
         }
+        match deed.as_str() {
+            "half" => ledger::half(false)?,
+            "half-slowly" => ledger::half(true)?,
+            _ => {}
+        }
         let pieces = ledger::stage();
         tempted_late(&deed);
         Ok(pieces)

@@ -53,8 +53,7 @@ impl SinkShadow {
         // A request would reach the outside: none is allowed.
         spec.http = spec.http.nothing();
         let mut committer = open(&spec, host, Role::Committer, usage).await?;
-        let stored = committer.stored(known).await;
-        let stored = stored.map_err(|e| Failed::call("stored", e))?;
+        let stored = committer::stored_by(&mut committer, &known).await?;
         let mut tasks = BTreeMap::new();
         for number in 0..spec.tasks.max(1) {
             let mut task = open(&spec, host, Role::Task(number), usage).await?;

@@ -47,8 +47,8 @@ struct Left {
 }
 
 /// Where a target stands whose rows are to be read again, while others go on: one that was made anew
-/// holds nothing, and reading would begin where the others stand. It counts only where the target
-/// itself says nothing.
+/// holds nothing, and reading would begin where the others stand. It counts only if the target itself
+/// says nothing at all.
 async fn keep_standing(
     known: &mut KnownTargets,
     books: &Books,
@@ -63,7 +63,7 @@ async fn keep_standing(
     let held = books.held();
     let mut others = held.iter().map(|it| &it.target).chain(beside);
     if others.any(|other| other != target) {
-        known.keep(&books.held_by(target)).await?;
+        known.keep_stood(&books.held_by(target)).await?;
     }
     Ok(())
 }
@@ -87,8 +87,8 @@ impl Coordinator<'_> {
         self.known
             .remember(commits.iter().map(|commit| commit.target.as_str()))
             .await?;
-        for holding in self.books.held_by_failed() {
-            self.known.keep(&holding).await?;
+        for begins in self.books.begins_of_failed() {
+            self.known.keep(&begins).await?;
         }
         let mut attempts: Vec<Attempt> = Vec::with_capacity(commits.len());
         for commit in commits {
@@ -290,8 +290,8 @@ impl Coordinator<'_> {
         {
             return Err(failed.clone());
         }
-        // Also if someone removes it to have it made again.
-        self.known.keep(&self.books.held_by(target)).await?;
+        // For whoever removes it to have it made again.
+        self.known.keep_stood(&self.books.held_by(target)).await?;
         self.books.fail(target);
         self.status.target_failed(target, &failed.to_string());
         tracing::error!(connector = %self.spec.connector, target, %failed, "a target has failed: it stays where it is until the connector begins again, the others go on");
@@ -331,30 +331,51 @@ mod tests {
 
     const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
-    fn holding(target: &str, next_offset: i64) -> Holding {
-        let position = LogPosition {
+    /// What a target holds of some partitions.
+    fn holds(target: &str, next_offsets: &[(i32, i64)]) -> Holding {
+        let position = |(partition, next_offset): &(i32, i64)| LogPosition {
             topic: "t".to_owned(),
             topic_id: TOPIC_ID.to_string(),
-            partition: 0,
-            next_offset,
+            partition: *partition,
+            next_offset: *next_offset,
         };
         Holding {
             target: target.to_owned(),
-            positions: vec![position],
+            positions: next_offsets.iter().map(position).collect(),
         }
+    }
+
+    fn holding(target: &str, next_offset: i64) -> Holding {
+        holds(target, &[(0, next_offset)])
+    }
+
+    /// Where reading of a partition begins.
+    fn begin(books: &Books, partition: i32) -> i64 {
+        let ends = Ends {
+            start: 0,
+            end: 1000,
+        };
+        let assigned = Assignment {
+            at: TopicPartition::new("t", partition),
+            topic_id: TOPIC_ID,
+            committed: None,
+            ends,
+        };
+        books.own(&assigned, Start::Earliest).unwrap().offset
     }
 
     /// A life that begins with what the targets say.
     fn life(known: &KnownTargets, told: Vec<Holding>) -> (Books, i64) {
         let books = Books::new(known.complete(told));
-        let assigned = Assignment {
-            at: TopicPartition::new("t", 0),
-            topic_id: TOPIC_ID,
-            committed: None,
-            ends: Ends { start: 0, end: 200 },
-        };
-        let begin = books.own(&assigned, Start::Earliest).unwrap();
-        (books, begin.offset)
+        let from = begin(&books, 0);
+        (books, from)
+    }
+
+    /// The same of two partitions.
+    fn life_of_two(known: &KnownTargets, told: Vec<Holding>) -> (Books, [i64; 2]) {
+        let (books, from) = life(known, told);
+        let second = begin(&books, 1);
+        (books, [from, second])
     }
 
     #[tokio::test]
@@ -401,6 +422,43 @@ mod tests {
         let known = KnownTargets::open(log, "topic", "c").await.unwrap();
         let (_, from) = life(&known, vec![holding("b", 100)]);
         assert_eq!(from, 100, "nothing is kept of it");
+    }
+
+    /// A table of one topic says nothing of the others, whatever it was told: where others have gone
+    /// on there, nothing is read again.
+    #[tokio::test]
+    async fn where_a_target_stood_counts_only_if_it_says_nothing_at_all() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = KnownTargets::open(log.clone(), "topic", "c").await.unwrap();
+        let stood = holds("a", &[(0, 50), (1, 500)]);
+        let (books, from) = life_of_two(&known, vec![stood.clone(), holds("b", &[(1, 500)])]);
+        assert_eq!(from, [50, 500]);
+        let span = CoreSpan {
+            partition: TopicPartition::new("t", 1),
+            first: 500,
+            next: 600,
+        };
+        let commit = Commit {
+            target: "a".to_owned(),
+            pieces: Vec::new(),
+            spans: vec![span],
+        };
+        let beside = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let kept = keep_standing(&mut known, &books, &commit, &beside).await;
+        kept.unwrap();
+
+        let mut known = KnownTargets::open(log, "topic", "c").await.unwrap();
+        let goes_on = holds("b", &[(1, 900)]);
+        let told = vec![holds("a", &[(0, 50)]), goes_on.clone()];
+        let (_, from) = life_of_two(&known, told);
+        assert_eq!(from, [50, 900], "it says where it stands");
+        let (books, from) = life_of_two(&known, vec![goes_on.clone()]);
+        assert_eq!(from, [50, 500], "it was made anew");
+        assert_eq!(books.held_by("a"), stood);
+        let spans: Vec<Span> = commit.spans.iter().map(|it| books.span(it)).collect();
+        known.told("a", &spans).await.unwrap();
+        let (_, from) = life_of_two(&known, vec![goes_on]);
+        assert_eq!(from, [50, 900], "it was told of that one");
     }
 
     #[tokio::test]

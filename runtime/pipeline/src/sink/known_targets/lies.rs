@@ -6,13 +6,17 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Where a target begins that could not be told itself: what it holds as long as it does not say
-/// otherwise. Nothing: it tells by itself.
+/// What is kept of a target that could not be told itself. Nothing: it tells by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Begins {
-    /// By topic id.
+    /// Where it begins: what it holds of a partition as long as it does not say otherwise of that
+    /// one. By topic id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     begins: BTreeMap<String, OfTopic>,
+    /// Where it stood: what it holds as long as it says nothing of any partition. A target of one
+    /// topic never says anything of the others, and stands nowhere in them. By topic id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stood: BTreeMap<String, OfTopic>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,36 +28,72 @@ struct OfTopic {
 
 impl Begins {
     pub(super) fn is_empty(&self) -> bool {
-        self.begins.is_empty()
+        self.begins.is_empty() && self.stood.is_empty()
     }
 
+    /// Where it begins in a partition, wherever it stood.
     pub(super) fn set(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
-        let of_topic = self.begins.entry(topic_id.to_owned()).or_default();
-        topic.clone_into(&mut of_topic.topic);
-        of_topic.offsets.insert(partition, offset);
+        forget(&mut self.stood, topic_id, partition);
+        set(&mut self.begins, topic, topic_id, partition, offset);
+    }
+
+    /// Where it stood in a partition.
+    pub(super) fn set_stood(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
+        set(&mut self.stood, topic, topic_id, partition, offset);
     }
 
     pub(super) fn forget(&mut self, topic_id: &str, partition: i32) {
-        if let Some(of_topic) = self.begins.get_mut(topic_id) {
-            of_topic.offsets.remove(&partition);
-            if of_topic.offsets.is_empty() {
-                self.begins.remove(topic_id);
-            }
-        }
+        forget(&mut self.begins, topic_id, partition);
+        forget(&mut self.stood, topic_id, partition);
     }
 
-    /// Topic, its id, partition and offset of each.
+    /// Topic, its id, partition and offset of each place where it begins.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str, i32, i64)> {
-        self.begins.iter().flat_map(|(topic_id, of_topic)| {
-            let (topic, id) = (of_topic.topic.as_str(), topic_id.as_str());
-            let offsets = of_topic.offsets.iter();
-            offsets.map(move |(partition, offset)| (topic, id, *partition, *offset))
-        })
+        each(&self.begins)
+    }
+
+    /// The same of a target that says nothing at all: where it stood, or else begins.
+    pub(super) fn all_of_silent(&self) -> impl Iterator<Item = (&str, &str, i32, i64)> {
+        let stood = &self.stood;
+        let begins = each(&self.begins).filter(move |(_, topic_id, partition, _)| {
+            let of_topic = stood.get(*topic_id);
+            of_topic.is_none_or(|it| !it.offsets.contains_key(partition))
+        });
+        each(stood).chain(begins)
     }
 
     pub(super) fn written(&self) -> String {
         serde_json::json!(self).to_string()
     }
+}
+
+fn set(
+    all: &mut BTreeMap<String, OfTopic>,
+    topic: &str,
+    topic_id: &str,
+    partition: i32,
+    offset: i64,
+) {
+    let of_topic = all.entry(topic_id.to_owned()).or_default();
+    topic.clone_into(&mut of_topic.topic);
+    of_topic.offsets.insert(partition, offset);
+}
+
+fn forget(all: &mut BTreeMap<String, OfTopic>, topic_id: &str, partition: i32) {
+    if let Some(of_topic) = all.get_mut(topic_id) {
+        of_topic.offsets.remove(&partition);
+        if of_topic.offsets.is_empty() {
+            all.remove(topic_id);
+        }
+    }
+}
+
+fn each(all: &BTreeMap<String, OfTopic>) -> impl Iterator<Item = (&str, &str, i32, i64)> {
+    all.iter().flat_map(|(topic_id, of_topic)| {
+        let (topic, id) = (of_topic.topic.as_str(), topic_id.as_str());
+        let offsets = of_topic.offsets.iter();
+        offsets.map(move |(partition, offset)| (topic, id, *partition, *offset))
+    })
 }
 
 /// The key of a target's own entry.
@@ -138,6 +178,24 @@ mod tests {
         begins.forget("other", 3);
         begins.forget("i", 3);
         assert!(begins.is_empty());
+        begins.set_stood("t", "i", 3, 9);
+        assert!(!begins.is_empty());
+        begins.forget("i", 3);
+        assert!(begins.is_empty());
+    }
+
+    #[test]
+    fn where_it_stood_counts_for_a_silent_target_only() {
+        let mut begins = begins();
+        begins.set_stood("t", "i", 2, 8);
+        begins.set_stood("t", "i", 3, 9);
+        assert_eq!(begins.all().collect::<Vec<_>>(), [("t", "i", 2, 7)]);
+        let silent: Vec<_> = begins.all_of_silent().collect();
+        assert_eq!(silent, [("t", "i", 2, 8), ("t", "i", 3, 9)]);
+        assert_eq!(read(&begins.written()).unwrap(), begins);
+        begins.set("t", "i", 3, 10);
+        let silent: Vec<_> = begins.all_of_silent().collect();
+        assert_eq!(silent, [("t", "i", 2, 8), ("t", "i", 3, 10)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a task changes to another version: what was put is staged by the old instance, and the new
 //! one goes on from there.
 
-use super::Task;
+use super::{Task, Tried};
 use crate::failures::Failed;
 use crate::sink::committer;
 use crate::spec::SinkSpec;
@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// Longest time that a task begins with what the old instance saved. Nothing is put meanwhile, and the
 /// state is a cache: reading it is not worth a longer pause.
 const OPEN_WITH_SAVED_MAX: Duration = Duration::from_secs(5);
+
+/// Calls of `stage` after the first one, of a component that asks for no wait: each stages more. The
+/// connector waits for the swap meanwhile.
+const STAGES_AGAIN_MAX: u32 = 3;
 
 /// How a task changes to another version. Once it has staged, a failure is the life's.
 pub(crate) struct HandOver {
@@ -42,7 +46,7 @@ impl Task {
             paused,
         } = hand_over;
         let began = Instant::now();
-        let Some(pieces) = self.stage().await? else {
+        let Some(pieces) = self.stage_whole().await? else {
             let _gone = staged.send(None);
             return Ok(());
         };
@@ -63,6 +67,20 @@ impl Task {
         let _gone = staged.send(Some(pieces));
         let _gone = paused.send(began.elapsed());
         Ok(())
+    }
+
+    /// Stages all that was put. There is no next interval for what a first call leaves.
+    async fn stage_whole(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+        let mut tried = self.try_to_stage().await?;
+        for _ in 0..STAGES_AGAIN_MAX {
+            if !matches!(tried, Tried::MoreLeft) {
+                break;
+            }
+            // The pause is ours, and nothing is put meanwhile.
+            self.stage_from = None;
+            tried = self.try_to_stage().await?;
+        }
+        Ok(self.staged_or_put_back(tried))
     }
 
     /// Goes on with an instance that begins with what the old one saved; or with the one that was

@@ -166,7 +166,8 @@ impl Task {
             .map_err(|e| Failed::call("assigned", e))?;
         self.again = None;
         self.ahead.clear();
-        (self.unstaged, self.awaits_stage) = (false, false);
+        self.unstaged.gone();
+        self.awaits_stage = false;
         for (at, offset) in self.frontier.rewind() {
             self.reader
                 .seek(&at, offset)

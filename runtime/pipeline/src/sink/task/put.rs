@@ -5,22 +5,33 @@
 //! something put is full: a stage is asked for, and the batch is put again once that is made. It
 //! does not count as a failure, however long a catalog keeps the stage waiting.
 
-use super::{Again, Offer, Task};
+use super::{Again, Offer, Task, asks_for_no_wait};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
+use crate::retries::Retries;
 use crate::shadow::SinkItem;
 use crate::sink::{bad_records, traced};
 use bytes::Bytes;
 use jackfield_batch::{Batch, Limits};
-use jackfield_core::{Consequence, Next, Span as CoreSpan, after};
+use jackfield_core::{Next, Span as CoreSpan, after};
 use jackfield_log::{Fetched, Identity, Output, TopicPartition};
 use jackfield_plugin::{CallError, Failure, Rejection, Taken};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
-/// Whether only a stage can help: there is nothing else to wait for.
-fn asks_for_no_wait(failed: &Failed) -> bool {
-    failed.consequence == Consequence::Retry && failed.not_before.is_zero()
+/// How long a batch waits that was not taken. `None`: for the next stage, where there is nothing else
+/// to wait for.
+///
+/// # Errors
+/// As for [`Retries::wait`].
+fn wait(retries: &mut Retries, failed: &Failed, has_put: bool) -> Result<Option<Duration>, Failed> {
+    if has_put && asks_for_no_wait(failed) {
+        // A component that is full answers: what failed before that is over.
+        retries.progressed();
+        return Ok(None);
+    }
+    retries.wait(failed).map(Some)
 }
 
 impl Task {
@@ -70,7 +81,7 @@ impl Task {
                 match &taken {
                     Some(taken) => {
                         self.frontier.put(&span);
-                        self.unstaged = true;
+                        self.unstaged.put = true;
                         self.awaits_stage |= taken.stage_now;
                         traced::put(&self.given.status, &fetched, began);
                         self.given.status.metrics().counts(
@@ -91,15 +102,17 @@ impl Task {
                 if after::sink_task(failed.consequence) != Next::CallAgain {
                     return Err(failed);
                 }
-                let at = if self.unstaged && asks_for_no_wait(&failed) {
-                    tracing::debug!(connector = %self.given.spec.connector, %failed, "put again once what was put is staged");
-                    self.given.pending.ask();
-                    None
-                } else {
-                    let wait = self.put_retries.wait(&failed)?;
-                    self.count_retry(&failed);
-                    tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
-                    Some(Instant::now() + wait)
+                let at = match wait(&mut self.put_retries, &failed, self.unstaged.put)? {
+                    None => {
+                        tracing::debug!(connector = %self.given.spec.connector, %failed, "put again once what was put is staged");
+                        self.given.pending.ask();
+                        None
+                    }
+                    Some(wait) => {
+                        self.count_retry(&failed);
+                        tracing::warn!(connector = %self.given.spec.connector, %failed, wait_ms = wait.as_millis() as u64, "put is tried again");
+                        Some(Instant::now() + wait)
+                    }
                 };
                 self.again = Some((fetched, Again { at, offer }));
                 Ok(())
@@ -181,7 +194,8 @@ impl Task {
     fn account(&mut self, fetched: &Fetched, count: u64, bytes: u64, stage_now: bool) {
         let now = self.given.host.clock.now();
         self.given.books.read(&fetched.at, fetched.next_offset);
-        self.given.pending.add(count, bytes, stage_now, now);
+        let pending = &self.given.pending;
+        self.unstaged.add(pending, (count, bytes), stage_now, now);
         let status = &self.given.status;
         status.took(count, now);
         status.took_of(&fetched.at.topic, count);
@@ -193,5 +207,28 @@ impl Task {
         let counted = counted.or_insert_with_key(|topic| metrics.topic_records(topic));
         counted.add(count);
         status.set_open(self.given.pending.rows());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use jackfield_core::{Consequence, Patience};
+
+    const PATIENCE: Patience = Patience {
+        deadline: Duration::from_secs(300),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_was_only_full_is_not_given_up_for_what_failed_before() {
+        let mut retries = Retries::new(PATIENCE, Clock::start());
+        let failed = Failed::new("put", Consequence::Retry, "the store is away");
+        assert!(wait(&mut retries, &failed, false).unwrap().is_some());
+        assert_eq!(wait(&mut retries, &failed, true).unwrap(), None);
+        tokio::time::advance(PATIENCE.deadline * 2).await;
+        assert!(wait(&mut retries, &failed, false).unwrap().is_some());
+        tokio::time::advance(PATIENCE.deadline * 2).await;
+        assert!(wait(&mut retries, &failed, false).is_err(), "without any");
     }
 }
