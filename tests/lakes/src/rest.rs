@@ -29,6 +29,8 @@ impl RestServer {
             port.to_string(),
             "type=jdbc".to_owned(),
             "jdbc.schema-version=V1".to_owned(),
+            // Else it takes tables of namespaces that are not there.
+            "jdbc.strict-mode=true".to_owned(),
             format!("uri=jdbc:sqlite:{}", folder.join("catalog.db").display()),
             format!("warehouse=file://{}", folder.join("w").display()),
         ];
