@@ -53,6 +53,9 @@ pub(crate) struct EmbeddedReader {
     /// The partition that delivered last: the next one is looked at first.
     last: Option<Place>,
     reading: Option<Reading>,
+    /// Counts batches that were read from the disk.
+    #[cfg(test)]
+    from_disk: usize,
 }
 
 impl EmbeddedReader {
@@ -87,6 +90,8 @@ impl EmbeddedReader {
             cursors: BTreeMap::new(),
             last: None,
             reading: None,
+            #[cfg(test)]
+            from_disk: 0,
         })
     }
 
@@ -230,6 +235,10 @@ impl EmbeddedReader {
         self.reading = None;
         let read =
             read.map_err(|e| LogError::Retriable(format!("reading the log was cut off: {e}")))??;
+        #[cfg(test)]
+        {
+            self.from_disk += read.len();
+        }
         let Some(cursor) = self.cursors.get_mut(&place) else {
             return Ok(());
         };
@@ -349,11 +358,10 @@ impl Reader for EmbeddedReader {
     fn pause(&mut self, at: &[TopicPartition]) {
         for place in self.places(at) {
             if let Some(cursor) = self.cursors.get_mut(&place) {
+                // What is read ahead stays: a sink that is held back pauses again and again, and
+                // partitions that are paused count among those that share it.
                 cursor.paused = true;
-                // Nobody knows for how long it would be held.
-                cursor.ahead.clear();
             }
-            drop(self.reading.take_if(|reading| reading.place == place));
         }
     }
 

@@ -83,7 +83,8 @@ pub(crate) const TABLE: &[(Consequence, &[Code])] = &[
 ];
 
 /// Codes that come in place of records, again with every fetch: what lies there is damaged, packed
-/// in a way that is not known here, or larger than an answer may be.
+/// in a way that is not known here, or larger than an answer may be. Records that lie unpacked and
+/// can't be parsed are not among it: librdkafka tells nothing of them, and fetches them for ever.
 const UNREADABLE: &[Code] = &[
     Code::BadCompression,
     Code::BadMessage,

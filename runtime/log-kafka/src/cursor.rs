@@ -2,10 +2,12 @@
 
 use crate::config::Format;
 use crate::consequence;
+use crate::doubt::Doubt;
 use crate::membership::{Both, Going, READY_MAX, Ready};
 use crate::native::{self, Message, Queue, Room};
 use crate::pack::{self, Pushed};
 use crate::rebalance::ReaderContext;
+use crate::silence::Silence;
 use jackfield_batch::BatchWriter;
 use jackfield_log::{LogError, TopicPartition};
 use rdkafka::TopicPartitionList;
@@ -16,7 +18,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages taken at once. librdkafka keeps 304 bytes of each, and writes there when it is taken:
 /// so few still lie in a core's own cache when they are packed.
@@ -38,8 +40,8 @@ pub(crate) struct Cursor {
     sought: u64,
     /// The offset from which the next batch begins.
     next: i64,
-    /// How far errors alone have moved librdkafka's position: it takes them for records.
-    doubted: i64,
+    doubt: Doubt,
+    silence: Silence,
     /// Taken from the queue and in no batch yet.
     carry: VecDeque<Message>,
     /// Which assignment of the partition this is.
@@ -100,7 +102,8 @@ impl Cursor {
             unfinished: false,
             sought: 0,
             next: 0,
-            doubted: 0,
+            doubt: Doubt::default(),
+            silence: Silence::default(),
             carry: VecDeque::new(),
             number,
         })
@@ -111,6 +114,13 @@ impl Cursor {
     pub(crate) fn is_due(&mut self) -> bool {
         let woken = self.woken.swap(false, Ordering::AcqRel);
         std::mem::take(&mut self.unfinished) || woken
+    }
+
+    /// The group has changed: librdkafka throws away what it has fetched, and goes on from where it
+    /// takes the reader to stand.
+    pub(crate) fn rebalanced(&mut self) {
+        let error_waits = self.carry.iter().any(|message| message.error().is_some());
+        self.unfinished |= self.doubt.rebalanced(error_waits);
     }
 
     /// Makes a batch ready, if the reader wants any and there is room and something to read.
@@ -125,6 +135,7 @@ impl Cursor {
         #[cfg(test)]
         both.looks.fetch_add(1, Ordering::Relaxed);
         let Some((seeks, position)) = self.wanted(both) else {
+            self.silence.broken();
             return Ok(Look::Idle);
         };
         if self.sought != seeks {
@@ -132,6 +143,8 @@ impl Cursor {
                 return Ok(Look::Again);
             }
             self.sought = seeks;
+        } else if self.doubt.needs_seek() && !self.seek(consumer, self.next) {
+            return Ok(Look::Again);
         }
         let mut last = None;
         loop {
@@ -142,7 +155,9 @@ impl Cursor {
                 break;
             };
             if let Some(code) = message.error() {
-                self.doubted = self.doubted.max(message.offset() + 1);
+                self.doubt.error(message.offset(), Instant::now());
+                #[cfg(test)]
+                both.errors.fetch_add(1, Ordering::Relaxed);
                 let unreadable = consequence::unreadable(code, &message, &self.at);
                 if unreadable.is_none() && !stops(code) {
                     tracing::debug!(at = %self.at, %code, "reading goes on");
@@ -191,11 +206,20 @@ impl Cursor {
             self.deliver(both, batch);
             return Ok(Look::More);
         }
-        // All that was taken has no record: of transactions that were aborted, and their marks.
-        if let Some(position) = self.position().filter(|it| *it > self.next) {
-            self.next = position;
-            self.deliver(both, batch);
+        let position = self.position();
+        if let Some(position) = position.filter(|it| *it > self.next) {
+            if !self.doubt.covers(position) {
+                // All that was taken has no record: of transactions that were aborted, and their
+                // marks.
+                self.next = position;
+                self.deliver(both, batch);
+                return Ok(Look::Idle);
+            }
+            if self.doubt.settles(Instant::now()) {
+                return Ok(Look::Again);
+            }
         }
+        self.note_silence();
         Ok(Look::Idle)
     }
 
@@ -240,7 +264,8 @@ impl Cursor {
         if sought {
             self.next = offset;
             // librdkafka has forgotten where it stood.
-            self.doubted = 0;
+            self.doubt = Doubt::default();
+            self.silence.broken();
         }
         sought
     }
@@ -254,11 +279,30 @@ impl Cursor {
         Ok(Look::Gone(code))
     }
 
-    /// Where librdkafka stands when nothing that it gave is left: past records and control records.
-    /// `None` where an error may have moved it there.
+    /// Where librdkafka stands when nothing that it gave is left: past records and control records,
+    /// or where errors have moved it.
     fn position(&self) -> Option<i64> {
-        let position = native::position(self.queue.client(), &self.name, self.at.partition);
-        position.filter(|position| *position > self.doubted)
+        native::position(self.queue.client(), &self.name, self.at.partition)
+    }
+
+    /// Where the partition ends, as the last fetch told, with what is not committed.
+    fn end(&self) -> Option<i64> {
+        let ends = native::known_ends(self.queue.client(), &self.name, self.at.partition);
+        ends.map(|(_, end)| end)
+    }
+
+    /// Nothing came, and the reader wants something.
+    fn note_silence(&mut self) {
+        let Some(end) = self.end().filter(|end| *end > self.next) else {
+            self.silence.broken();
+            return;
+        };
+        if self.silence.lasts(Instant::now()) {
+            tracing::warn!(
+                at = %self.at, offset = self.next, end,
+                "nothing is read though the log goes on: what lies there can't be read, a transaction stays open, or the leader is away"
+            );
+        }
     }
 
     /// Where the reader stands after the record at `last`: before the next record, or past the
@@ -269,16 +313,17 @@ impl Cursor {
             Some(_) => last + 1,
             None => self
                 .position()
+                .filter(|position| !self.doubt.covers(*position))
                 .map_or(last + 1, |position| position.max(last + 1)),
         }
     }
 
     /// Makes ready what was read up to where the reader stands then, be it no record.
-    fn deliver(&self, both: &Both, batch: &mut BatchWriter) {
+    fn deliver(&mut self, both: &Both, batch: &mut BatchWriter) {
+        self.silence.broken();
         let passes = batch.is_empty();
         let batch = batch.finish();
-        let ends = native::known_ends(self.queue.client(), &self.name, self.at.partition);
-        let end = ends.map_or(self.next, |(_, end)| end.max(self.next));
+        let end = self.end().map_or(self.next, |end| end.max(self.next));
         let mut state = both.state();
         let Some(held) = state.held.get_mut(&self.at) else {
             return;

@@ -18,7 +18,8 @@
 //! | `positions`, `table`, `keyed`, `puts` | compacted topics: positions in Kafka Connect's form, maps |
 //! | `reader`, `membership` | a member of a group: its handle, and what it shares with its thread |
 //! | `poller`, `cursor`, `pack` | the thread that polls, where it stands in a partition, batches |
-//! | `rebalance`, `revocation`, `leave`, `stand`, `watch` | what the thread does with the group: what it is told, what it gives back, how it leaves; what it has others ask, and whether topics are the same |
+//! | `doubt`, `silence` | what errors leave in doubt of where it stands, and whether nothing comes |
+//! | `rebalance`, `revocation`, `leave`, `asked`, `stand`, `watch` | what the thread does with the group: what it is told, what it gives back, how it leaves; what it has others ask, and whether topics are the same |
 //! | `browse` | records for people, without a group |
 //! | `survey` | what brokers say of themselves |
 //! | `encoding` | the registry's bytes before keys and values |
@@ -36,6 +37,7 @@
 #[cfg(test)]
 extern crate self as jackfield_log_kafka;
 
+mod asked;
 mod browse;
 mod by_hand;
 mod commit;
@@ -45,6 +47,7 @@ mod consequence;
 mod context;
 mod cursor;
 mod deliveries;
+mod doubt;
 mod encoding;
 mod group;
 mod keyed;
@@ -64,6 +67,7 @@ mod reader;
 mod rebalance;
 mod revocation;
 mod shared;
+mod silence;
 mod stand;
 mod survey;
 mod table;

@@ -27,6 +27,15 @@ pub(crate) struct Both {
     /// Counts the thread's looks at partitions.
     #[cfg(test)]
     pub(crate) looks: AtomicU64,
+    /// Counts errors that were taken in place of records.
+    #[cfg(test)]
+    pub(crate) errors: AtomicU64,
+    /// Counts changes of the group that the thread has answered or begun to.
+    #[cfg(test)]
+    pub(crate) rebalances: AtomicU64,
+    /// How long the thread sleeps, and how often it looks at every partition, if not as always.
+    #[cfg(test)]
+    pub(crate) every: OnceLock<std::time::Duration>,
 }
 
 #[derive(Default)]
@@ -44,7 +53,8 @@ pub(crate) struct State {
     /// Why there is nothing more to be told.
     pub(crate) failed: Option<LogError>,
     pub(crate) leaving: bool,
-    /// The reader was told what its join brought, be it nothing.
+    /// The reader was told what its join brought, be it nothing; or its newest one, after it had lost
+    /// everything.
     answered: bool,
     /// Which partition delivered last: the next one is looked at first.
     last: Option<TopicPartition>,
@@ -186,6 +196,8 @@ impl State {
                 for at in partitions {
                     self.held.remove(at);
                 }
+                // The member joins anew, and is answered anew.
+                self.answered &= !self.held.is_empty();
                 !partitions.is_empty()
             }
             ReaderEvent::Batch(_) => true,
@@ -312,5 +324,39 @@ impl State {
 impl Held {
     fn delivers(&self) -> bool {
         self.announced && !self.paused && self.going == Going::Stays && !self.ready.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_log::Ends;
+    use uuid::Uuid;
+
+    fn assignment(at: &TopicPartition) -> Assignment {
+        Assignment {
+            at: at.clone(),
+            topic_id: Uuid::nil(),
+            committed: None,
+            ends: Ends { start: 0, end: 0 },
+        }
+    }
+
+    #[test]
+    fn a_member_that_lost_everything_is_answered_anew() {
+        let at = TopicPartition::new("topic", 0);
+        let assigned = assignment(&at);
+        let mut state = State::default();
+        state.assign(vec![assigned.clone()]);
+        let told = Some(Ok(ReaderEvent::Assigned(vec![assigned])));
+        assert_eq!(state.next(), told);
+        state.assign(Vec::new());
+        assert_eq!(state.next(), None, "it knows what it has");
+        state.lose(std::slice::from_ref(&at));
+        assert_eq!(state.next(), Some(Ok(ReaderEvent::Lost(vec![at]))));
+        state.assign(Vec::new());
+        assert_eq!(state.next(), Some(Ok(ReaderEvent::Assigned(Vec::new()))));
+        state.assign(Vec::new());
+        assert_eq!(state.next(), None, "once");
     }
 }

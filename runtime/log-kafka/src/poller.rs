@@ -11,8 +11,8 @@ use crate::membership::Both;
 use crate::rebalance::{ReaderContext, Rebalance, native_list};
 use crate::revocation::Revocation;
 use crate::shared::Shared;
-use crate::stand::{Answer, stand};
-use jackfield_log::{Assignment, LogError, TopicPartition};
+use crate::stand::Answer;
+use jackfield_log::{LogError, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -26,8 +26,6 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_millis(100);
 /// Before something is tried again that did not work at once.
 const AGAIN: Duration = Duration::from_millis(10);
-/// Before a question to the cluster is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Events of the group that are served before partitions are looked at.
 const EVENTS_AT_ONCE: usize = 16;
 
@@ -42,11 +40,11 @@ pub(crate) struct Poller {
     pub(crate) answers: Receiver<Answer>,
     pub(crate) cursors: BTreeMap<TopicPartition, Cursor>,
     lent: Lent,
-    /// When every partition is looked at.
-    look_at: Instant,
+    /// When every partition was looked at.
+    looked_at: Instant,
     /// Of whom it is being asked where they stand.
     pub(crate) asked: BTreeSet<TopicPartition>,
-    ask_again: Option<Instant>,
+    pub(crate) ask_again: Option<Instant>,
     assignments: u64,
     pub(crate) revocation: Option<Revocation>,
     pub(crate) check_at: Instant,
@@ -76,7 +74,7 @@ impl Poller {
             answers,
             cursors: BTreeMap::new(),
             lent: Lent::default(),
-            look_at: Instant::now(),
+            looked_at: Instant::now(),
             asked: BTreeSet::new(),
             ask_again: None,
             assignments: 0,
@@ -137,10 +135,18 @@ impl Poller {
 
     fn rebalance(&mut self) {
         for rebalance in self.consumer.context().take() {
+            // Also one of nothing stops and continues every partition.
+            for cursor in self.cursors.values_mut() {
+                cursor.rebalanced();
+            }
             match rebalance {
                 Rebalance::Assign(partitions) => self.assign(&partitions),
                 Rebalance::Revoke(partitions) => self.revoke(partitions),
             }
+            #[cfg(test)]
+            self.both
+                .rebalances
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }
 
@@ -179,91 +185,13 @@ impl Poller {
         }
     }
 
-    /// Asks where partitions stand.
-    fn ask(&mut self, partitions: Vec<TopicPartition>) {
-        let numbered: Vec<(TopicPartition, u64)> = partitions
-            .into_iter()
-            .filter_map(|at| {
-                let number = self.cursors.get(&at)?.number;
-                Some((at, number))
-            })
-            .collect();
-        if numbered.is_empty() {
-            return;
+    /// How long to sleep when nothing wakes the thread, and how often to look at every partition.
+    fn idle(&self) -> Duration {
+        #[cfg(test)]
+        if let Some(every) = self.both.every.get() {
+            return *every;
         }
-        self.asked.extend(numbered.iter().map(|(at, _)| at.clone()));
-        let (shared, consumer) = (Arc::clone(&self.shared), Arc::clone(&self.consumer));
-        let (answer, both) = (self.answer.clone(), Arc::clone(&self.both));
-        self.runtime.spawn_blocking(move || {
-            let stand = stand(&shared, &consumer, &numbered);
-            // Nobody waits when the reader has left.
-            answer.send(Answer::Stand(numbered, stand)).ok();
-            both.wake_poller();
-        });
-    }
-
-    fn hear(&mut self) {
-        while let Ok(answer) = self.answers.try_recv() {
-            match answer {
-                Answer::Stand(numbered, Ok(assigned)) => {
-                    for (at, _) in &numbered {
-                        self.asked.remove(at);
-                    }
-                    let current = |it: &Assignment| {
-                        let cursor = self.cursors.get(&it.at);
-                        let number = cursor.map(|cursor| cursor.number);
-                        numbered
-                            .iter()
-                            .any(|(at, n)| *at == it.at && Some(*n) == number)
-                            && !self.is_revoked(&it.at)
-                    };
-                    let assigned = assigned.into_iter().filter(current).collect();
-                    self.both.state().assign(assigned);
-                    self.both.wake_reader();
-                }
-                Answer::Stand(numbered, Err(error)) => {
-                    for (at, _) in &numbered {
-                        self.asked.remove(at);
-                    }
-                    match error {
-                        LogError::Retriable(error) | LogError::Unknown(error) => {
-                            tracing::warn!(error, "it is asked again where partitions stand");
-                            self.ask_again = Some(Instant::now() + ASK_AGAIN);
-                        }
-                        // A topic that is gone comes with the next look at them.
-                        LogError::Rejected(_) => {
-                            self.check_at = Instant::now();
-                            self.ask_again = Some(Instant::now() + ASK_AGAIN);
-                        }
-                        // The group changes once more, or the member is fenced, which is told.
-                        LogError::Fenced(_) => self.ask_again = Some(Instant::now() + ASK_AGAIN),
-                        error @ LogError::Fatal(_) => self.both.fail(error),
-                    }
-                }
-                Answer::Topics(described) => {
-                    self.checking = false;
-                    match described {
-                        Ok(described) => self.compare(described),
-                        Err(error) => tracing::debug!(%error, "topics could not be looked at"),
-                    }
-                }
-            }
-        }
-        if self.ask_again.is_some_and(|at| Instant::now() >= at) {
-            self.ask_again = None;
-            self.ask_of_unheld();
-        }
-    }
-
-    /// Asks of the partitions that the reader has not been told of.
-    pub(crate) fn ask_of_unheld(&mut self) {
-        let state = self.both.state();
-        let unheld = self.cursors.keys().filter(|at| {
-            !state.held.contains_key(*at) && !self.asked.contains(*at) && !self.is_revoked(at)
-        });
-        let unheld = unheld.cloned().collect();
-        drop(state);
-        self.ask(unheld);
+        IDLE
     }
 
     /// Looks at the partitions that may have something, now and then at every one; how long to rest
@@ -271,11 +199,12 @@ impl Poller {
     fn look(&mut self) -> Option<Duration> {
         let wanted = std::mem::take(&mut self.both.state().wanted);
         let now = Instant::now();
-        let every = now >= self.look_at;
+        let idle = self.idle();
+        let every = now.duration_since(self.looked_at) >= idle;
         if every {
-            self.look_at = now + IDLE;
+            self.looked_at = now;
         }
-        let mut rest = Some(IDLE);
+        let mut rest = Some(idle);
         for (at, cursor) in &mut self.cursors {
             let due = cursor.is_due();
             if !due && !every && !wanted.contains(at) {

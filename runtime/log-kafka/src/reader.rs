@@ -87,7 +87,7 @@ impl KafkaReader {
     }
 }
 
-fn consumer(
+pub(crate) fn consumer(
     shared: &Shared,
     spec: &ReaderSpec,
     both: &Arc<Both>,

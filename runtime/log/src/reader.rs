@@ -35,8 +35,9 @@ pub struct ReaderSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReaderEvent {
     /// These partitions are this member's now, and deliver once [`Reader::seek`] was called. The
-    /// first of these events answers the member's join, and has none where nothing is left for it;
-    /// each later one has some.
+    /// first of these events after the member's join, or after a loss of all that it had, may have
+    /// none: nothing is its own yet, be it that others have still to release it. Each later one has
+    /// some.
     Assigned(Vec<Assignment>),
     /// These partitions are wanted by another member: settle what was read of them, then
     /// [`Reader::release`]. They deliver nothing more.

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Longest that a partition which none of the tasks reads is on its way to one of them, counted from
-/// the last change: members hear within a tenth of their session (4.5 s of Kafka's 45 s) that they are
-/// to join anew, and then it is given. After so long it is another process's.
-const ON_ITS_WAY_MAX: Duration = Duration::from_secs(15);
+/// the last change: members hear within a tenth of their session (4.5 s of 45 s) that they are to
+/// join anew, whoever has it may take 45 s to release it, and then it is given. After so long it is
+/// another process's.
+const ON_ITS_WAY_MAX: Duration = Duration::from_secs(55);
 
 /// What the tasks of a sink's life were told of their shares of the partitions.
 #[derive(Debug, Default)]
