@@ -57,15 +57,12 @@ impl Broker {
         let dir = tempfile::tempdir().expect("a folder for the broker");
         let (port, controller) = (free_port(), free_port());
         let log = dir.path().join("log");
-        // A session is as long as Kafka's own. With a short one a busy machine makes the controller
-        // fence the broker for a moment, which then may leave a transaction open for ever
-        // (KAFKA-20734).
         let mut properties = format!(
             "process.roles=broker,controller\nnode.id=1\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\ncontroller.listener.names=CONTROLLER\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              log.dirs={}\n\
-             broker.heartbeat.interval.ms=500\n\
+             broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=4\n\
