@@ -107,33 +107,61 @@ impl Committer {
         &self.known
     }
 
-    /// What each of the tables holds of this connector. There may be thousands: of each only the
-    /// positions stay.
+    /// What each of the tables holds of this connector. There may be thousands, of which the host asks
+    /// some hundreds at a time: of each only the positions stay.
     pub(crate) fn stored(&mut self, targets: &[String]) -> Result<Vec<Holding>, Failure> {
         let mut held = Vec::new();
         for target in targets {
-            // A table that is gone holds nothing.
-            let Some(loaded) = self.tables.look(target, self.known.get(target))? else {
-                self.known.forget(target);
+            self.told.remove(target);
+            held.extend(self.holding(target)?);
+        }
+        let others = self.other_holdings(&held, targets)?;
+        self.shares.leave_out(&mut held, &others);
+        // Where a field names the tables each holds all positions, and lacks none to be told of.
+        let told = held.iter().filter(|it| self.shares.has(&it.target));
+        let told = told.map(|it| (it.target.clone(), it.positions.clone()));
+        self.told.extend(told);
+        Ok(held)
+    }
+
+    /// What a table holds; none: nothing, or it is gone.
+    fn holding(&mut self, target: &str) -> Result<Option<Holding>, Failure> {
+        let Some(loaded) = self.tables.look(target, self.known.get(target))? else {
+            self.known.forget(target);
+            return Ok(None);
+        };
+        self.seen.insert(target.to_owned());
+        let stored = Stored::read(loaded.table.metadata(), &self.connector)
+            .map_err(|why| refused(target, &why))?;
+        let positions = stored.offsets.positions();
+        positions.iter().for_each(|at| self.shares.met(&at.topic));
+        Ok((!positions.is_empty()).then(|| Holding {
+            target: target.to_owned(),
+            positions,
+        }))
+    }
+
+    /// What the own tables hold of topics whose positions others have still, where they are not asked
+    /// in this call.
+    fn other_holdings(
+        &mut self,
+        held: &[Holding],
+        asked: &[String],
+    ) -> Result<Vec<Holding>, Failure> {
+        let mut others = Vec::new();
+        for target in self.shares.own_tables(held) {
+            if asked.contains(&target) {
                 continue;
-            };
-            self.seen.insert(target.clone());
-            let stored = Stored::read(loaded.table.metadata(), &self.connector)
-                .map_err(|why| refused(target, &why))?;
-            let positions = stored.offsets.positions();
-            positions.iter().for_each(|at| self.shares.met(&at.topic));
-            if !positions.is_empty() {
-                held.push(Holding {
-                    target: target.clone(),
-                    positions,
-                });
+            }
+            match self.told.get(&target) {
+                Some(positions) => others.push(Holding {
+                    positions: positions.clone(),
+                    target,
+                }),
+                None => others.extend(self.holding(&target)?),
             }
         }
-        self.shares.leave_out(&mut held);
-        let told = held.iter();
-        let told = told.map(|it| (it.target.clone(), it.positions.clone()));
-        self.told = told.collect();
-        Ok(held)
+        Ok(others)
     }
 
     /// Whether spans end where they begin, and the table has said that it stands there: the host

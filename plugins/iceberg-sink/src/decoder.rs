@@ -1,6 +1,8 @@
 //! Records of one schema → rows of the table.
 
-use arrow_array::RecordBatch;
+use std::ops::Range;
+
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use jackfield_sdk::batch::{Batch, Record};
 use jackfield_sdk::{Counts, Rejection};
@@ -22,6 +24,8 @@ pub(crate) fn numbered<'a>(records: &Batch<'a>) -> impl Iterator<Item = Numbered
 pub(crate) struct Decoder {
     plan: Plan,
     rows: Columns,
+    /// Rows from the first on of which it is known which partitions they are of.
+    looked_to: usize,
 }
 
 /// What became of the records of one batch.
@@ -76,6 +80,7 @@ impl Decoder {
         Ok(Self {
             plan,
             rows: Columns::new(schema)?,
+            looked_to: 0,
         })
     }
 
@@ -87,11 +92,37 @@ impl Decoder {
         self.rows.bytes()
     }
 
+    /// The first row of which it is not known which partition it is of.
+    pub(crate) fn looked_to(&self) -> usize {
+        self.looked_to
+    }
+
+    /// Rows of which it is not known which partitions they are of.
+    pub(crate) fn unlooked(&self) -> usize {
+        self.rows() - self.looked_to
+    }
+
+    /// From now on it is known up to that row.
+    pub(crate) fn look_to(&mut self, row: usize) {
+        self.looked_to = row;
+    }
+
+    /// Copies of some rows' values, in the columns that are wanted.
+    pub(crate) fn part(
+        &self,
+        rows: &Range<usize>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.rows.part(rows, is_wanted)
+    }
+
     pub(crate) fn roll_back(&mut self, rows: usize) {
         self.rows.roll_back(rows);
+        self.looked_to = self.looked_to.min(rows);
     }
 
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        self.looked_to = 0;
         self.rows.finish()
     }
 

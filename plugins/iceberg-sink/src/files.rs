@@ -1,12 +1,12 @@
 //! Rows of many partitions → data files, with few files open and few rows in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_select::concat::concat_batches;
 use iceberg::Result;
 use iceberg::arrow::FieldMatchMode;
-use iceberg::spec::{DataFile, PartitionKey, Schema};
+use iceberg::spec::{DataFile, PartitionKey, PrimitiveType, Schema, Type};
 use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
 use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
@@ -15,14 +15,20 @@ use parquet::file::properties::WriterProperties;
 
 use crate::grouping::{Group, Grouping};
 use crate::location::{DataLocation, UniqueName};
-use crate::long_values::BoundingWriterBuilder;
+use crate::long_values::{BoundingWriterBuilder, STATISTICS_BYTES_MAX};
+use crate::metrics::Metrics;
 use crate::relief::Relief;
 use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
 /// What a file takes of a piece, about: its name, its partition, and figures of each column.
 const PIECE_BYTES_PER_FILE: usize = 512;
-const PIECE_BYTES_PER_COLUMN: usize = 160;
+/// Its figures with bounds of eight bytes, as most types have them.
+const PIECE_BYTES_PER_COLUMN: usize = 180;
+/// Those of texts and bytes: without their bounds, and for each byte of the lower and the upper one,
+/// which are lists of decimal numbers.
+const PIECE_BYTES_PER_TEXT: usize = 110;
+const PIECE_BYTES_PER_BOUND_BYTE: usize = 8;
 /// What a column of a table takes of a piece that brings the table's schema with it, about.
 const PIECE_BYTES_PER_FIELD: usize = 256;
 /// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
@@ -31,8 +37,8 @@ const ROWS_WORTH_WRITING: usize = 4096;
 /// up within the 30 seconds that the call has. Fewer than two come to be opened in a `put`, which
 /// brings 1000 rows at most.
 pub(crate) const CLOSED_PER_PUT_MAX: usize = 2;
-/// Batches that wait for one partition before they are put together: each takes a kilobyte or two
-/// beside its rows, of which there may be one only.
+/// Small batches that wait for one partition before they are put together: each takes a kilobyte or
+/// two beside its rows, of which there may be one only.
 const WAITING_BATCHES_MAX: usize = 16;
 
 type Builder = DataFileWriterBuilder<BoundingWriterBuilder, DataLocation, UniqueName>;
@@ -61,22 +67,36 @@ pub(crate) struct FileLimits {
     pub(crate) waiting_bytes: usize,
 }
 
-/// Rows by partition, on their way into files.
-pub(crate) struct Grouped {
-    groups: Vec<Group>,
+/// The partitions of rows that were looked at, each once.
+pub(crate) struct Looked {
+    keys: Vec<Vec<u8>>,
     fresh: usize,
 }
 
-impl Grouped {
-    /// Partitions that had no rows at hand.
+impl Looked {
+    /// How many there are.
+    pub(crate) fn partitions(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Those that a file has yet to come of.
     pub(crate) fn fresh(&self) -> usize {
         self.fresh
     }
 }
 
 /// What a file takes of a piece, about.
-pub(crate) fn piece_bytes_per_file(schema: &Schema) -> usize {
-    PIECE_BYTES_PER_FILE + PIECE_BYTES_PER_COLUMN * schema.field_id_to_fields().len()
+pub(crate) fn piece_bytes_per_file(schema: &Schema, metrics: &Metrics) -> usize {
+    use PrimitiveType::{Binary, Fixed, String};
+    let columns = schema.field_id_to_fields().iter();
+    let columns = columns.map(|(id, field)| match field.field_type.as_ref() {
+        Type::Primitive(String | Binary | Fixed(_)) => {
+            let width = metrics.bound_width_max(*id).unwrap_or(usize::MAX);
+            PIECE_BYTES_PER_TEXT + PIECE_BYTES_PER_BOUND_BYTE * width.min(STATISTICS_BYTES_MAX)
+        }
+        _ => PIECE_BYTES_PER_COLUMN,
+    });
+    PIECE_BYTES_PER_FILE + columns.sum::<usize>()
 }
 
 /// What a table's schema takes of a piece that brings it, about.
@@ -92,6 +112,10 @@ pub(crate) struct Files {
     grouping: Grouping,
     partitions: HashMap<Vec<u8>, Partition>,
     closed: Vec<DataFile>,
+    /// Partitions of rows that are gathered still, as far as these were looked at.
+    expected: HashSet<Vec<u8>>,
+    /// Those of them that have nothing in `partitions`.
+    fresh: usize,
     open: usize,
     row_group_bytes: usize,
     limits: FileLimits,
@@ -108,6 +132,7 @@ impl Files {
         table: &TableHandle,
         properties: WriterProperties,
         limits: FileLimits,
+        piece_bytes_per_file: usize,
     ) -> Result<Self> {
         let metadata = table.metadata();
         let schema = metadata.current_schema();
@@ -130,6 +155,8 @@ impl Files {
             grouping: Grouping::new(metadata.default_partition_spec().clone(), schema.clone())?,
             partitions: HashMap::new(),
             closed: Vec::new(),
+            expected: HashSet::new(),
+            fresh: 0,
             open: 0,
             row_group_bytes,
             limits,
@@ -137,7 +164,7 @@ impl Files {
             waiting_bytes_max: limits.waiting_bytes,
             waiting_bytes: 0,
             writes: 0,
-            piece_bytes_per_file: piece_bytes_per_file(schema),
+            piece_bytes_per_file,
         })
     }
 
@@ -165,14 +192,14 @@ impl Files {
     }
 
     /// How large a piece staging will make, about: of the files closed, and one more for each
-    /// partition at hand.
+    /// partition at hand or expected.
     pub(crate) fn piece_bytes(&self) -> usize {
-        (self.closed.len() + self.partitions.len()) * self.piece_bytes_per_file
+        (self.closed.len() + self.unclosed()) * self.piece_bytes_per_file
     }
 
-    /// How many files staging will close.
+    /// How many files staging will close, as far as that is known.
     pub(crate) fn unclosed(&self) -> usize {
-        self.partitions.len()
+        self.partitions.len() + self.fresh
     }
 
     /// Bytes of rows that wait for their partition to have enough of them.
@@ -187,29 +214,10 @@ impl Files {
 
     /// Takes rows of any partitions. After an error all rows are lost.
     pub(crate) async fn write(&mut self, rows: RecordBatch, relief: &mut Relief) -> Result<()> {
-        let grouped = self.group(rows)?;
-        self.take(grouped, relief).await
-    }
-
-    /// Looks at which partitions rows are of, and takes none of them.
-    pub(crate) fn group(&self, rows: RecordBatch) -> Result<Grouped> {
+        #[cfg(test)]
+        counted::GROUPED.set(counted::GROUPED.get() + 1);
         let groups = self.grouping.group(rows)?;
-        let fresh = groups.iter();
-        let fresh = fresh.filter(|it| !self.partitions.contains_key(&it.key));
-        Ok(Grouped {
-            fresh: fresh.count(),
-            groups,
-        })
-    }
-
-    /// What rows add to the piece that staging will make.
-    pub(crate) fn adds(&self, grouped: &Grouped) -> usize {
-        grouped.fresh * self.piece_bytes_per_file
-    }
-
-    /// Takes rows. After an error all rows are lost.
-    pub(crate) async fn take(&mut self, grouped: Grouped, relief: &mut Relief) -> Result<()> {
-        for group in grouped.groups {
+        for group in groups {
             let key = self.wait(group)?;
             // Each time they are encoded, a file ends: they wait for as long as there is room.
             if self.sorting.is_some() || self.open_max == 0 {
@@ -233,11 +241,46 @@ impl Files {
         self.relieve(relief).await
     }
 
+    /// Whether the values of a column say which partition rows are of.
+    pub(crate) fn is_partitioned_by(&self, column: usize) -> bool {
+        self.grouping.is_by(column)
+    }
+
+    /// Looks at which partitions rows are of, and takes none of them. Only the columns that
+    /// partitions are by are looked at.
+    pub(crate) fn look(&self, columns: &[ArrayRef]) -> Result<Looked> {
+        let keys = self.grouping.keys(columns)?;
+        let fresh = keys.iter();
+        let fresh =
+            fresh.filter(|it| !self.partitions.contains_key(*it) && !self.expected.contains(*it));
+        Ok(Looked {
+            fresh: fresh.count(),
+            keys,
+        })
+    }
+
+    /// Rows of these partitions are gathered, and come later.
+    pub(crate) fn expect(&mut self, looked: Looked) {
+        for key in looked.keys {
+            let is_fresh = !self.partitions.contains_key(&key);
+            if self.expected.insert(key) && is_fresh {
+                self.fresh += 1;
+            }
+        }
+    }
+
+    /// No rows are gathered any more.
+    pub(crate) fn expect_nothing(&mut self) {
+        self.expected.clear();
+        self.fresh = 0;
+    }
+
     fn wait(&mut self, group: Group) -> Result<Vec<u8>> {
-        let partition = self
-            .partitions
-            .entry(group.key.clone())
-            .or_insert_with(|| Partition {
+        let partition = self.partitions.entry(group.key.clone()).or_insert_with(|| {
+            if self.expected.contains(&group.key) {
+                self.fresh -= 1;
+            }
+            Partition {
                 key: self.grouping.partition(group.values),
                 waiting: Vec::new(),
                 waiting_rows: 0,
@@ -245,19 +288,11 @@ impl Files {
                 writer: None,
                 written_bytes: 0,
                 written_at: 0,
-            });
-        let mut bytes = bytes_of(&group.rows);
-        partition.waiting_rows += group.rows.num_rows();
-        partition.waiting.push(group.rows);
-        if partition.waiting.len() >= WAITING_BATCHES_MAX {
-            let schema = partition.waiting[0].schema();
-            let together = concat_batches(&schema, &partition.waiting)?;
-            self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
-            bytes = bytes_of(&together);
-            partition.waiting = vec![together];
-        }
-        partition.waiting_bytes += bytes;
-        self.waiting_bytes += bytes;
+            }
+        });
+        let before = partition.waiting_bytes;
+        partition.wait(group.rows)?;
+        self.waiting_bytes = self.waiting_bytes - before + partition.waiting_bytes;
         Ok(group.key)
     }
 
@@ -308,7 +343,7 @@ impl Files {
             [] => None,
             [rows] => Some(rows.clone()),
             // Many small writes cost more than putting the rows together first.
-            [first, ..] => Some(concat_batches(&first.schema(), &partition.waiting)?),
+            waiting => Some(together(waiting)?),
         };
         partition.waiting.clear();
         if let Some(rows) = rows {
@@ -363,6 +398,9 @@ impl Files {
         }
         if idle {
             self.partitions.remove(key);
+            if self.expected.contains(key) {
+                self.fresh += 1;
+            }
         }
         Ok(())
     }
@@ -397,6 +435,68 @@ impl Files {
     /// The files that are closed.
     pub(crate) fn into_closed(self) -> Vec<DataFile> {
         self.closed
+    }
+}
+
+impl Partition {
+    fn wait(&mut self, rows: RecordBatch) -> Result<()> {
+        self.waiting_rows += rows.num_rows();
+        self.waiting_bytes += bytes_of(&rows);
+        self.waiting.push(rows);
+        if self.waiting.len() < WAITING_BATCHES_MAX {
+            return Ok(());
+        }
+        let sizes: Vec<_> = self.waiting.iter().map(RecordBatch::num_rows).collect();
+        let Some(first) = small_ones(&sizes) else {
+            return Ok(());
+        };
+        let small = self.waiting.split_off(first);
+        self.waiting_bytes -= small.iter().map(bytes_of).sum::<usize>();
+        let together = together(&small)?;
+        self.waiting_bytes += bytes_of(&together);
+        self.waiting.push(together);
+        Ok(())
+    }
+}
+
+/// Where the last batches begin that are to be put together, by how many rows each has; none: there
+/// are none. Each that goes with them is at most twice as large as those behind it, so that
+/// it gets larger by half at least: no row is copied often.
+fn small_ones(sizes: &[usize]) -> Option<usize> {
+    let small = sizes.iter().rev();
+    let small = small.take_while(|it| **it < ROWS_WORTH_WRITING).count();
+    if small < WAITING_BATCHES_MAX {
+        return None;
+    }
+    let mut behind = 0;
+    let together = sizes.iter().rev().take(small).take_while(|rows| {
+        let goes_along = behind == 0 || **rows <= 2 * behind;
+        behind += **rows;
+        goes_along
+    });
+    let together = together.count();
+    (together > 1).then(|| sizes.len() - together)
+}
+
+/// One batch of many, which is copied.
+fn together(batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let schema = batches[0].schema();
+    let together = concat_batches(&schema, batches)?;
+    #[cfg(test)]
+    counted::JOINED_BYTES.set(counted::JOINED_BYTES.get() + bytes_of(&together));
+    Ok(together)
+}
+
+/// What a test counts of the work that its own thread does.
+#[cfg(test)]
+pub(crate) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How often rows were put into their partitions.
+        pub(crate) static GROUPED: Cell<usize> = const { Cell::new(0) };
+        /// Of rows that were copied to be one batch.
+        pub(crate) static JOINED_BYTES: Cell<usize> = const { Cell::new(0) };
     }
 }
 

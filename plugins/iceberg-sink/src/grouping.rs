@@ -53,6 +53,22 @@ impl Grouping {
         PartitionKey::new(self.spec.as_ref().clone(), Arc::clone(&self.schema), values)
     }
 
+    /// Whether the values of a column say which partition a row is of.
+    pub(crate) fn is_by(&self, column: usize) -> bool {
+        self.values.as_ref().is_some_and(|it| it.are_by(column))
+    }
+
+    /// The keys of the partitions that rows are of, each once. Only the columns that partitions are
+    /// by are looked at.
+    pub(crate) fn keys(&self, columns: &[ArrayRef]) -> Result<Vec<Vec<u8>>> {
+        let Some(partitions) = &self.values else {
+            return Ok(vec![Vec::new()]);
+        };
+        let values = partitions.of(columns)?;
+        let members = members(values.columns())?.into_iter();
+        Ok(members.map(|it| it.key).collect())
+    }
+
     /// In the order in which the partitions first appear.
     pub(crate) fn group(&self, rows: RecordBatch) -> Result<Vec<Group>> {
         let Some(partitions) = &self.values else {
@@ -63,7 +79,7 @@ impl Grouping {
                 rows,
             }]);
         };
-        let values = partitions.of(&rows)?;
+        let values = partitions.of(rows.columns())?;
         let members = members(values.columns())?;
         let firsts: UInt32Array = members
             .iter()

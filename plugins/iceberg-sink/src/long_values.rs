@@ -144,11 +144,13 @@ impl LongValues {
         }
     }
 
-    fn note<'a>(&mut self, id: i32, beginnings: impl Iterator<Item = &'a [u8]>) {
-        for beginning in beginnings {
-            let noted = self.0.entry(id);
-            let (least, greatest) =
-                noted.or_insert_with(|| (beginning.to_vec(), beginning.to_vec()));
+    fn note<'a>(&mut self, id: i32, mut beginnings: impl Iterator<Item = &'a [u8]>) {
+        let Some(first) = beginnings.next() else {
+            return;
+        };
+        let noted = self.0.entry(id);
+        let (least, greatest) = noted.or_insert_with(|| (first.to_vec(), first.to_vec()));
+        for beginning in std::iter::once(first).chain(beginnings) {
             if beginning < least.as_slice() {
                 least.copy_from_slice(beginning);
             } else if beginning > greatest.as_slice() {

@@ -104,6 +104,17 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// How long a bound of a column of texts or bytes gets at most: characters or bytes; none: as long
+    /// as there are any.
+    pub(crate) fn bound_width_max(&self, id: i32) -> Option<usize> {
+        let id = i64::from(id);
+        if self.no_bounds.contains(&id) {
+            return Some(0);
+        }
+        let width = self.texts.get(&id).or_else(|| self.binaries.get(&id));
+        width.copied()
+    }
+
     /// Takes out of the figures of a data file, as Iceberg's own JSON of that key, what its table
     /// does not want said.
     pub(crate) fn apply(&self, key: &str, figures: &mut Value) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, Date32Array, RecordBatch, StructArray, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, Date32Array, StructArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Fields};
 use iceberg::arrow::record_batch_projector::RecordBatchProjector;
 use iceberg::arrow::type_to_arrow_type;
@@ -12,12 +12,16 @@ use iceberg::spec::{PartitionSpec, SchemaRef, StructType, Transform, Type};
 use iceberg::transform::{BoxedTransformFunction, create_transform_function};
 use iceberg::{Error, ErrorKind, Result};
 
+use crate::partitioning::path_to;
+
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// As the library's own calculator, whose days are one too late in the last second of each day
 /// before 1970.
 pub(crate) struct PartitionValues {
     sources: RecordBatchProjector,
+    /// The columns that these are in.
+    columns: Vec<usize>,
     transforms: Vec<(Transform, BoxedTransformFunction)>,
     ty: StructType,
     fields: Fields,
@@ -37,7 +41,11 @@ impl PartitionValues {
                 "the partition values are not a struct",
             ));
         };
+        let paths = sources.iter();
+        let paths = paths.filter_map(|id| path_to(*id, schema.as_struct()));
+        let columns = paths.filter_map(|it| it.first().copied()).collect();
         Ok(Self {
+            columns,
             sources: RecordBatchProjector::from_iceberg_schema(Arc::clone(schema), &sources)?,
             transforms,
             ty,
@@ -49,9 +57,15 @@ impl PartitionValues {
         &self.ty
     }
 
-    /// A column for each field of the spec.
-    pub(crate) fn of(&self, rows: &RecordBatch) -> Result<StructArray> {
-        let sources = self.sources.project_column(rows.columns())?;
+    /// Whether a column of the table has a part in them.
+    pub(crate) fn are_by(&self, column: usize) -> bool {
+        self.columns.contains(&column)
+    }
+
+    /// A column for each field of the spec. Of the table's columns those that have no part in it are
+    /// not looked at.
+    pub(crate) fn of(&self, columns: &[ArrayRef]) -> Result<StructArray> {
+        let sources = self.sources.project_column(columns)?;
         let values = sources.into_iter().zip(&self.transforms);
         let values = values
             .map(|(source, (transform, library))| match transform {

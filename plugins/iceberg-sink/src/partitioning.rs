@@ -52,7 +52,8 @@ pub(crate) fn named_times(spec: &PartitionSpec, schema: &Schema) -> Vec<Vec<usiz
         .collect()
 }
 
-fn path_to(id: i32, columns: &StructType) -> Option<Vec<usize>> {
+/// From column to column, the path to a field.
+pub(crate) fn path_to(id: i32, columns: &StructType) -> Option<Vec<usize>> {
     columns.fields().iter().enumerate().find_map(|(at, field)| {
         let inside = match field.field_type.as_ref() {
             _ if field.id == id => Vec::new(),

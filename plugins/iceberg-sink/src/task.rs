@@ -38,6 +38,10 @@ struct Open {
     base_schema_id: i32,
     decoders: BTreeMap<u32, Decoder>,
     files: Option<Files>,
+    /// What a file takes of a piece, about.
+    piece_bytes_per_file: usize,
+    /// How many partitions were found the last time in how many gathered rows.
+    spread: (usize, usize),
 }
 
 impl Open {
@@ -57,8 +61,10 @@ struct Known {
     probe: Probe,
 }
 
-/// Where rows were before a call: target, which of its opens, schema.
-type Before = BTreeMap<(String, usize, u32), usize>;
+/// A decoder: target, which of its opens, schema.
+type Place = (String, usize, u32);
+/// The rows that decoders had before a call.
+type Before = BTreeMap<Place, usize>;
 /// By topic id and partition: what a table holds already.
 type Held = HashMap<(String, i32), i64>;
 
@@ -163,7 +169,7 @@ impl Task {
             self.roll_back(&before);
             return Err(Failure::Rejected(tally.rejected));
         }
-        if let Err(failure) = self.fit(runtime, &mut before, &mut relief) {
+        if let Err(failure) = self.fit(&before) {
             self.roll_back(&before);
             return Err(failure);
         }

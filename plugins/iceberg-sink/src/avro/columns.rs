@@ -1,5 +1,6 @@
 //! Rows being gathered, a column at a time, in the table's own Arrow types.
 
+use std::ops::{Range, Sub};
 use std::sync::Arc;
 
 use arrow_array::{
@@ -170,6 +171,60 @@ impl Column {
         self.len = len;
     }
 
+    /// Copies of some rows' values; what is gathered stays.
+    fn part(&self, rows: &Range<usize>) -> Self {
+        let values = match &self.values {
+            Values::Bits(it) => {
+                let mut bits = BooleanBufferBuilder::new(rows.len());
+                rows.clone().for_each(|at| bits.append(it.get_bit(at)));
+                Values::Bits(bits)
+            }
+            Values::I32(it) => Values::I32(it[rows.clone()].to_vec()),
+            Values::I64(it) => Values::I64(it[rows.clone()].to_vec()),
+            Values::I128(it) => Values::I128(it[rows.clone()].to_vec()),
+            Values::F32(it) => Values::F32(it[rows.clone()].to_vec()),
+            Values::F64(it) => Values::F64(it[rows.clone()].to_vec()),
+            Values::Text { ends, bytes } => {
+                let (ends, within) = part_of_ends(ends, rows);
+                let bytes = bytes[within].to_vec();
+                Values::Text { ends, bytes }
+            }
+            Values::Bytes { ends, bytes } => {
+                let (ends, within) = part_of_ends(ends, rows);
+                let bytes = bytes[within].to_vec();
+                Values::Bytes { ends, bytes }
+            }
+            Values::Fixed { width, bytes } => Values::Fixed {
+                width: *width,
+                bytes: bytes[rows.start * width..rows.end * width].to_vec(),
+            },
+            Values::Struct(columns) => {
+                Values::Struct(columns.iter().map(|it| it.part(rows)).collect())
+            }
+            Values::List { ends, items } => {
+                let (ends, within) = part_of_ends(ends, rows);
+                let items = Box::new(items.part(&within));
+                Values::List { ends, items }
+            }
+            Values::Map { ends, keys, values } => {
+                let (ends, within) = part_of_ends(ends, rows);
+                Values::Map {
+                    ends,
+                    keys: Box::new(keys.part(&within)),
+                    values: Box::new(values.part(&within)),
+                }
+            }
+        };
+        let mut nulls = NullBufferBuilder::new(rows.len());
+        let valid = rows.clone().map(|at| self.nulls.is_valid(at));
+        valid.for_each(|it| nulls.append(it));
+        Self {
+            values,
+            nulls,
+            len: rows.len(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match &self.values {
             Values::Bits(it) => it.len().div_ceil(8),
@@ -259,6 +314,17 @@ fn end(ends: &[i32]) -> usize {
     usize::try_from(ends.last().copied().unwrap_or(0)).unwrap_or(0)
 }
 
+/// Where some rows' values end, and which values these are.
+fn part_of_ends<T>(ends: &[T], rows: &Range<usize>) -> (Vec<T>, Range<usize>)
+where
+    T: ArrowNativeType + Sub<Output = T>,
+{
+    let (first, last) = (ends[rows.start], ends[rows.end]);
+    let own = ends[rows.start..=rows.end].iter();
+    let own = own.map(|it| *it - first).collect();
+    (own, first.as_usize()..last.as_usize())
+}
+
 /// Hands out what was gathered. As much again is likely to come: growing to that would copy it.
 fn renewed<T>(values: &mut Vec<T>) -> Vec<T> {
     let capacity = values.len();
@@ -322,6 +388,21 @@ impl Columns {
         self.rows = rows;
     }
 
+    /// Copies of some rows' values in the columns that are wanted; the other columns are empty.
+    pub(crate) fn part(
+        &self,
+        rows: &Range<usize>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let none = 0..0;
+        let columns = self.columns.iter().zip(self.schema.fields());
+        let parts = columns.enumerate().map(|(at, (column, field))| {
+            let rows = if is_wanted(at) { rows } else { &none };
+            column.part(rows).finish(field.data_type())
+        });
+        parts.collect()
+    }
+
     /// Hands out the rows; empty afterwards.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         self.rows = 0;
@@ -332,5 +413,72 @@ impl Columns {
             .map(|(column, field)| column.finish(field.data_type()))
             .collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_what_a_slice_of_all_rows_is() {
+        const ROWS: usize = 9;
+        let item = Arc::new(Field::new("element", DataType::Int32, true));
+        let inside = Fields::from(vec![
+            Field::new("text", DataType::Utf8, true),
+            Field::new("list", DataType::List(item), true),
+        ]);
+        let schema = Schema::new(vec![
+            Field::new("bit", DataType::Boolean, true),
+            Field::new("bytes", DataType::LargeBinary, true),
+            Field::new("fixed", DataType::FixedSizeBinary(2), true),
+            Field::new("record", DataType::Struct(inside), true),
+        ]);
+        let mut rows = Columns::new(Arc::new(schema)).unwrap();
+        for row in 0..ROWS {
+            for column in &mut rows.columns {
+                if row % 4 == 1 {
+                    column.push_null();
+                } else {
+                    push(column, row);
+                }
+            }
+            rows.rows += 1;
+        }
+        let (begin, end) = (2, 7);
+        let part = rows.part(&(begin..end), |column| column != 1).unwrap();
+        let all = rows.finish().unwrap().slice(begin, end - begin);
+        assert_eq!(all.num_rows(), end - begin, "the rows are all there still");
+        assert!(part[1].is_empty(), "it was not wanted");
+        for column in [0, 2, 3] {
+            assert_eq!(&part[column], all.column(column), "{column}");
+        }
+    }
+
+    fn push(column: &mut Column, row: usize) {
+        let number = i32::try_from(row).unwrap();
+        let byte = u8::try_from(row).unwrap();
+        match &mut column.values {
+            Values::Bits(it) => it.append(row % 3 == 0),
+            Values::I32(it) => it.push(number),
+            Values::Text { ends, bytes } => {
+                bytes.extend(std::iter::repeat_n(b'a' + byte, row));
+                ends.push(i32::try_from(bytes.len()).unwrap());
+            }
+            Values::Bytes { ends, bytes } => {
+                bytes.extend(std::iter::repeat_n(byte, row));
+                ends.push(i64::try_from(bytes.len()).unwrap());
+            }
+            Values::Fixed { bytes, .. } => bytes.extend([byte, 0]),
+            Values::Struct(columns) => columns.iter_mut().for_each(|it| push(it, row)),
+            Values::List { ends, items } => {
+                (0..row).for_each(|at| push(items, at));
+                ends.push(i32::try_from(items.len()).unwrap());
+            }
+            other => panic!("{other:?}"),
+        }
+        column.pushed();
     }
 }

@@ -48,6 +48,11 @@ impl Shares {
         }
     }
 
+    /// Whether a topic that was met names this table alone.
+    pub(super) fn has(&self, target: &str) -> bool {
+        self.tables.contains(target)
+    }
+
     /// Which table records a partition's position, as this one sees it.
     pub(super) fn keeper(&self, target: &str, topic: &str, partition: i32) -> Keeper {
         if !self.go_elsewhere(target, topic) {
@@ -65,12 +70,24 @@ impl Shares {
         self.tables.contains(target) && of_topic().is_some_and(|it| it != target)
     }
 
-    /// Takes out of what tables hold the positions of topics whose own table tells them: what an
-    /// earlier version wrote beside a table's own moves on no more, and reading would begin there.
-    pub(super) fn leave_out(&mut self, held: &mut Vec<Holding>) {
+    /// The own tables of topics whose positions other tables hold.
+    pub(super) fn own_tables(&self, held: &[Holding]) -> BTreeSet<String> {
+        let mut own = BTreeSet::new();
+        for Holding { target, positions } in held {
+            let those = positions.iter();
+            let those = those.filter(|at| self.go_elsewhere(target, &at.topic));
+            own.extend(those.filter_map(|at| self.route.of_topic(&at.topic)));
+        }
+        own
+    }
+
+    /// Takes out of what tables hold the positions of topics whose own table tells them, which may be
+    /// among the `others`: what an earlier version wrote beside a table's own moves on no more, and
+    /// reading would begin there.
+    pub(super) fn leave_out(&mut self, held: &mut Vec<Holding>, others: &[Holding]) {
         // A table that told some earlier may be gone.
         self.told.clear();
-        for Holding { target, positions } in held.iter() {
+        for Holding { target, positions } in held.iter().chain(others) {
             self.holds(target, positions);
         }
         for Holding { target, positions } in held.iter_mut() {

@@ -13,6 +13,7 @@ use super::{Open, SCHEMAS_MAX, Task, misfit};
 use crate::avro::AvroField;
 use crate::decoder::Decoder;
 use crate::evolve::{self, PastNames};
+use crate::files;
 use crate::metrics::Metrics;
 use crate::parquet_properties::{of_new_table, target_file_bytes, writer_properties};
 use crate::partition_by::PartitionBy;
@@ -39,12 +40,7 @@ impl Task {
         if let Some(schema) = evolved {
             let change = evolve::change(&self.tables, &open.table, schema)
                 .map_err(|e| misfit(e.to_string()))?;
-            let mut next = Open {
-                table: change.table,
-                base_schema_id: open.base_schema_id,
-                decoders: BTreeMap::new(),
-                files: None,
-            };
+            let mut next = Open::new(change.table, open.base_schema_id).map_err(misfit)?;
             // Refused, it leaves nothing behind.
             next.add_decoder(id, avro, &misfit)?;
             opens.push(next);
@@ -86,12 +82,8 @@ impl Task {
         // Before rows are taken: what can't be kept would stop the sink in the middle of them.
         partitioning::check(spec, schema).map_err(misfit)?;
         self.kept(metadata.properties(), schema).map_err(misfit)?;
-        Ok(Open {
-            base_schema_id: table.metadata().current_schema_id(),
-            table,
-            decoders: BTreeMap::new(),
-            files: None,
-        })
+        let base_schema_id = table.metadata().current_schema_id();
+        Open::new(table, base_schema_id).map_err(misfit)
     }
 
     fn create(&self, target: &str, avro: &[AvroField]) -> Result<Table, Failure> {
@@ -128,6 +120,20 @@ impl Task {
 }
 
 impl Open {
+    fn new(table: Table, base_schema_id: i32) -> Result<Self, String> {
+        let (metadata, schema) = (table.metadata(), table.metadata().current_schema());
+        let metrics = Metrics::new(metadata.properties(), schema)?;
+        Ok(Self {
+            piece_bytes_per_file: files::piece_bytes_per_file(schema, &metrics),
+            table,
+            base_schema_id,
+            decoders: BTreeMap::new(),
+            files: None,
+            // Before any was looked at, each row may be of a partition of its own.
+            spread: (1, 1),
+        })
+    }
+
     fn add_decoder(
         &mut self,
         id: u32,

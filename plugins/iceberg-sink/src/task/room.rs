@@ -7,28 +7,34 @@ use std::time::Duration;
 use jackfield_sdk::Failure;
 use tokio::runtime::Runtime;
 
-use super::{Before, Open, Task};
+use super::{Before, Open, Place, Task};
+use crate::decoder::Decoder;
 use crate::errors;
-use crate::files::{self, Files, Grouped};
+use crate::files::{self, Files, Looked};
 use crate::relief::{Relief, STAGE_TIME_MAX};
 
 /// What crosses in a `stage` is 16 MiB at most, of all tables; how large a piece gets is an estimate.
-const PIECE_BYTES_MAX: usize = 14 * 1024 * 1024;
+/// In 64 bits, since the worst case may be more than a component can address.
+const PIECE_BYTES_MAX: u64 = 14 * 1024 * 1024;
 /// Of so many a stage is asked for: batches that are under way may still add to them.
 const PIECE_BYTES_ENOUGH: usize = 6 * 1024 * 1024;
-/// Records that a batch brings at most: rows are put into their partitions before one more could be
-/// too many.
-const BATCH_RECORDS: usize = 1000;
-/// Files that are closed within two stages, until it is known how quick the store is: with these it
-/// may take 144 ms for each.
-const FILES_ENOUGH: usize = 1000;
+/// Records that a batch brings at most: rows are looked at before those of one more could be of too
+/// many partitions.
+const BATCH_RECORDS: u64 = 1000;
+/// Files that a stage is asked for until it is known how quick the store is: with these it may take
+/// 144 ms for each. A swap and a stop give a stage one call.
+const FILES_ENOUGH: usize = 500;
 /// However quick it is: the next stage may find it slower.
 const FILES_ENOUGH_MAX: usize = 3000;
 /// However slow it is.
 const FILES_ENOUGH_MIN: usize = 16;
-/// Stages that may be asked for until all files of one are closed. The host gives a task up that
-/// does not get to an end for minutes.
-const STAGES: u32 = 2;
+/// With fewer a stage says nothing of how quick the store is with many: connections are there, and
+/// the time is too short to measure.
+const FILES_TELLING: usize = 100;
+/// What a stage of as many files as are asked for may take: three quarters of what it has, since the
+/// batches that are under way bring more.
+const STAGE_TIME_ENOUGH: Duration = Duration::from_secs(54);
+const _: () = assert!(STAGE_TIME_ENOUGH.as_secs() < STAGE_TIME_MAX.as_secs());
 
 /// How many files a stage is asked for, by what those before have managed.
 #[derive(Debug)]
@@ -47,16 +53,16 @@ impl Default for Pace {
 impl Pace {
     /// A stage has closed so many files in that time, and those were all or not.
     pub(super) fn learn(&mut self, closed: usize, took: Duration, all: bool) {
-        let time = (STAGE_TIME_MAX * STAGES).as_millis();
+        let time = STAGE_TIME_ENOUGH.as_millis();
         let enough = closed as u128 * time / took.as_millis().max(1);
         let enough = usize::try_from(enough).unwrap_or(usize::MAX);
         let enough = enough.min(FILES_ENOUGH_MAX);
-        self.files_enough = if all {
-            // Few and large ones say nothing of many small ones.
-            self.files_enough.max(enough)
-        } else {
-            enough.max(FILES_ENOUGH_MIN)
-        };
+        if !all {
+            self.files_enough = enough.max(FILES_ENOUGH_MIN);
+        } else if closed >= FILES_TELLING {
+            // Large ones say nothing of many small ones.
+            self.files_enough = self.files_enough.max(enough);
+        }
     }
 }
 
@@ -66,12 +72,13 @@ impl Open {
         !spec.is_unpartitioned()
     }
 
-    fn piece_bytes_per_file(&self) -> usize {
-        files::piece_bytes_per_file(self.table.metadata().current_schema())
+    /// Rows that are gathered, and of which it is not known which partitions they are of.
+    fn unlooked(&self) -> usize {
+        self.decoders.values().map(Decoder::unlooked).sum()
     }
 
-    /// How large its piece gets at most: each row that is gathered may be of another partition.
-    fn piece_bytes_max(&self) -> usize {
+    /// How large its piece gets at most: each row that was not looked at may be of another partition.
+    fn piece_bytes_max(&self) -> u64 {
         if self.is_idle() {
             return 0;
         }
@@ -81,14 +88,58 @@ impl Open {
         } else {
             files::piece_bytes_of_schema(metadata.current_schema())
         };
-        let written = self.files.as_ref().map_or(0, Files::piece_bytes);
-        let rows: usize = self.decoders.values().map(|it| it.rows()).sum();
+        let known = self.files.as_ref().map_or(0, Files::piece_bytes);
+        let unlooked = self.unlooked();
         let files = if self.is_partitioned() {
-            rows
+            unlooked
         } else {
-            rows.min(1)
+            unlooked.min(1)
         };
-        schema + written + files * self.piece_bytes_per_file()
+        (schema + known) as u64 + self.piece_bytes_of(files)
+    }
+
+    fn piece_bytes_of(&self, files: usize) -> u64 {
+        files as u64 * self.piece_bytes_per_file as u64
+    }
+
+    /// How many files staging will close, about: rows that were not looked at are of as many
+    /// partitions as those that were.
+    fn unclosed(&self) -> usize {
+        let known = self.files.as_ref().map_or(0, Files::unclosed);
+        if !self.is_partitioned() {
+            return known;
+        }
+        let (partitions, rows) = self.spread;
+        known + self.unlooked().saturating_mul(partitions).div_ceil(rows)
+    }
+
+    /// Looks at which partitions rows are of that a decoder has gathered, before a row; none: that is
+    /// known of all of them.
+    fn look(&self, schema: u32, before: usize) -> Result<Option<Looked>, Failure> {
+        let (Some(files), Some(decoder)) = (&self.files, self.decoders.get(&schema)) else {
+            return Ok(None);
+        };
+        let rows = decoder.looked_to()..before.min(decoder.rows());
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let failed = |e: &dyn std::fmt::Display| {
+            Failure::Broken(format!("looking at which partitions rows are of: {e}"))
+        };
+        let columns = decoder.part(&rows, |column| files.is_partitioned_by(column));
+        let columns = columns.map_err(|e| failed(&e))?;
+        files.look(&columns).map(Some).map_err(|e| failed(&e))
+    }
+
+    /// Takes note of what was found before a row.
+    fn note(&mut self, schema: u32, before: usize, looked: Looked) {
+        let (Some(files), Some(decoder)) = (&mut self.files, self.decoders.get_mut(&schema)) else {
+            return;
+        };
+        let before = before.min(decoder.rows());
+        self.spread = (looked.partitions(), before - decoder.looked_to());
+        decoder.look_to(before);
+        files.expect(looked);
     }
 }
 
@@ -121,12 +172,11 @@ impl Task {
 
     /// Whether a stage should come before anything else is put.
     pub(super) fn has_enough(&self) -> bool {
-        let all = || self.targets.values().flatten();
-        let all = || all().filter_map(|it| it.files.as_ref());
-        let piece_bytes: usize = all().map(Files::piece_bytes).sum();
-        let unclosed: usize = all().map(Files::unclosed).sum();
+        let files = self.targets.values().flatten();
+        let files = files.filter_map(|it| it.files.as_ref());
+        let piece_bytes: usize = files.map(Files::piece_bytes).sum();
         piece_bytes >= PIECE_BYTES_ENOUGH
-            || unclosed >= self.pace.files_enough
+            || self.unclosed() >= self.pace.files_enough
             || self.waiting_bytes() > self.waiting_bytes_max()
     }
 
@@ -146,38 +196,32 @@ impl Task {
     }
 
     /// Makes sure that the pieces of all that was taken cross in one stage. Where that is not plain,
-    /// the rows of this batch are looked at apart from those before.
+    /// it is looked at which partitions rows are of, and those of this batch apart from those before.
     ///
     /// # Errors
-    /// They would not, and nothing of this batch was taken once the caller has rolled back what is
-    /// left in `before`. Or rows are lost.
-    pub(super) fn fit(
-        &mut self,
-        runtime: &Runtime,
-        before: &mut Before,
-        relief: &mut Relief,
-    ) -> Result<(), Failure> {
+    /// They would not: the caller rolls back what was taken of this batch. Or rows are lost.
+    pub(super) fn fit(&mut self, before: &Before) -> Result<(), Failure> {
         if self.piece_bytes_max() <= PIECE_BYTES_MAX {
             return Ok(());
         }
-        let mut apart = Vec::new();
+        let mut late = Vec::new();
         for place in self.gathered(Open::is_partitioned) {
-            let rows = before.remove(&place);
-            let (target, generation, schema) = place;
-            let at = (target.as_str(), generation, schema);
-            let grouped = self.set_apart(runtime, at, rows, relief);
-            match grouped {
-                Ok(Some(grouped)) => apart.push((target, generation, grouped)),
+            match self.look_apart(&place, before) {
+                Ok(Some(looked)) => late.push((place, looked)),
                 Ok(None) => {}
-                Err(failure) => self.or_leave_out(&target, Err(failure))?,
+                Err(failure) => self.or_leave_out(&place.0, Err(failure))?,
             }
         }
         let mut bytes = self.piece_bytes_max();
         let mut fresh = 0;
-        for (target, generation, grouped) in &apart {
-            if let Some(files) = self.files_at(target, *generation) {
-                bytes += files.adds(grouped);
-                fresh += grouped.fresh();
+        for (place, looked) in &late {
+            let (_, _, schema) = place;
+            if let Some(open) = self.open_at(place)
+                && let Some(decoder) = open.decoders.get(schema)
+            {
+                let spared = decoder.unlooked().saturating_sub(looked.fresh());
+                bytes = bytes.saturating_sub(open.piece_bytes_of(spared));
+                fresh += looked.fresh();
             }
         }
         if bytes > PIECE_BYTES_MAX {
@@ -190,48 +234,91 @@ impl Task {
                  `partition-by` is too fine for these records"
             )));
         }
-        for (target, generation, grouped) in apart {
-            self.storage.take_error();
-            let Some(files) = self.files_at(&target, generation) else {
-                continue;
-            };
-            let taken = runtime.block_on(files.take(grouped, relief));
-            let taken = taken.map_err(|e| super::writing::lost(&self.storage, "writing", &e));
-            self.or_leave_out(&target, taken)?;
+        for (place, looked) in late {
+            if let Some(open) = self.open_at_mut(&place) {
+                open.note(place.2, usize::MAX, looked);
+            }
         }
         Ok(())
     }
 
-    /// Puts rows that are gathered into their partitions, the most of one table first, as long as
-    /// those of one more batch could be too many.
-    pub(super) fn sort_out(
-        &mut self,
-        runtime: &Runtime,
-        relief: &mut Relief,
-    ) -> Result<(), Failure> {
+    /// Looks at the rows that a decoder had before this batch, and takes note of them; then at the
+    /// others.
+    fn look_apart(&mut self, place: &Place, before: &Before) -> Result<Option<Looked>, Failure> {
+        let earlier = before.get(place).copied().unwrap_or(usize::MAX);
+        self.look(place, earlier)?;
+        let open = self.open_at(place);
+        open.map_or(Ok(None), |it| it.look(place.2, usize::MAX))
+    }
+
+    /// Looks at which partitions gathered rows are of, the most of one decoder first: as long as
+    /// those of one more batch could be too many for a piece, or there may be enough for a stage.
+    pub(super) fn look_ahead(&mut self) -> Result<(), Failure> {
         let opens = self.targets.values().flatten();
-        let per_file = opens.map(Open::piece_bytes_per_file).max().unwrap_or(0);
+        let per_file = opens.map(|it| it.piece_bytes_of(1)).max().unwrap_or(0);
         let most = PIECE_BYTES_MAX.saturating_sub(BATCH_RECORDS * per_file);
-        while self.piece_bytes_max() > most {
-            let gathered = self.gathered(Open::is_partitioned).into_iter();
-            let Some((target, generation, schema)) = gathered.max_by_key(|it| self.rows_at(it))
-            else {
+        let (mut bytes, mut unclosed) = (self.piece_bytes_max(), self.unclosed());
+        if bytes <= most && unclosed < self.pace.files_enough {
+            return Ok(());
+        }
+        let gathered = self.gathered(Open::is_partitioned).into_iter();
+        let mut places: Vec<_> = gathered.map(|it| (self.unlooked_at(&it), it)).collect();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        for (rows, place) in places {
+            if rows == 0 || (bytes <= most && unclosed < self.pace.files_enough) {
                 break;
-            };
-            self.write(runtime, &target, generation, schema, relief)?;
+            }
+            let (bytes_before, unclosed_before) = self.coming_at(&place);
+            if let Err(failure) = self.look(&place, usize::MAX) {
+                self.or_leave_out(&place.0, Err(failure))?;
+                (bytes, unclosed) = (self.piece_bytes_max(), self.unclosed());
+                continue;
+            }
+            let (bytes_now, unclosed_now) = self.coming_at(&place);
+            bytes = (bytes + bytes_now).saturating_sub(bytes_before);
+            unclosed = (unclosed + unclosed_now).saturating_sub(unclosed_before);
+        }
+        Ok(())
+    }
+
+    /// Looks at which partitions rows are of that a decoder has gathered, before a row, and takes
+    /// note of it.
+    fn look(&mut self, place: &Place, before: usize) -> Result<(), Failure> {
+        let tables = self.targets.len();
+        let (target, generation, schema) = place;
+        let opens = self.targets.get_mut(target);
+        let Some(open) = opens.and_then(|it| it.get_mut(*generation)) else {
+            return Ok(());
+        };
+        open.make_files(&self.settings, tables)?;
+        if let Some(looked) = open.look(*schema, before)? {
+            open.note(*schema, before, looked);
         }
         Ok(())
     }
 
     /// How large all pieces get at most.
-    fn piece_bytes_max(&self) -> usize {
+    fn piece_bytes_max(&self) -> u64 {
         let opens = self.targets.values().flatten();
-        let own: usize = opens.map(Open::piece_bytes_max).sum();
-        own + self.failing.piece_bytes()
+        let own: u64 = opens.map(Open::piece_bytes_max).sum();
+        own + self.failing.piece_bytes() as u64
+    }
+
+    /// How many files staging will close, about.
+    fn unclosed(&self) -> usize {
+        let opens = self.targets.values().flatten();
+        opens.map(Open::unclosed).sum()
+    }
+
+    /// Of the table that a decoder is of, how large its piece gets at most, and how many files of it
+    /// staging will close, about.
+    fn coming_at(&self, place: &Place) -> (u64, usize) {
+        let open = self.open_at(place);
+        open.map_or((0, 0), |it| (it.piece_bytes_max(), it.unclosed()))
     }
 
     /// The tables' decoders that have rows: target, which of its opens, schema.
-    pub(super) fn gathered(&self, of: impl Fn(&Open) -> bool) -> Vec<(String, usize, u32)> {
+    pub(super) fn gathered(&self, of: impl Fn(&Open) -> bool) -> Vec<Place> {
         let mut found = Vec::new();
         for (target, opens) in &self.targets {
             for (generation, open) in opens.iter().enumerate() {
@@ -245,40 +332,17 @@ impl Task {
         found
     }
 
-    fn rows_at(&self, (target, generation, schema): &(String, usize, u32)) -> usize {
-        let opens = self.targets.get(target);
-        let open = opens.and_then(|it| it.get(*generation));
-        let decoder = open.and_then(|it| it.decoders.get(schema));
-        decoder.map_or(0, |it| it.rows())
+    fn unlooked_at(&self, place: &Place) -> usize {
+        let decoder = self.open_at(place).and_then(|it| it.decoders.get(&place.2));
+        decoder.map_or(0, Decoder::unlooked)
     }
 
-    fn files_at(&mut self, target: &str, generation: usize) -> Option<&mut Files> {
-        let open = self.targets.get_mut(target)?.get_mut(generation)?;
-        open.files.as_mut()
+    fn open_at(&self, (target, generation, _): &Place) -> Option<&Open> {
+        self.targets.get(target)?.get(*generation)
     }
 
-    /// Writes the rows of a decoder that it had before this batch; `before` says how many these are:
-    /// if nothing, all. The others, by partition; none: there are none.
-    fn set_apart(
-        &mut self,
-        runtime: &Runtime,
-        (target, generation, schema): (&str, usize, u32),
-        before: Option<usize>,
-        relief: &mut Relief,
-    ) -> Result<Option<Grouped>, Failure> {
-        let Some((rows, files)) = self.rows_and_files(target, generation, schema)? else {
-            return Ok(None);
-        };
-        let earlier = before.unwrap_or(rows.num_rows()).min(rows.num_rows());
-        let late = rows.num_rows() - earlier;
-        let grouped = runtime.block_on(async {
-            if earlier > 0 {
-                files.write(rows.slice(0, earlier), relief).await?;
-            }
-            let those = (late > 0).then(|| files.group(rows.slice(earlier, late)));
-            those.transpose()
-        });
-        grouped.map_err(|e| super::writing::lost(&self.storage, "writing", &e))
+    fn open_at_mut(&mut self, (target, generation, _): &Place) -> Option<&mut Open> {
+        self.targets.get_mut(target)?.get_mut(*generation)
     }
 
     fn waiting_bytes(&self) -> usize {
@@ -301,16 +365,26 @@ mod tests {
     #[test]
     fn a_slow_store_is_given_fewer_files_and_a_quick_one_more() {
         let mut pace = Pace::default();
-        pace.learn(1000, Duration::from_secs(40), true);
-        assert_eq!(pace.files_enough, FILES_ENOUGH_MAX);
+        pace.learn(500, Duration::from_secs(27), true);
+        assert_eq!(pace.files_enough, 1000);
         pace.learn(360, Duration::from_secs(72), false);
-        assert_eq!(pace.files_enough, 720);
+        assert_eq!(pace.files_enough, 270);
         // Few large files.
-        pace.learn(16, Duration::from_secs(30), true);
-        assert_eq!(pace.files_enough, 720);
+        pace.learn(FILES_TELLING, Duration::from_secs(50), true);
+        assert_eq!(pace.files_enough, 270);
         pace.learn(1, Duration::from_secs(72), false);
         assert_eq!(pace.files_enough, FILES_ENOUGH_MIN);
         pace.learn(MANY, Duration::ZERO, true);
+        assert_eq!(pace.files_enough, FILES_ENOUGH_MAX);
+    }
+
+    #[test]
+    fn a_stage_of_few_files_does_not_say_that_a_store_is_quick() {
+        let mut pace = Pace::default();
+        pace.learn(1, Duration::from_millis(20), true);
+        pace.learn(FILES_TELLING - 1, Duration::from_millis(20), true);
+        assert_eq!(pace.files_enough, FILES_ENOUGH);
+        pace.learn(FILES_TELLING, Duration::from_millis(20), true);
         assert_eq!(pace.files_enough, FILES_ENOUGH_MAX);
     }
 }

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::parquet_properties::{target_file_bytes, writer_properties};
 use crate::piece;
 use crate::relief::Relief;
+use crate::settings::Settings;
 use crate::storage::HostStorage;
 
 /// Rows of one schema that are gathered before they are grouped by partition: enough for the cost
@@ -45,7 +46,7 @@ impl Task {
         for (target, generation, id) in full {
             self.write(runtime, &target, generation, id, relief)?;
         }
-        self.sort_out(runtime, relief)
+        self.look_ahead()
     }
 
     /// Tables that came have left the others less, also those that get no rows now.
@@ -127,7 +128,7 @@ impl Task {
     }
 
     /// The rows that a decoder has gathered, and where they go. None: there are none.
-    pub(super) fn rows_and_files(
+    fn rows_and_files(
         &mut self,
         target: &str,
         generation: usize,
@@ -139,39 +140,20 @@ impl Task {
         let Some(open) = opens.and_then(|it| it.get_mut(generation)) else {
             return Ok(None);
         };
+        open.make_files(&self.settings, tables)?;
+        let Some(files) = &mut open.files else {
+            return Ok(None);
+        };
         let Some(decoder) = open.decoders.get_mut(&schema) else {
             return Ok(None);
         };
         if decoder.rows() == 0 {
             return Ok(None);
         }
-        let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("making rows: {e}"));
         let rows = decoder.finish().map_err(|e| broken(&e))?;
-        if open.files.is_none() {
-            let properties = writer_properties(
-                open.table.metadata().properties(),
-                open.table.metadata().current_schema(),
-                self.settings.compression_level,
-            )
-            .map_err(Failure::Misconfigured)?;
-            let limits = FileLimits {
-                target_bytes: match self.settings.target_file_size {
-                    Some(size) => size.0,
-                    None => target_file_bytes(open.table.metadata().properties())
-                        .map_err(Failure::Misconfigured)?,
-                },
-                open: self.settings.open_files as usize,
-                waiting_bytes: usize::try_from(self.settings.buffer.0).unwrap_or(usize::MAX),
-            };
-            let files = Files::new(&open.table, properties, limits);
-            let mut files = files.map_err(|e| broken(&e))?;
-            files.share(tables);
-            open.files = Some(files);
+        if open.decoders.values().all(|it| it.rows() == 0) {
+            files.expect_nothing();
         }
-        let files = open
-            .files
-            .as_mut()
-            .expect("it was there, or has just been made");
         Ok(Some((rows, files)))
     }
 
@@ -272,8 +254,41 @@ impl Task {
     }
 }
 
+impl Open {
+    /// Makes what takes its rows, if it has nothing yet.
+    pub(super) fn make_files(&mut self, settings: &Settings, tables: usize) -> Result<(), Failure> {
+        if self.files.is_some() {
+            return Ok(());
+        }
+        let metadata = self.table.metadata();
+        let properties = writer_properties(
+            metadata.properties(),
+            metadata.current_schema(),
+            settings.compression_level,
+        )
+        .map_err(Failure::Misconfigured)?;
+        let limits = FileLimits {
+            target_bytes: match settings.target_file_size {
+                Some(size) => size.0,
+                None => target_file_bytes(metadata.properties()).map_err(Failure::Misconfigured)?,
+            },
+            open: settings.open_files as usize,
+            waiting_bytes: usize::try_from(settings.buffer.0).unwrap_or(usize::MAX),
+        };
+        let files = Files::new(&self.table, properties, limits, self.piece_bytes_per_file);
+        let mut files = files.map_err(|e| broken(&e))?;
+        files.share(tables);
+        self.files = Some(files);
+        Ok(())
+    }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Broken(format!("making rows: {error}"))
+}
+
 /// After an error in the middle of files: what was put is gone.
-pub(super) fn lost(storage: &HostStorage, during: &str, error: &iceberg::Error) -> Failure {
+fn lost(storage: &HostStorage, during: &str, error: &iceberg::Error) -> Failure {
     match storage.take_error() {
         Some(error) => errors::store_lossy(during, &error),
         None => Failure::Broken(format!("{during}: {error}")),

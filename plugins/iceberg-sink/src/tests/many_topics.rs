@@ -1,5 +1,9 @@
 //! A table for each of many topics: what a committer holds of them, and what each of them holds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jackfield_sdk::sink::{Catalog, CatalogError, CatalogTable};
+
 use super::*;
 use crate::commit::KNOWN_BYTES_MAX;
 
@@ -139,6 +143,59 @@ fn a_table_holds_the_positions_of_its_own_topic_only() {
     assert_eq!(told(&held), expected);
 }
 
+/// A catalog that counts what is loaded from it.
+struct Counting {
+    catalog: Arc<dyn Catalog>,
+    loads: Arc<AtomicUsize>,
+}
+
+impl Catalog for Counting {
+    fn load(&self, ident: &str, known: Option<&str>) -> Result<Option<CatalogTable>, CatalogError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.catalog.load(ident, known)
+    }
+
+    fn create(&self, ident: &str, creation: &str) -> Result<CatalogTable, CatalogError> {
+        self.catalog.create(ident, creation)
+    }
+
+    fn commit(
+        &self,
+        ident: &str,
+        expected_location: &str,
+        requirements: &str,
+        updates: &str,
+    ) -> Result<CatalogTable, CatalogError> {
+        self.catalog
+            .commit(ident, expected_location, requirements, updates)
+    }
+}
+
+/// Of thousands of tables the host asks some hundreds at a time, and tells each where it begins.
+#[test]
+fn what_tables_said_in_parts_is_not_loaded_again() {
+    let world = world("lake.{topic}", "");
+    let spans = [at("a", 0, 1), at("b", 0, 1)];
+    let pieces = staged(&world, &["a", "b"], 0);
+    commit(&mut world.committer(), pieces, &spans, "c1");
+    let loads = Arc::new(AtomicUsize::new(0));
+    let mut ports = world.lake.ports();
+    ports.catalog = Arc::new(Counting {
+        catalog: ports.catalog,
+        loads: Arc::clone(&loads),
+    });
+    let mut committer = world.open_with(ports, Role::Committer).unwrap();
+    for table in ["lake.a", "lake.b"] {
+        assert_eq!(committer.stored(&names(&[table])).unwrap().len(), 1);
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 2);
+    let begin = [at("a", 1, 1), at("b", 1, 1)];
+    for table in ["lake.a", "lake.b"] {
+        committer.commit(table, &[], &begin, "c2").unwrap();
+        assert_eq!(loads.load(Ordering::Relaxed), 2, "{table}");
+    }
+}
+
 /// As versions did that kept all positions in every table: nothing is read again for what they left.
 #[test]
 fn positions_of_other_topics_that_a_table_still_has_hold_up_nobody() {
@@ -169,6 +226,16 @@ fn positions_of_other_topics_that_a_table_still_has_hold_up_nobody() {
     let held = committer.stored(&known).unwrap();
     let expected = holding(&[("lake.a", &[("a", 2)]), ("lake.b", &[("b", 50)])]);
     assert_eq!(told(&held), expected);
+    // Also where the host asks for one table at a time, whichever comes first.
+    for order in [[0, 1], [1, 0]] {
+        let mut committer = world.committer();
+        let mut held: Vec<Holding> = order
+            .into_iter()
+            .flat_map(|at| committer.stored(&known[at..=at]).unwrap())
+            .collect();
+        held.sort_by(|a, b| a.target.cmp(&b.target));
+        assert_eq!(told(&held), expected, "{order:?}");
+    }
     // With its next rows the table has no other's any more.
     let pieces = staged(&world, &["a"], 2);
     let spans = [at("a", 2, 3), at("b", 50, 50)];

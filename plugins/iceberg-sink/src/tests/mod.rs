@@ -9,6 +9,7 @@ mod evolution;
 mod exactly_once;
 mod filters;
 mod format;
+mod gathering;
 mod many_topics;
 mod merging;
 mod metadata_size;

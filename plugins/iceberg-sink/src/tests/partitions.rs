@@ -254,7 +254,7 @@ fn a_piece_is_staged_before_it_is_too_large_to_hand_over() {
         let taken = put(&mut task, &span(0, first, first + 1000), &batch).unwrap();
         if taken.stage_now {
             let bytes = task.stage().unwrap()[0].bytes.len();
-            assert!((1024 * 1024..16 * 1024 * 1024).contains(&bytes), "{bytes}");
+            assert!((512 * 1024..16 * 1024 * 1024).contains(&bytes), "{bytes}");
             return;
         }
     }

@@ -1,6 +1,6 @@
 //! Many partitions on a store that takes its time for each object.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use jackfield_sdk::sink::{Entry, Store, StoreError, Upload};
@@ -10,8 +10,9 @@ use super::*;
 /// What all requests of a call have.
 const PUT_MS_MAX: u64 = 27_000;
 const STAGE_MS_MAX: u64 = 108_000;
-/// What each object takes.
-const OBJECT_MS: u64 = 40;
+/// What each object takes: a quick store, and one with which a stage may just close the files that it
+/// is asked for first.
+const OBJECT_MS: [u64; 2] = [40, 100];
 const PARTITIONS: i64 = 2000;
 /// 128 MiB of rows.
 const ROWS: i64 = 8192;
@@ -19,14 +20,18 @@ const ROW_BYTES: usize = 16 * 1024;
 /// A batch has 256 KiB at most.
 const BATCH_ROWS: i64 = 15;
 
-static NOW_MS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// A test's own time: all that a sink does is done by the thread that calls it.
+    static NOW_MS: Cell<u64> = const { Cell::new(0) };
+    static TAKES_MS: Cell<u64> = const { Cell::new(0) };
+}
 
 fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(NOW_MS.load(Ordering::Relaxed))
+    SystemTime::UNIX_EPOCH + Duration::from_millis(NOW_MS.get())
 }
 
 fn takes_its_time() {
-    NOW_MS.fetch_add(OBJECT_MS, Ordering::Relaxed);
+    NOW_MS.set(NOW_MS.get() + TAKES_MS.get());
 }
 
 struct Slow(Arc<dyn Store>);
@@ -74,9 +79,9 @@ impl Store for Slow {
 
 /// What a call answers, and how long it waited for the store.
 fn timed<R>(call: impl FnOnce() -> R) -> (R, u64) {
-    let before = NOW_MS.load(Ordering::Relaxed);
+    let before = NOW_MS.get();
     let answer = call();
-    (answer, NOW_MS.load(Ordering::Relaxed) - before)
+    (answer, NOW_MS.get() - before)
 }
 
 struct Host {
@@ -86,6 +91,8 @@ struct Host {
     put_to: i64,
     put_ms: u64,
     stage_ms: u64,
+    /// Stages that had to be called again.
+    unended: u32,
 }
 
 impl Host {
@@ -101,6 +108,7 @@ impl Host {
             put_to: 0,
             put_ms: 0,
             stage_ms: 0,
+            unended: 0,
         }
     }
 
@@ -129,7 +137,7 @@ impl Host {
             self.stage_ms = self.stage_ms.max(took);
             match told {
                 Ok(pieces) => break pieces,
-                Err(Failure::Retry { after_ms: 0, .. }) => {}
+                Err(Failure::Retry { after_ms: 0, .. }) => self.unended += 1,
                 Err(failure) => panic!("{failure}"),
             }
         };
@@ -141,42 +149,98 @@ impl Host {
     }
 }
 
-#[test]
-fn many_partitions_land_on_a_store_that_takes_its_time() {
-    const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
-        {"name":"key","type":"int"},{"name":"payload","type":"bytes"}]}"#;
+const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
+    {"name":"key","type":"int"},{"name":"payload","type":"bytes"}]}"#;
+
+/// Each with a payload of so many bytes, and of another partition than those around it.
+fn records(first: i64, next: i64, bytes: usize) -> Vec<(i64, Option<Vec<u8>>)> {
     let record = |at: i64| {
-        let mut to = Vec::with_capacity(ROW_BYTES + 8);
+        let mut to = Vec::with_capacity(bytes + 8);
         long((at * 7919) % PARTITIONS, &mut to);
-        long(ROW_BYTES as i64, &mut to);
-        to.resize(to.len() + ROW_BYTES, b'x');
+        long(bytes as i64, &mut to);
+        to.resize(to.len() + bytes, b'x');
         (at, Some(to))
     };
-    // A host that stages when it is asked to; and one that does so only when no more is taken.
-    for heeds in [true, false] {
-        let world = World::new(settings(
-            r#"{"table":"market.trades","partition-by":["key"],
-                "properties":{"write.parquet.compression-codec":"uncompressed"}}"#,
-        ));
-        let schema = world.lake.schemas.avro(SCHEMA);
-        let mut host = Host::new(world);
-        for first in (0..ROWS).step_by(usize::try_from(BATCH_ROWS).unwrap()) {
-            let next = (first + BATCH_ROWS).min(ROWS);
-            let records: Vec<_> = (first..next).map(record).collect();
-            if host.put(&batch_of(schema, &records), next) && heeds {
-                host.commit();
-            }
+    (first..next).map(record).collect()
+}
+
+fn world() -> World {
+    World::new(settings(
+        r#"{"table":"market.trades","partition-by":["key"],
+            "properties":{"write.parquet.compression-codec":"uncompressed"}}"#,
+    ))
+}
+
+fn many_partitions_land(object_ms: u64, heeds: bool) {
+    TAKES_MS.set(object_ms);
+    let world = world();
+    let schema = world.lake.schemas.avro(SCHEMA);
+    let mut host = Host::new(world);
+    for first in (0..ROWS).step_by(usize::try_from(BATCH_ROWS).unwrap()) {
+        let next = (first + BATCH_ROWS).min(ROWS);
+        let batch = batch_of(schema, &records(first, next, ROW_BYTES));
+        if host.put(&batch, next) && heeds {
+            host.commit();
         }
-        host.commit();
-        let (put_ms, stage_ms) = (host.put_ms, host.stage_ms);
-        assert!(put_ms <= PUT_MS_MAX, "{heeds}: {put_ms} ms in a put");
-        assert!(
-            stage_ms <= STAGE_MS_MAX,
-            "{heeds}: {stage_ms} ms in a stage"
-        );
-        let files = host.world.files();
-        let rows: u64 = files.iter().map(DataFile::record_count).sum();
-        assert_eq!(rows, ROWS.unsigned_abs(), "{heeds}");
-        assert_eq!(host.world.positions(), BTreeMap::from([(0, ROWS)]));
     }
+    host.commit();
+    let case = format!("{object_ms} ms, heeds: {heeds}");
+    let (put_ms, stage_ms) = (host.put_ms, host.stage_ms);
+    assert!(put_ms <= PUT_MS_MAX, "{case}: {put_ms} ms in a put");
+    assert!(stage_ms <= STAGE_MS_MAX, "{case}: {stage_ms} ms in a stage");
+    assert!(!heeds || host.unended == 0, "{case}: {}", host.unended);
+    let files = host.world.files();
+    let rows: u64 = files.iter().map(DataFile::record_count).sum();
+    assert_eq!(rows, ROWS.unsigned_abs(), "{case}");
+    assert_eq!(host.world.positions(), BTreeMap::from([(0, ROWS)]));
+}
+
+/// A swap and a stop give a stage one call.
+#[test]
+fn with_a_host_that_stages_when_it_is_asked_to_each_stage_ends_in_one_call() {
+    for object_ms in OBJECT_MS {
+        many_partitions_land(object_ms, true);
+    }
+}
+
+#[test]
+fn many_partitions_land_with_a_host_that_stages_only_when_no_more_is_taken() {
+    for object_ms in OBJECT_MS {
+        many_partitions_land(object_ms, false);
+    }
+}
+
+fn asks_for_a_stage<R>(told: &Result<R, Failure>) -> bool {
+    matches!(told, Err(Failure::Retry { after_ms: 0, .. }))
+}
+
+#[test]
+fn nothing_is_taken_while_a_stage_has_files_left() {
+    /// Of as many partitions: 100 seconds of files, where a stage has 72.
+    const FIRST: i64 = 1000;
+    TAKES_MS.set(100);
+    let world = world();
+    let schema = world.lake.schemas.avro(SCHEMA);
+    let (first, then) = (records(0, FIRST, 8), records(FIRST, FIRST + 1, 8));
+    let (first, then) = (batch_of(schema, &first), batch_of(schema, &then));
+    let mut task = Host::new(world).task;
+    let put_first = |task: &mut IcebergSink| put(task, &span(0, 0, FIRST), &first);
+    let put_then = |task: &mut IcebergSink| put(task, &span(0, FIRST, FIRST + 1), &then);
+    put_first(&mut task).unwrap();
+    assert!(asks_for_a_stage(&task.stage()));
+    let told = put_then(&mut task);
+    assert!(asks_for_a_stage(&told), "{told:?}");
+    // What is discarded is left nowhere.
+    task.discard();
+    put_then(&mut task).unwrap();
+    task.discard();
+
+    put_first(&mut task).unwrap();
+    assert!(asks_for_a_stage(&task.stage()));
+    let told = put_then(&mut task);
+    assert!(asks_for_a_stage(&told), "{told:?}");
+    let pieces = task.stage().unwrap();
+    let (rows, ..) = crate::piece::tally(TABLE, &pieces).unwrap();
+    assert_eq!(rows, FIRST.unsigned_abs());
+    put_then(&mut task).unwrap();
 }
