@@ -1,13 +1,14 @@
 //! Rows of many partitions → data files, with few files open and few rows in memory.
 
+mod partition;
+
 use std::collections::{HashMap, HashSet};
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_select::concat::concat_batches;
 use iceberg::Result;
 use iceberg::arrow::FieldMatchMode;
-use iceberg::spec::{DataFile, PartitionKey, PrimitiveType, Schema, Type};
-use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
+use iceberg::spec::{DataFile, PrimitiveType, Schema, Type};
+use iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
 use iceberg::writer::file_writer::ParquetWriterBuilder;
 use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
 use iceberg::writer::{IcebergWriter, IcebergWriterBuilder};
@@ -21,6 +22,11 @@ use crate::relief::Relief;
 use crate::sorting::Sorting;
 use crate::tables::TableHandle;
 
+use partition::{Partition, ROWS_WORTH_WRITING, bytes_of, together};
+
+#[cfg(test)]
+pub(crate) use partition::counted;
+
 /// What a file takes of a piece, about: its name, its partition, and figures of each column.
 const PIECE_BYTES_PER_FILE: usize = 512;
 /// Its figures with bounds of eight bytes, as most types have them.
@@ -31,31 +37,11 @@ const PIECE_BYTES_PER_TEXT: usize = 110;
 const PIECE_BYTES_PER_BOUND_BYTE: usize = 8;
 /// What a column of a table takes of a piece that brings the table's schema with it, about.
 const PIECE_BYTES_PER_FIELD: usize = 256;
-/// Rows that are worth encoding on their own: fewer cost more in calls than in encoding.
-const ROWS_WORTH_WRITING: usize = 4096;
 /// Files that tables close in one `put` because others came: what is left of each, some MiB, goes
 /// up within the 30 seconds that the call has. Fewer than two come to be opened in a `put`, which
 /// brings 1000 rows at most.
 pub(crate) const CLOSED_PER_PUT_MAX: usize = 2;
-/// Small batches that wait for one partition before they are put together: each takes a kilobyte or
-/// two beside its rows, of which there may be one only.
-const WAITING_BATCHES_MAX: usize = 16;
-
 type Builder = DataFileWriterBuilder<BoundingWriterBuilder, DataLocation, UniqueName>;
-type Writer = DataFileWriter<BoundingWriterBuilder, DataLocation, UniqueName>;
-
-struct Partition {
-    key: PartitionKey,
-    waiting: Vec<RecordBatch>,
-    waiting_rows: usize,
-    waiting_bytes: usize,
-    writer: Option<Writer>,
-    /// What its file was given, in memory.
-    written_bytes: usize,
-    /// When it was last written to, in writes.
-    written_at: u64,
-}
-
 /// What all tables of a task may hold together, and how large a file gets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileLimits {
@@ -280,15 +266,7 @@ impl Files {
             if self.expected.contains(&group.key) {
                 self.fresh -= 1;
             }
-            Partition {
-                key: self.grouping.partition(group.values),
-                waiting: Vec::new(),
-                waiting_rows: 0,
-                waiting_bytes: 0,
-                writer: None,
-                written_bytes: 0,
-                written_at: 0,
-            }
+            Partition::new(self.grouping.partition(group.values))
         });
         let before = partition.waiting_bytes;
         partition.wait(group.rows)?;
@@ -436,73 +414,6 @@ impl Files {
     pub(crate) fn into_closed(self) -> Vec<DataFile> {
         self.closed
     }
-}
-
-impl Partition {
-    fn wait(&mut self, rows: RecordBatch) -> Result<()> {
-        self.waiting_rows += rows.num_rows();
-        self.waiting_bytes += bytes_of(&rows);
-        self.waiting.push(rows);
-        if self.waiting.len() < WAITING_BATCHES_MAX {
-            return Ok(());
-        }
-        let sizes: Vec<_> = self.waiting.iter().map(RecordBatch::num_rows).collect();
-        let Some(first) = small_ones(&sizes) else {
-            return Ok(());
-        };
-        let small = self.waiting.split_off(first);
-        self.waiting_bytes -= small.iter().map(bytes_of).sum::<usize>();
-        let together = together(&small)?;
-        self.waiting_bytes += bytes_of(&together);
-        self.waiting.push(together);
-        Ok(())
-    }
-}
-
-/// Where the last batches begin that are to be put together, by how many rows each has; none: there
-/// are none. Each that goes with them is at most twice as large as those behind it, so that
-/// it gets larger by half at least: no row is copied often.
-fn small_ones(sizes: &[usize]) -> Option<usize> {
-    let small = sizes.iter().rev();
-    let small = small.take_while(|it| **it < ROWS_WORTH_WRITING).count();
-    if small < WAITING_BATCHES_MAX {
-        return None;
-    }
-    let mut behind = 0;
-    let together = sizes.iter().rev().take(small).take_while(|rows| {
-        let goes_along = behind == 0 || **rows <= 2 * behind;
-        behind += **rows;
-        goes_along
-    });
-    let together = together.count();
-    (together > 1).then(|| sizes.len() - together)
-}
-
-/// One batch of many, which is copied.
-fn together(batches: &[RecordBatch]) -> Result<RecordBatch> {
-    let schema = batches[0].schema();
-    let together = concat_batches(&schema, batches)?;
-    #[cfg(test)]
-    counted::JOINED_BYTES.set(counted::JOINED_BYTES.get() + bytes_of(&together));
-    Ok(together)
-}
-
-/// What a test counts of the work that its own thread does.
-#[cfg(test)]
-pub(crate) mod counted {
-    use std::cell::Cell;
-
-    thread_local! {
-        /// How often rows were put into their partitions.
-        pub(crate) static GROUPED: Cell<usize> = const { Cell::new(0) };
-        /// Of rows that were copied to be one batch.
-        pub(crate) static JOINED_BYTES: Cell<usize> = const { Cell::new(0) };
-    }
-}
-
-/// What a slice of rows takes in memory once it is on its own.
-fn bytes_of(rows: &RecordBatch) -> usize {
-    rows.get_array_memory_size()
 }
 
 /// Parquet's writer knows how large rows get once it has written some: what it is given first is one

@@ -461,7 +461,7 @@ mod tests {
         let number = i32::try_from(row).unwrap();
         let byte = u8::try_from(row).unwrap();
         match &mut column.values {
-            Values::Bits(it) => it.append(row % 3 == 0),
+            Values::Bits(it) => it.append(row.is_multiple_of(3)),
             Values::I32(it) => it.push(number),
             Values::Text { ends, bytes } => {
                 bytes.extend(std::iter::repeat_n(b'a' + byte, row));
