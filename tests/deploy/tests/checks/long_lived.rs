@@ -76,3 +76,21 @@ fn the_history_of_each_examples_table_ends() {
     }
     assert!(seen >= 6, "{seen}");
 }
+
+/// Whoever copies them gets a table that lives long too.
+#[test]
+fn what_the_pages_begin_with_ends_its_tables_history() {
+    for (page, table) in [
+        ("README.md", "table: market.trades"),
+        ("docs/REST.md", "\"table\": \"market.copy\""),
+        ("docs/FROM-KAFKA-CONNECT.md", "\"table\": \"shop.orders\""),
+    ] {
+        let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        let blocks = text.split("```").skip(1).step_by(2);
+        let tables: Vec<&str> = blocks.filter(|it| it.contains(table)).collect();
+        assert!(!tables.is_empty(), "{page} makes no `{table}`");
+        for block in tables {
+            assert!(block.contains("expire"), "{page}: {block}");
+        }
+    }
+}
