@@ -41,6 +41,9 @@ use crate::tables::{self, Tables};
 
 /// Attempts of one call; the host repeats the call. Each costs a load, a manifest and a commit.
 const ATTEMPTS_MAX: u32 = 5;
+/// Tables that are loaded in one `stored` beside those that are asked for: of these the host asks as
+/// many as may be loaded within the call.
+const OTHERS_LOADED_MAX: usize = 30;
 /// Chunks of the file that a store is tried with: more than the 5 MiB from which on the host writes
 /// in parts, as it does most data files.
 const TRIED_CHUNKS: usize = 6;
@@ -142,24 +145,36 @@ impl Committer {
     }
 
     /// What the own tables hold of topics whose positions others have still, where they are not asked
-    /// in this call.
+    /// in this call. Of those that it was not looked at reading begins where the others say.
     fn other_holdings(
         &mut self,
         held: &[Holding],
         asked: &[String],
     ) -> Result<Vec<Holding>, Failure> {
         let mut others = Vec::new();
+        let mut loads = OTHERS_LOADED_MAX;
         for target in self.shares.own_tables(held) {
             if asked.contains(&target) {
                 continue;
             }
-            match self.told.get(&target) {
-                Some(positions) => others.push(Holding {
-                    positions: positions.clone(),
-                    target,
-                }),
-                None => others.extend(self.holding(&target)?),
+            if let Some(positions) = self.told.get(&target) {
+                let positions = positions.clone();
+                others.push(Holding { target, positions });
+                continue;
             }
+            if loads == 0 {
+                continue;
+            }
+            loads -= 1;
+            let Some(mut other) = self.holding(&target)? else {
+                continue;
+            };
+            let shares = &self.shares;
+            other
+                .positions
+                .retain(|at| !shares.go_elsewhere(&target, &at.topic));
+            self.told.insert(target, other.positions.clone());
+            others.push(other);
         }
         Ok(others)
     }

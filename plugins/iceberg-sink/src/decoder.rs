@@ -26,6 +26,7 @@ pub(crate) struct Decoder {
     rows: Columns,
     /// Rows from the first on of which it is known which partitions they are of.
     looked_to: usize,
+    sampled_to: usize,
 }
 
 /// What became of the records of one batch.
@@ -81,6 +82,7 @@ impl Decoder {
             plan,
             rows: Columns::new(schema)?,
             looked_to: 0,
+            sampled_to: 0,
         })
     }
 
@@ -102,6 +104,16 @@ impl Decoder {
         self.rows() - self.looked_to
     }
 
+    /// Rows that came since a few were looked at.
+    pub(crate) fn unsampled(&self) -> usize {
+        self.rows() - self.sampled_to
+    }
+
+    /// A few of the last rows were looked at.
+    pub(crate) fn sampled(&mut self) {
+        self.sampled_to = self.rows();
+    }
+
     /// From now on it is known up to that row.
     pub(crate) fn look_to(&mut self, row: usize) {
         self.looked_to = row;
@@ -119,10 +131,11 @@ impl Decoder {
     pub(crate) fn roll_back(&mut self, rows: usize) {
         self.rows.roll_back(rows);
         self.looked_to = self.looked_to.min(rows);
+        self.sampled_to = self.sampled_to.min(rows);
     }
 
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        self.looked_to = 0;
+        (self.looked_to, self.sampled_to) = (0, 0);
         self.rows.finish()
     }
 

@@ -10,6 +10,9 @@ pub(crate) const COLUMN: &str = "write.metadata.metrics.column.";
 /// As every Iceberg library has it: long texts do not help to leave files out.
 const TRUNCATE_DEFAULT: usize = 16;
 
+/// Of a character in UTF-8.
+const CHARACTER_BYTES_MAX: usize = 4;
+
 const LOWER_BOUNDS: &str = "lower_bounds";
 const UPPER_BOUNDS: &str = "upper_bounds";
 /// The figures of a data file that these are about.
@@ -104,15 +107,15 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// How long a bound of a column of texts or bytes gets at most: characters or bytes; none: as long
-    /// as there are any.
+    /// How many bytes a bound of a column of texts or bytes has at most; none: as many as there are.
     pub(crate) fn bound_width_max(&self, id: i32) -> Option<usize> {
         let id = i64::from(id);
         if self.no_bounds.contains(&id) {
             return Some(0);
         }
-        let width = self.texts.get(&id).or_else(|| self.binaries.get(&id));
-        width.copied()
+        let of_text = self.texts.get(&id);
+        let of_text = of_text.map(|it| it.saturating_mul(CHARACTER_BYTES_MAX));
+        of_text.or_else(|| self.binaries.get(&id).copied())
     }
 
     /// Takes out of the figures of a data file, as Iceberg's own JSON of that key, what its table

@@ -117,6 +117,14 @@ impl Poller {
     /// Asks of the partitions that the reader has not been told of.
     pub(crate) fn ask_of_unheld(&mut self) {
         let state = self.both.state();
+        let is_lost = |at| {
+            let held = state.held.get(at);
+            held.is_some_and(|held| held.going == Going::Lost)
+        };
+        // These are asked of once the reader has heard that.
+        if self.cursors.keys().any(is_lost) {
+            self.ask_again = Some(Instant::now() + ASK_AGAIN);
+        }
         let unheld = self.cursors.keys().filter(|at| {
             !state.held.contains_key(*at) && !self.asked.contains(*at) && !self.is_revoked(at)
         });

@@ -77,6 +77,15 @@ pub(crate) enum Look {
     Gone(RDKafkaErrorCode),
 }
 
+/// What became of a seek.
+enum Sought {
+    Done,
+    /// It may be tried again.
+    NotYet,
+    /// librdkafka has stopped the partition, and takes none.
+    Stopped,
+}
+
 impl Cursor {
     pub(crate) fn new(
         consumer: &Arc<BaseConsumer<ReaderContext>>,
@@ -138,13 +147,20 @@ impl Cursor {
             self.silence.broken();
             return Ok(Look::Idle);
         };
-        if self.sought != seeks {
-            if !self.seek(consumer, position) {
-                return Ok(Look::Again);
+        let to = if self.sought != seeks {
+            Some(position)
+        } else {
+            self.doubt.needs_seek().then_some(self.next)
+        };
+        if let Some(to) = to {
+            match self.seek(consumer, to) {
+                Sought::Done => self.sought = seeks,
+                // One that was assigned just now may not have been started yet.
+                Sought::Stopped if self.sought != 0 => {
+                    return Ok(Look::Gone(RDKafkaErrorCode::State));
+                }
+                Sought::Stopped | Sought::NotYet => return Ok(Look::Again),
             }
-            self.sought = seeks;
-        } else if self.doubt.needs_seek() && !self.seek(consumer, self.next) {
-            return Ok(Look::Again);
         }
         let mut last = None;
         loop {
@@ -219,7 +235,11 @@ impl Cursor {
                 return Ok(Look::Again);
             }
         }
-        self.note_silence();
+        if self.note_silence() {
+            // The error that would tell of a partition that is stopped goes when the group changes.
+            self.doubt.lasts();
+            return Ok(Look::Again);
+        }
         Ok(Look::Idle)
     }
 
@@ -247,27 +267,34 @@ impl Cursor {
         both.wake_reader();
     }
 
-    fn seek(&mut self, consumer: &BaseConsumer<ReaderContext>, offset: i64) -> bool {
+    fn seek(&mut self, consumer: &BaseConsumer<ReaderContext>, offset: i64) -> Sought {
         self.carry.clear();
         let mut list = TopicPartitionList::new();
         if list
             .add_partition_offset(&self.at.topic, self.at.partition, Offset::Offset(offset))
             .is_err()
         {
-            return false;
+            return Sought::NotYet;
+        }
+        let Ok(list) = consumer.seek_partitions(list, SEEK_MAX) else {
+            return Sought::NotYet;
+        };
+        let failed = list.elements().iter().find_map(|it| it.error().err());
+        if let Some(error) = failed {
+            return match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::State) => Sought::Stopped,
+                _ => Sought::NotYet,
+            };
         }
         // Paused since it was assigned, so that nothing was fetched in vain.
-        let sought = consumer.seek_partitions(list, SEEK_MAX).is_ok_and(|list| {
-            let elements = list.elements();
-            elements.iter().all(|it| it.error().is_ok()) && consumer.resume(&list).is_ok()
-        });
-        if sought {
-            self.next = offset;
-            // librdkafka has forgotten where it stood.
-            self.doubt = Doubt::default();
-            self.silence.broken();
+        if consumer.resume(&list).is_err() {
+            return Sought::NotYet;
         }
-        sought
+        self.next = offset;
+        // librdkafka has forgotten where it stood.
+        self.doubt = Doubt::default();
+        self.silence.broken();
+        Sought::Done
     }
 
     /// An error that stops reading, with nothing before it.
@@ -291,18 +318,20 @@ impl Cursor {
         ends.map(|(_, end)| end)
     }
 
-    /// Nothing came, and the reader wants something.
-    fn note_silence(&mut self) {
+    /// Nothing came, and the reader wants something. Whether that lasts, which is told now and then.
+    fn note_silence(&mut self) -> bool {
         let Some(end) = self.end().filter(|end| *end > self.next) else {
             self.silence.broken();
-            return;
+            return false;
         };
-        if self.silence.lasts(Instant::now()) {
+        let lasts = self.silence.lasts(Instant::now());
+        if lasts {
             tracing::warn!(
                 at = %self.at, offset = self.next, end,
                 "nothing is read though the log goes on: what lies there can't be read, a transaction stays open, or the leader is away"
             );
         }
+        lasts
     }
 
     /// Where the reader stands after the record at `last`: before the next record, or past the

@@ -43,6 +43,11 @@ impl Doubt {
         self.moved.is_some_and(|(moved, _)| position <= moved)
     }
 
+    /// Nothing has come for long: a seek tells whether the partition was stopped.
+    pub(crate) fn lasts(&mut self) {
+        self.needs_seek = true;
+    }
+
     /// librdkafka stands where errors have moved it, and gives nothing more. Whether a seek is
     /// needed from now on, since errors have ended.
     pub(crate) fn settles(&mut self, now: Instant) -> bool {

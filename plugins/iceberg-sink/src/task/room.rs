@@ -12,6 +12,7 @@ use crate::decoder::Decoder;
 use crate::errors;
 use crate::files::{self, Files, Looked};
 use crate::relief::{Relief, STAGE_TIME_MAX};
+use crate::settings::Settings;
 
 /// What crosses in a `stage` is 16 MiB at most, of all tables; how large a piece gets is an estimate.
 /// In 64 bits, since the worst case may be more than a component can address.
@@ -21,6 +22,9 @@ const PIECE_BYTES_ENOUGH: usize = 6 * 1024 * 1024;
 /// Records that a batch brings at most: rows are looked at before those of one more could be of too
 /// many partitions.
 const BATCH_RECORDS: u64 = 1000;
+/// Of the rows of each batch so many tell whether they are of many partitions: to look at all of them
+/// costs as much as to group them.
+const SAMPLE_ROWS: usize = 64;
 /// Files that a stage is asked for until it is known how quick the store is: with these it may take
 /// 144 ms for each. A swap and a stop give a stage one call.
 const FILES_ENOUGH: usize = 500;
@@ -59,8 +63,8 @@ impl Pace {
         let enough = enough.min(FILES_ENOUGH_MAX);
         if !all {
             self.files_enough = enough.max(FILES_ENOUGH_MIN);
-        } else if closed >= FILES_TELLING {
-            // Large ones say nothing of many small ones.
+        } else if closed >= FILES_TELLING.min(self.files_enough) {
+            // Few large ones say nothing of many small ones.
             self.files_enough = self.files_enough.max(enough);
         }
     }
@@ -123,12 +127,33 @@ impl Open {
         if rows.is_empty() {
             return Ok(None);
         }
-        let failed = |e: &dyn std::fmt::Display| {
-            Failure::Broken(format!("looking at which partitions rows are of: {e}"))
-        };
         let columns = decoder.part(&rows, |column| files.is_partitioned_by(column));
-        let columns = columns.map_err(|e| failed(&e))?;
-        files.look(&columns).map(Some).map_err(|e| failed(&e))
+        let columns = columns.map_err(|e| unseen(&e))?;
+        files.look(&columns).map(Some).map_err(|e| unseen(&e))
+    }
+
+    /// Looks at a few rows of each decoder that got more. Where they are of more partitions than the
+    /// rows before, so may the others be that came with them.
+    fn sample(&mut self, settings: &Settings, tables: usize) -> Result<(), Failure> {
+        let grown = self.decoders.iter();
+        let grown = grown.filter(|(_, it)| it.unsampled() >= SAMPLE_ROWS);
+        let grown: Vec<u32> = grown.map(|(schema, _)| *schema).collect();
+        for schema in grown {
+            self.make_files(settings, tables)?;
+            let (Some(files), Some(decoder)) = (&self.files, self.decoders.get_mut(&schema)) else {
+                continue;
+            };
+            let rows = decoder.rows() - SAMPLE_ROWS..decoder.rows();
+            let columns = decoder.part(&rows, |column| files.is_partitioned_by(column));
+            let looked = files.look(&columns.map_err(|e| unseen(&e))?);
+            let partitions = looked.map_err(|e| unseen(&e))?.partitions();
+            decoder.sampled();
+            let (known, of_rows) = self.spread;
+            if partitions * of_rows > known * SAMPLE_ROWS {
+                self.spread = (partitions, SAMPLE_ROWS);
+            }
+        }
+        Ok(())
     }
 
     /// Takes note of what was found before a row.
@@ -141,6 +166,10 @@ impl Open {
         decoder.look_to(before);
         files.expect(looked);
     }
+}
+
+fn unseen(why: &dyn std::fmt::Display) -> Failure {
+    Failure::Broken(format!("looking at which partitions rows are of: {why}"))
 }
 
 impl Task {
@@ -254,6 +283,7 @@ impl Task {
     /// Looks at which partitions gathered rows are of, the most of one decoder first: as long as
     /// those of one more batch could be too many for a piece, or there may be enough for a stage.
     pub(super) fn look_ahead(&mut self) -> Result<(), Failure> {
+        self.sample()?;
         let opens = self.targets.values().flatten();
         let per_file = opens.map(|it| it.piece_bytes_of(1)).max().unwrap_or(0);
         let most = PIECE_BYTES_MAX.saturating_sub(BATCH_RECORDS * per_file);
@@ -279,6 +309,21 @@ impl Task {
             unclosed = (unclosed + unclosed_now).saturating_sub(unclosed_before);
         }
         Ok(())
+    }
+
+    /// Looks at a few rows of what came.
+    fn sample(&mut self) -> Result<(), Failure> {
+        let tables = self.targets.len();
+        let mut failed = Vec::new();
+        for (target, opens) in &mut self.targets {
+            for open in opens.iter_mut().filter(|it| it.is_partitioned()) {
+                if let Err(failure) = open.sample(&self.settings, tables) {
+                    failed.push((target.clone(), failure));
+                }
+            }
+        }
+        let mut failed = failed.into_iter();
+        failed.try_for_each(|(target, failure)| self.or_leave_out(&target, Err(failure)))
     }
 
     /// Looks at which partitions rows are of that a decoder has gathered, before a row, and takes

@@ -24,7 +24,10 @@ fn wide() -> (IcebergSink, u32) {
         r#"{{"type":"record","name":"R","fields":[{{"name":"key","type":"long"}},{}]}}"#,
         columns.join(",")
     ));
-    (world.task(), schema)
+    let mut task = world.task();
+    // However long a machine takes for so many files.
+    task.set_clock(|| SystemTime::UNIX_EPOCH);
+    (task, schema)
 }
 
 fn put_wide(
@@ -83,6 +86,24 @@ fn rows_of_many_partitions_ask_for_a_stage_while_they_are_gathered() {
     // After that nothing of them is expected any more.
     let taken = put_wide(&mut wide, 2, |at| at % 7).unwrap();
     assert!(!taken.stage_now);
+}
+
+/// However few partitions there were before, and however little each file takes of a piece.
+#[test]
+fn rows_of_many_partitions_ask_for_a_stage_after_those_of_one() {
+    let world = World::new(settings(
+        r#"{"table":"market.trades","partition-by":["symbol"]}"#,
+    ));
+    let mut task = world.task();
+    for (round, partitions) in [(0, 1), (1, 1), (2, 600)] {
+        let first = round * BATCH_ROWS;
+        let rows: Vec<_> = (first..first + BATCH_ROWS)
+            .map(|at| Trade::new(&format!("S{}", at % partitions), at))
+            .collect();
+        let batch = trades(world.schema, &rows);
+        let taken = put(&mut task, &span(0, first, first + BATCH_ROWS), &batch).unwrap();
+        assert_eq!(taken.stage_now, partitions > 1, "{round}");
+    }
 }
 
 /// They wait until there are many, since each file of theirs ends when it is written.

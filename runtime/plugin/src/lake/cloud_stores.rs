@@ -222,7 +222,7 @@ pub(super) fn azure(
             let asked = account_url(host);
             if home.is_none()
                 && let Some(own) = account_of(&endpoint)
-                && asked.is_some_and(|it| it != own)
+                && asked.is_none_or(|it| it != own)
             {
                 return Err(unfit(format!("the endpoint of this lake is that of {own}")));
             }

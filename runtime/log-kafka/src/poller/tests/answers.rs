@@ -10,6 +10,7 @@ use crate::shared::Shared;
 use crate::stand::Answer;
 use jackfield_log::{Assignment, Ends, LogError, ReaderEvent};
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// The number of the assignment that holds; another one came before it.
@@ -82,6 +83,10 @@ async fn what_is_assigned_anew_is_told_after_its_loss() {
     assert!(told(&poller).is_some());
     poller.both.state().lose(&[first()]);
     hear(&mut poller, NUMBER, Ok(vec![assignment()]));
+    // And again, for as long as the loss was not told.
+    poller.ask_again = Some(Instant::now());
+    poller.hear();
+    assert!(poller.ask_again.is_some(), "the reader has not heard yet");
     assert_eq!(told(&poller), Some(ReaderEvent::Lost(vec![first()])));
     assert_eq!(told(&poller), None);
     assert!(poller.ask_again.is_some(), "it is asked again");
