@@ -9,7 +9,7 @@ use super::committer::Committer;
 use super::known_targets::KnownTargets;
 use super::pending::Pending;
 use super::standing::{self, Standing};
-use super::task::{self, Command, Given, Request};
+use super::task::{self, Command, Given, Request, Tried};
 use super::track_records::TrackRecords;
 use super::watch;
 use crate::failures::Failed;
@@ -193,6 +193,16 @@ enum Ended {
     Unstaged,
 }
 
+/// How much the tasks staged of what they have, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Extent {
+    All,
+    /// Who did not stage all goes on with the rest when called again.
+    MoreLeft,
+    /// A task could not stage.
+    NotAll,
+}
+
 fn ended_early(joined: Result<Result<(), Failed>, tokio::task::JoinError>) -> Failed {
     let early = "a sink task ended before it was told to";
     task_end(joined).map_or_else(
@@ -234,7 +244,7 @@ impl Coordinator<'_> {
                     // Where a task could not stage nobody is told that it is committed: rows of
                     // the partitions that go may still be in an instance, and would become visible
                     // later, without a position.
-                    if self.interval().await? {
+                    if self.interval().await? == Extent::All {
                         // The task may have given up waiting.
                         let _gone = done.send(());
                     }
@@ -270,10 +280,11 @@ impl Coordinator<'_> {
         let mut stages = LastStages::begin();
         loop {
             // Nobody loses anything where nothing was put.
-            if self.interval().await? || self.pending.is_empty() {
+            let extent = self.interval().await?;
+            if extent == Extent::All || self.pending.is_empty() {
                 return Ok(Ended::Drained);
             }
-            if !stages.once_more() {
+            if !stages.once_more(extent == Extent::MoreLeft) {
                 return Ok(Ended::Unstaged);
             }
             tokio::select! {
@@ -290,8 +301,8 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// Stages on all tasks, and commits each target once. Whether every task could stage.
-    async fn interval(&mut self) -> Result<bool, Failed> {
+    /// Stages on all tasks, and commits each target once.
+    async fn interval(&mut self) -> Result<Extent, Failed> {
         let started = Instant::now();
         let taken = self.pending.take();
         let mut stages = Vec::with_capacity(self.commands.len());
@@ -301,14 +312,12 @@ impl Coordinator<'_> {
             stages.push(Command::Stage(reply));
             replies.push(staged);
         }
-        let (staged, all) = self.stage_all(stages, replies).await;
-        self.life.stuck.store(!all, Ordering::Release);
-        if !all {
-            // Each task has counted again what it could not stage.
-            self.pending.not_all_staged(taken);
-        }
+        // Each task counts again what it could not stage.
+        let (staged, extent) = self.stage_all(stages, replies).await;
+        let stuck = extent != Extent::All;
+        self.life.stuck.store(stuck, Ordering::Release);
         self.commit_staged(staged, taken.rows, started).await?;
-        Ok(all)
+        Ok(extent)
     }
 
     /// Commits each target once, of what the tasks staged.
@@ -338,25 +347,26 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// What all tasks staged, and whether every one could.
+    /// What all tasks staged, and how much of what they have that is.
     async fn stage_all(
         &mut self,
         commands: Vec<Command>,
-        replies: Vec<oneshot::Receiver<Option<Staged<TopicPartition, Piece>>>>,
-    ) -> (Vec<Staged<TopicPartition, Piece>>, bool) {
+        replies: Vec<oneshot::Receiver<Tried>>,
+    ) -> (Vec<Staged<TopicPartition, Piece>>, Extent) {
         for (task, command) in self.commands.iter().zip(commands) {
             // A task that ended drops the reply, which counts as not staged.
             let _ended = task.send(command).await;
         }
-        let mut all = true;
+        let mut extent = Extent::All;
         let mut staged = Vec::with_capacity(replies.len());
         for reply in replies {
             match reply.await {
-                Ok(Some(part)) => staged.push(part),
-                Ok(None) | Err(_) => all = false,
+                Ok(Tried::Staged(part)) => staged.push(part),
+                Ok(Tried::MoreLeft) => extent = extent.max(Extent::MoreLeft),
+                Ok(Tried::Later) | Err(_) => extent = Extent::NotAll,
             }
         }
-        (staged, all)
+        (staged, extent)
     }
 
     fn obey(&mut self, order: Order, standing: &Standing<'_>) {

@@ -31,8 +31,6 @@ pub(crate) struct Pending {
 pub(crate) struct Counted {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
-    /// A component asked for the stage.
-    pub(crate) asked: bool,
 }
 
 impl Pending {
@@ -82,17 +80,10 @@ impl Pending {
         self.bell.notify_one();
     }
 
-    /// What a task could not stage of what an interval took: it is due again.
-    pub(crate) fn put_back(&self, rows: u64, bytes: u64, now: Duration) {
-        self.add(rows, bytes, false, now);
-    }
-
-    /// Not every task could stage what an interval took: a stage that was asked for is asked for
-    /// still.
-    pub(crate) fn not_all_staged(&self, taken: Counted) {
-        if taken.asked {
-            self.ask();
-        }
+    /// What a task could not stage of what an interval took: it is due again, and asked for still
+    /// where its component did.
+    pub(crate) fn put_back(&self, rows: u64, bytes: u64, asked: bool, now: Duration) {
+        self.add(rows, bytes, asked, now);
     }
 
     /// Whether nothing is put that is not staged.
@@ -140,11 +131,11 @@ impl Pending {
     }
 
     /// Everything put so far is about to be staged: what comes after is counted for the next
-    /// commit. For [`Pending::not_all_staged`], should that fail.
+    /// commit.
     pub(crate) fn take(&self) -> Counted {
         self.since_ms.store(NOTHING, Ordering::Release);
+        self.asked.store(false, Ordering::Release);
         Counted {
-            asked: self.asked.swap(false, Ordering::AcqRel),
             rows: self.rows.swap(0, Ordering::AcqRel),
             bytes: self.bytes.swap(0, Ordering::AcqRel),
         }
@@ -173,11 +164,7 @@ mod tests {
         );
         assert_eq!(pending.due(Duration::from_secs(14)), None);
         assert_eq!(pending.due(Duration::from_secs(15)), Some(Due::Time));
-        let taken = Counted {
-            rows: 2,
-            bytes: 20,
-            asked: false,
-        };
+        let taken = Counted { rows: 2, bytes: 20 };
         assert_eq!(pending.take(), taken);
         assert_eq!(pending.due(Duration::from_secs(99)), None);
     }
@@ -200,11 +187,11 @@ mod tests {
         pending.add(1, 10, true, now);
         let taken = pending.take();
         assert_eq!(pending.due(now), None);
-        pending.put_back(taken.rows, taken.bytes, now);
-        assert_eq!(pending.due(now), None);
-        pending.not_all_staged(taken);
-        assert_eq!(pending.due(now), Some(Due::Asked));
-        pending.take();
+        for (asked, due) in [(false, None), (true, Some(Due::Asked))] {
+            pending.put_back(taken.rows, taken.bytes, asked, now);
+            assert_eq!(pending.due(now), due);
+            pending.take();
+        }
         pending.add(1, 10, false, now);
         assert_eq!(pending.due(now), None);
         pending.ask();

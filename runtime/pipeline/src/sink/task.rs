@@ -9,6 +9,7 @@ mod hand_over;
 mod offer;
 mod partitions;
 mod put;
+mod stage_wait;
 mod unstaged;
 
 use super::books::Books;
@@ -27,18 +28,19 @@ use jackfield_log::{Fetched, Reader, ReaderEvent, ReaderSpec, TopicPartition, Wr
 use jackfield_plugin::{Interrupt, Piece, Role, SinkInstance, Usage};
 use jackfield_telemetry::{CounterHandle, Step};
 use offer::{Again, Offer};
+use stage_wait::{MORE_LEFT_PAUSE, STAGES_FAILED_MIN, stage_wait};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use unstaged::{Unstaged, asks_for_no_wait};
+use unstaged::Unstaged;
 
 /// What the coordinator asks of a task.
 pub(crate) enum Command {
-    /// Close what was put into pieces. `None`: not now, all that was put stays put.
-    Stage(oneshot::Sender<Option<Staged<TopicPartition, Piece>>>),
+    /// Close what was put into pieces.
+    Stage(oneshot::Sender<Tried>),
     /// Show the group's offsets of the task's own partitions.
     MirrorOffsets,
     /// Close what was put into pieces, and let another instance go on from there.
@@ -54,10 +56,6 @@ pub(crate) enum Request {
 /// Longest pause of a task that may not be told to stage yet: the coordinator waits for it, and has
 /// other things to look at.
 const STAGE_PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// Stages that must have failed in a row before a task gives up. Each is asked for with an interval,
-/// and that may be longer than the connector's patience.
-const STAGES_FAILED_MIN: u32 = 3;
 
 /// What a task is given.
 pub(crate) struct Given {
@@ -85,6 +83,8 @@ struct Task {
     put_retries: Retries,
     /// A `put` only fills memory: it is no progress of a stage that never works.
     stage_retries: Retries,
+    /// Calls of `stage` since the last one that staged all, which left a rest and asked for no wait.
+    more_left: u32,
     /// A batch that the component asked to be given again, and when.
     again: Option<(Fetched, Again)>,
     /// What is put and not staged.
@@ -105,8 +105,9 @@ struct Task {
     answered: bool,
 }
 
-/// How a call to stage ended that is not the task's end.
-enum Tried {
+/// How a call to stage ended that is not the task's end. Without pieces all that was put stays put.
+pub(crate) enum Tried {
+    /// All that was put is in these pieces.
     Staged(Staged<TopicPartition, Piece>),
     /// Not all is staged, and the component asks for no wait before the next call.
     MoreLeft,
@@ -166,6 +167,7 @@ impl Task {
             dead_letters: None,
             put_retries,
             stage_retries,
+            more_left: 0,
             again: None,
             unstaged: Unstaged::default(),
             awaits_stage: false,
@@ -233,19 +235,24 @@ impl Task {
     async fn obey(&mut self, command: Command) -> Result<(), Failed> {
         match command {
             Command::Stage(reply) => {
-                let staged = self.stage().await?;
-                if staged.is_some() {
-                    self.tell_of_failed_targets().await?;
-                }
-                // Nobody waits any more: the pieces are lost with the life that is ending.
-                if reply.send(staged).is_err() {
-                    tracing::debug!(connector = %self.given.spec.connector, "staged for nobody");
-                }
-                Ok(())
+                let tried = self.stage().await?;
+                self.answer(reply, tried).await
             }
             Command::MirrorOffsets => self.mirror_offsets().await,
             Command::HandOver(hand_over) => self.hand_over(*hand_over).await,
         }
+    }
+
+    /// Tells the coordinator how its call to stage ended.
+    async fn answer(&mut self, reply: oneshot::Sender<Tried>, tried: Tried) -> Result<(), Failed> {
+        if matches!(tried, Tried::Staged(_)) {
+            self.tell_of_failed_targets().await?;
+        }
+        // Nobody waits any more: the pieces are lost with the life that is ending.
+        if reply.send(tried).is_err() {
+            tracing::debug!(connector = %self.given.spec.connector, "staged for nobody");
+        }
+        Ok(())
     }
 
     /// Nothing is put and not staged now: what comes for such a target from here on is dropped.
@@ -302,20 +309,22 @@ impl Task {
         Ok(())
     }
 
-    async fn stage(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+    async fn stage(&mut self) -> Result<Tried, Failed> {
         let tried = self.try_to_stage().await?;
-        Ok(self.staged_or_put_back(tried))
+        self.put_back_unstaged(&tried);
+        Ok(tried)
     }
 
-    /// What was staged. Without that, all that was put is due again.
-    fn staged_or_put_back(&self, tried: Tried) -> Option<Staged<TopicPartition, Piece>> {
+    /// Without a stage, all that was put is due again.
+    fn put_back_unstaged(&self, tried: &Tried) {
+        let (pending, now) = (&self.given.pending, self.given.host.clock.now());
         match tried {
-            Tried::Staged(staged) => Some(staged),
-            Tried::MoreLeft | Tried::Later => {
-                let now = self.given.host.clock.now();
-                self.unstaged.put_back(&self.given.pending, now);
-                None
+            Tried::Staged(_) => {}
+            Tried::MoreLeft => {
+                self.unstaged.ask_for_rest(pending);
+                self.unstaged.put_back(pending, now);
             }
+            Tried::Later => self.unstaged.put_back(pending, now),
         }
     }
 
@@ -331,6 +340,7 @@ impl Task {
         match staged {
             Ok(pieces) => {
                 self.stage_retries.progressed();
+                self.more_left = 0;
                 self.unstaged.gone();
                 self.awaits_stage = false;
                 if let Some((_, again)) = &mut self.again {
@@ -355,15 +365,14 @@ impl Task {
                 if after::sink_task(failed.consequence) != Next::CallAgain {
                     return Err(failed);
                 }
-                let wait = self.stage_retries.wait(&failed)?;
+                let wait = stage_wait(&mut self.stage_retries, &mut self.more_left, &failed)?;
                 self.count_retry(&failed);
                 tracing::warn!(connector = %self.given.spec.connector, %failed, "stage is tried again");
-                if asks_for_no_wait(&failed) {
-                    self.unstaged.ask_for_rest(&self.given.pending);
+                let Some(wait) = wait else {
                     // A pause of ours, which whoever asks next waits for.
-                    self.stage_from = Some(Instant::now() + wait.min(STAGE_PAUSE_MAX));
+                    self.stage_from = Some(Instant::now() + MORE_LEFT_PAUSE);
                     return Ok(Tried::MoreLeft);
-                }
+                };
                 // The next interval asks again.
                 self.stage_from = Some(Instant::now() + wait);
                 Ok(Tried::Later)

@@ -1,7 +1,7 @@
 //! How a sink changes to another version: prepared beside the running one, which goes on to stage
 //! and commit, and cut over by all tasks together.
 
-use super::Coordinator;
+use super::{Coordinator, Extent};
 use crate::failures::Failed;
 use crate::host::Host;
 use crate::sink::committer;
@@ -244,8 +244,8 @@ impl Coordinator<'_> {
             replies.push(reply);
             pauses.push(pause);
         }
-        let (staged, all) = self.stage_all(commands, replies).await;
-        if !all {
+        let (staged, extent) = self.stage_all(commands, replies).await;
+        if extent != Extent::All {
             let reason = "not every task could stage and hand over: read again from what is stored";
             let failed = Failed::new("swap", Consequence::Rewind, reason);
             return Err(NotSwapped::Broke(failed));

@@ -6,9 +6,8 @@ use crate::failures::Failed;
 use crate::sink::committer;
 use crate::spec::SinkSpec;
 use crate::swap::Version;
-use jackfield_core::{Consequence, Staged};
-use jackfield_log::TopicPartition;
-use jackfield_plugin::{Interrupt, Piece, Role, Saved, SinkInstance};
+use jackfield_core::Consequence;
+use jackfield_plugin::{Interrupt, Role, Saved, SinkInstance};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 const OPEN_WITH_SAVED_MAX: Duration = Duration::from_secs(5);
 
 /// Calls of `stage` after the first one, of a component that asks for no wait: each stages more. The
-/// connector waits for the swap meanwhile.
+/// connector waits for the swap meanwhile, or another member for the partitions.
 const STAGES_AGAIN_MAX: u32 = 3;
 
 /// How a task changes to another version. Once it has staged, a failure is the life's.
@@ -30,8 +29,8 @@ pub(crate) struct HandOver {
     pub(crate) version: Arc<Version>,
     /// The instance that goes on, open without saved state and told what the targets hold.
     pub(crate) instance: SinkInstance,
-    /// As for [`Command::Stage`](super::Command::Stage); with none the old instance goes on.
-    pub(crate) staged: oneshot::Sender<Option<Staged<TopicPartition, Piece>>>,
+    /// As for [`Command::Stage`](super::Command::Stage); without pieces the old instance goes on.
+    pub(crate) staged: oneshot::Sender<Tried>,
     /// For how long nothing was put.
     pub(crate) paused: oneshot::Sender<Duration>,
 }
@@ -46,10 +45,11 @@ impl Task {
             paused,
         } = hand_over;
         let began = Instant::now();
-        let Some(pieces) = self.stage_whole().await? else {
-            let _gone = staged.send(None);
+        let tried = self.stage_whole(None).await?;
+        if !matches!(tried, Tried::Staged(_)) {
+            let _gone = staged.send(tried);
             return Ok(());
-        };
+        }
         // All that was put is staged: from here on the old one may die without any loss.
         let saved = committer::saved_by(&mut self.instance, &self.given.spec).await;
         // The old one is only dropped: what it would do in `close` is not its turn any more. It goes
@@ -64,23 +64,26 @@ impl Task {
         self.given.spec = spec;
         self.stage_from = None;
         // Who does not wait any more ends this life.
-        let _gone = staged.send(Some(pieces));
+        let _gone = staged.send(tried);
         let _gone = paused.send(began.elapsed());
         Ok(())
     }
 
-    /// Stages all that was put. There is no next interval for what a first call leaves.
-    async fn stage_whole(&mut self) -> Result<Option<Staged<TopicPartition, Piece>>, Failed> {
+    /// Stages all that was put. There is no next interval for what a first call leaves. No further
+    /// call begins after `until`.
+    pub(super) async fn stage_whole(&mut self, until: Option<Instant>) -> Result<Tried, Failed> {
         let mut tried = self.try_to_stage().await?;
         for _ in 0..STAGES_AGAIN_MAX {
-            if !matches!(tried, Tried::MoreLeft) {
+            let late = until.is_some_and(|until| Instant::now() >= until);
+            if late || !matches!(tried, Tried::MoreLeft) {
                 break;
             }
             // The pause is ours, and nothing is put meanwhile.
             self.stage_from = None;
             tried = self.try_to_stage().await?;
         }
-        Ok(self.staged_or_put_back(tried))
+        self.put_back_unstaged(&tried);
+        Ok(tried)
     }
 
     /// Goes on with an instance that begins with what the old one saved; or with the one that was

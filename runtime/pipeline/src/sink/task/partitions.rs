@@ -1,7 +1,7 @@
 //! Which partitions a task has: told what their targets hold, committed before they go, read again
 //! from what was staged.
 
-use super::{Request, Task};
+use super::{Command, Request, Task};
 use crate::failures::Failed;
 use jackfield_log::{Assignment, LogError, TopicPartition};
 use std::time::Duration;
@@ -118,6 +118,11 @@ impl Task {
             tokio::select! {
                 biased;
                 command = self.given.commands.recv() => match command {
+                    // A rest would have the partitions given up uncommitted.
+                    Some(Command::Stage(reply)) => {
+                        let tried = self.stage_whole(Some(deadline)).await?;
+                        self.answer(reply, tried).await?;
+                    }
                     Some(command) => self.obey(command).await?,
                     None => return Ok(false),
                 },

@@ -5,7 +5,8 @@
 //! something put is full: a stage is asked for, and the batch is put again once that is made. It
 //! does not count as a failure, however long a catalog keeps the stage waiting.
 
-use super::{Again, Offer, Task, asks_for_no_wait};
+use super::unstaged::asks_for_no_wait;
+use super::{Again, Offer, Task};
 use crate::dead_letters::Reporter;
 use crate::failures::Failed;
 use crate::retries::Retries;
@@ -105,7 +106,7 @@ impl Task {
                 let at = match wait(&mut self.put_retries, &failed, self.unstaged.put)? {
                     None => {
                         tracing::debug!(connector = %self.given.spec.connector, %failed, "put again once what was put is staged");
-                        self.given.pending.ask();
+                        self.unstaged.ask(&self.given.pending);
                         None
                     }
                     Some(wait) => {

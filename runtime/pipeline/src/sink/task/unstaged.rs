@@ -16,6 +16,8 @@ pub(super) fn asks_for_no_wait(failed: &Failed) -> bool {
 pub(super) struct Unstaged {
     rows: u64,
     bytes: u64,
+    /// The component asked for the stage.
+    asked: bool,
     /// The component was put some of it: what was only passed over it knows nothing of.
     pub(super) put: bool,
 }
@@ -31,7 +33,14 @@ impl Unstaged {
     ) {
         self.rows += rows;
         self.bytes += bytes;
+        self.asked |= asked;
         pending.add(rows, bytes, asked, now);
+    }
+
+    /// The component has no room until it has staged.
+    pub(super) fn ask(&mut self, pending: &Pending) {
+        self.asked = true;
+        pending.ask();
     }
 
     /// All of it is staged, or is read again.
@@ -39,10 +48,11 @@ impl Unstaged {
         *self = Self::default();
     }
 
-    /// It was taken into an interval and not staged: due again. What was put between the two is
+    /// It was taken into an interval and not staged: due again, and at once only where this component
+    /// asked for that, since every other task stages with it. What was put between the two is
     /// counted twice until the next interval takes all: a batch at most, since a stage goes first.
     pub(super) fn put_back(&self, pending: &Pending, now: Duration) {
-        pending.put_back(self.rows, self.bytes, now);
+        pending.put_back(self.rows, self.bytes, self.asked, now);
     }
 
     /// The component stages the rest when it is called again: that is not left to the next
@@ -91,15 +101,46 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_is_asked_for_still_only_by_who_asked_and_could_not() {
+        for (asked, due) in [(false, None), (true, Some(Due::Asked))] {
+            let pending = Pending::new(WHEN);
+            let (mut healthy, mut stuck) = (Unstaged::default(), Unstaged::default());
+            healthy.add(&pending, (1, 10), !asked, NOW);
+            stuck.add(&pending, (1, 10), asked, NOW);
+            pending.take();
+            healthy.gone();
+            stuck.put_back(&pending, NOW);
+            assert_eq!(pending.due(NOW), due);
+        }
+    }
+
+    #[test]
+    fn a_full_component_asks_until_it_has_staged() {
+        let pending = Pending::new(WHEN);
+        let mut task = put(&pending, 1);
+        task.ask(&pending);
+        for _ in 0..3 {
+            assert_eq!(pending.due(NOW), Some(Due::Asked));
+            pending.take();
+            task.put_back(&pending, NOW);
+        }
+        pending.take();
+        task.gone();
+        task.add(&pending, (1, 10), false, NOW);
+        pending.take();
+        task.put_back(&pending, NOW);
+        assert_eq!(pending.due(NOW), None);
+    }
+
+    #[test]
     fn the_rest_of_a_stage_is_due_at_once() {
         let pending = Pending::new(WHEN);
         let task = put(&pending, 1);
         let due = NOW + WHEN.every;
         assert_eq!(pending.due(due), Some(Due::Time));
-        let taken = pending.take();
+        pending.take();
         task.ask_for_rest(&pending);
         task.put_back(&pending, due);
-        pending.not_all_staged(taken);
         assert_eq!(pending.due(due), Some(Due::Asked));
 
         let mut passed = Unstaged::default();
