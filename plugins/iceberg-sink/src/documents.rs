@@ -9,6 +9,7 @@ use flate2::bufread::GzDecoder;
 use iceberg::table::Table;
 use jackfield_sdk::sink::{Entry, STORE_CHUNK_BYTES_MAX, Store};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use crate::orphans::{Until, canonical};
@@ -41,6 +42,15 @@ struct Document {
     table_uuid: Uuid,
     #[serde(default)]
     metadata_log: Vec<Logged>,
+    snapshots: Option<Vec<IgnoredAny>>,
+}
+
+impl Document {
+    /// Whether its table never had a row, so that no file is its own. A catalog leaves such a one
+    /// where two made a table at once, and the later one was refused.
+    fn is_of_nothing(&self) -> bool {
+        self.metadata_log.is_empty() && self.snapshots.as_ref().is_none_or(Vec::is_empty)
+    }
 }
 
 #[derive(Deserialize)]
@@ -50,12 +60,14 @@ struct Logged {
 }
 
 /// Whether these are documents of the table, as far as that can be told until then. `own` are names
-/// of some that are, and gets those that are found to be.
+/// of some that are, and gets those that are found to be. `strange` gets those of tables that have
+/// no file yet, which may be in use.
 pub(crate) fn whose(
     store: &dyn Store,
     table: &Table,
     documents: &[Entry],
     own: &mut HashSet<String>,
+    strange: &mut HashSet<String>,
     until: Until,
 ) -> Result<Whose, Unread> {
     let metadata = table.metadata();
@@ -76,7 +88,11 @@ pub(crate) fn whose(
             why,
         })?;
         if document.table_uuid != metadata.uuid() {
-            return Ok(Whose::Other(entry.uri.clone()));
+            if !document.is_of_nothing() {
+                return Ok(Whose::Other(entry.uri.clone()));
+            }
+            strange.insert(canonical(&entry.uri).to_owned());
+            continue;
         }
         own.insert(canonical(&entry.uri).to_owned());
         let before = document.metadata_log.into_iter();

@@ -80,6 +80,8 @@ pub(super) struct Upkept {
     unfinished: bool,
     /// Documents of the table that the clean-up at this place has met.
     own: HashSet<String>,
+    /// Those of tables that never had a row, which are left alone.
+    strange: HashSet<String>,
     /// The location of which this pass, or the one that it follows up, has seen all documents, none
     /// of them another table's.
     sole: Option<String>,
@@ -280,7 +282,8 @@ impl Committer {
         let Some(table) = self.tables.load(target, None)? else {
             return Ok(None);
         };
-        let whose = documents::whose(store, &table, &listed.documents, &mut state.own, until(3))
+        let (own, strange) = (&mut state.own, &mut state.strange);
+        let whose = documents::whose(store, &table, &listed.documents, own, strange, until(3))
             .map_err(|e| errors::retry(e.to_string()))?;
         match &whose {
             Whose::Own if listed.past_documents => state.sole = Some(location.clone()),
@@ -302,6 +305,7 @@ impl Committer {
                 .block_on(orphans::unreferenced(&table, listed.old, until(4)))
                 .map_err(|e| errors::retry(e.to_string()))?;
         }
+        orphans.retain(|it| !state.strange.contains(canonical(it)));
         // Only the documents that were read are surely not another table's until all have been.
         if whose != Whose::Own || state.sole.as_ref() != Some(&location) {
             let found = orphans.len();
@@ -323,6 +327,7 @@ impl Committer {
         if all {
             state.swept_to = listed.to;
             state.own.clear();
+            state.strange.clear();
         }
         if all && state.swept_to.is_none() {
             state.follows_up = std::mem::take(&mut state.left);
