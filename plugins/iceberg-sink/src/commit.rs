@@ -30,6 +30,7 @@ use self::upkeep::Upkept;
 use crate::errors;
 use crate::evolve::{self, Change, Settled};
 use crate::location::data_folder;
+use crate::maintain::Upkeep;
 use crate::offsets::{
     Progress, Refused, Step, Stored, commit_key, first_key, offsets_key, sequence_key,
 };
@@ -342,20 +343,12 @@ impl Committer {
         };
         if let Some(schema) = alone {
             let change = evolve::change(&self.tables, table, *schema).map_err(unfit)?;
-            let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
-            let committed = self.tables.catalog().commit(
-                target,
-                table.metadata_location().unwrap_or_default(),
-                &serde_json::to_string(&change.requirements).map_err(json)?,
-                &serde_json::to_string(&change.updates).map_err(json)?,
-            );
-            match committed {
-                // If nobody knows, the tasks find out when they look at the table.
-                Ok(_) | Err(CatalogError::Conflict(_) | CatalogError::Unknown(_)) => {}
-                Err(error) => {
-                    return Err(errors::catalog(&format!("evolving {target}"), error));
-                }
-            }
+            let alone = Upkeep {
+                requirements: change.requirements,
+                updates: change.updates,
+            };
+            // If nobody knows, the tasks find out when they look at the table.
+            self.keep_up(target, table, &alone, &format!("evolving {target}"))?;
         }
         Err(Failure::Rewind(format!(
             "{target}: the schemas of its tasks' files do not go together: they are written again"

@@ -35,15 +35,17 @@ fn on_top_of(metadata: &TableMetadata) -> Vec<TableRequirement> {
 }
 
 /// Forgets snapshots that are older than that, and of the others as many as are too many beside the
-/// head; none: there are none. Only the main branch's [`history`] goes, and counts.
+/// head; none: there are none. Only the main branch's [`history`] goes, and counts:
+/// `snapshots_left` says how many stay at most, of so many.
 pub(crate) fn expire(
     metadata: &TableMetadata,
     now: SystemTime,
     age: Duration,
-    snapshots_max: usize,
+    snapshots_left: impl FnOnce(usize) -> usize,
 ) -> Option<Upkeep> {
     let history = history(metadata);
-    let too_many = (history.len() + 1).saturating_sub(snapshots_max);
+    let count = history.len() + 1;
+    let too_many = count.saturating_sub(snapshots_left(count));
     let before = millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     // From the oldest on: where writers' clocks differ, one that is younger would be left below
     // those that go, and nothing would lead there any more.
@@ -68,7 +70,7 @@ pub(crate) fn expire(
 
 /// The snapshots that may be forgotten, newest first: those below the head of the main branch, but
 /// for what a branch or tag is at, and the history below that.
-pub(crate) fn history(metadata: &TableMetadata) -> Vec<i64> {
+fn history(metadata: &TableMetadata) -> Vec<i64> {
     let Some(head) = metadata.current_snapshot() else {
         return Vec::new();
     };

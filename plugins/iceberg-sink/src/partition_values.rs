@@ -12,9 +12,8 @@ use iceberg::spec::{PartitionSpec, SchemaRef, StructType, Transform, Type};
 use iceberg::transform::{BoxedTransformFunction, create_transform_function};
 use iceberg::{Error, ErrorKind, Result};
 
+use crate::avro::DAY_MICROS;
 use crate::partitioning::path_to;
-
-const DAY_MICROS: i64 = 86_400_000_000;
 
 /// As the library's own calculator, whose days are one too late in the last second of each day
 /// before 1970.

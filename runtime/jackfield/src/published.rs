@@ -141,6 +141,7 @@ fn task_key(connector: &str, task: u32) -> String {
     format!("status-task-{connector}-{task}")
 }
 
+/// Whether this worker wrote it last. What can't be read is another's, and is left alone.
 async fn is_ours(keyed: &dyn Keyed, key: &str, published: &Published) -> Result<bool, LogError> {
     let Some(text) = keyed.get(key).await? else {
         return Ok(false);

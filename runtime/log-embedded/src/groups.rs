@@ -268,8 +268,8 @@ impl State {
         }
         // One that has a share is answered once others have released it.
         for (id, member) in &mut self.members {
-            if !member.answered && !shares.contains(id) {
-                member.tell_nothing();
+            if !shares.contains(id) {
+                member.tell(Told::Assigned(Vec::new()));
             }
         }
     }
@@ -326,18 +326,13 @@ impl Member {
         let places = match &told {
             Told::Assigned(places) | Told::Revoking(places) | Told::Lost(places) => places,
         };
-        if !places.is_empty() {
-            self.answered |= matches!(told, Told::Assigned(_));
+        // The first answer to its join is told, be it nothing.
+        let answers = !self.answered && matches!(told, Told::Assigned(_));
+        if answers || !places.is_empty() {
+            self.answered |= answers;
             self.told.push_back(told);
             self.wake.notify_one();
         }
-    }
-
-    /// Its join has brought it nothing.
-    fn tell_nothing(&mut self) {
-        self.answered = true;
-        self.told.push_back(Told::Assigned(Vec::new()));
-        self.wake.notify_one();
     }
 }
 

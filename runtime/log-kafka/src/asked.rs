@@ -1,6 +1,5 @@
 //! What the polling thread has others ask about its partitions, and what it does with the answers.
 
-use crate::membership::Going;
 use crate::poller::Poller;
 use crate::stand::{Answer, stand};
 use jackfield_log::{Assignment, LogError, TopicPartition};
@@ -38,25 +37,24 @@ impl Poller {
     pub(crate) fn hear(&mut self) {
         while let Ok(answer) = self.answers.try_recv() {
             match answer {
-                Answer::Stand(numbered, Ok(assigned)) => {
+                Answer::Stand(numbered, answered) => {
                     self.note_answered(&numbered);
-                    self.tell_assigned(&numbered, assigned);
-                }
-                Answer::Stand(numbered, Err(error)) => {
-                    self.note_answered(&numbered);
-                    match error {
-                        LogError::Retriable(error) | LogError::Unknown(error) => {
+                    match answered {
+                        Ok(assigned) => self.tell_assigned(&numbered, assigned),
+                        Err(LogError::Retriable(error) | LogError::Unknown(error)) => {
                             tracing::warn!(error, "it is asked again where partitions stand");
                             self.ask_again = Some(Instant::now() + ASK_AGAIN);
                         }
                         // A topic that is gone comes with the next look at them.
-                        LogError::Rejected(_) => {
+                        Err(LogError::Rejected(_)) => {
                             self.check_at = Instant::now();
                             self.ask_again = Some(Instant::now() + ASK_AGAIN);
                         }
                         // The group changes once more, or the member is fenced, which is told.
-                        LogError::Fenced(_) => self.ask_again = Some(Instant::now() + ASK_AGAIN),
-                        error @ LogError::Fatal(_) => self.both.fail(error),
+                        Err(LogError::Fenced(_)) => {
+                            self.ask_again = Some(Instant::now() + ASK_AGAIN);
+                        }
+                        Err(error @ LogError::Fatal(_)) => self.both.fail(error),
                     }
                 }
                 Answer::Topics(described) => {
@@ -98,10 +96,7 @@ impl Poller {
                 && !self.is_revoked(&it.at)
         });
         // The reader is first to hear that it lost them.
-        let lost = assigned.iter().any(|it| {
-            let held = state.held.get(&it.at);
-            held.is_some_and(|held| held.going == Going::Lost)
-        });
+        let lost = assigned.iter().any(|it| state.is_lost(&it.at));
         assigned.retain(|it| !state.held.contains_key(&it.at));
         // Nothing may be left of an answer that comes late, which says nothing about the others.
         if !assigned.is_empty() || self.cursors.is_empty() {
@@ -117,12 +112,8 @@ impl Poller {
     /// Asks of the partitions that the reader has not been told of.
     pub(crate) fn ask_of_unheld(&mut self) {
         let state = self.both.state();
-        let is_lost = |at| {
-            let held = state.held.get(at);
-            held.is_some_and(|held| held.going == Going::Lost)
-        };
         // These are asked of once the reader has heard that.
-        if self.cursors.keys().any(is_lost) {
+        if self.cursors.keys().any(|at| state.is_lost(at)) {
             self.ask_again = Some(Instant::now() + ASK_AGAIN);
         }
         let unheld = self.cursors.keys().filter(|at| {

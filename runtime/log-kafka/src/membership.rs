@@ -153,6 +153,12 @@ impl Held {
 }
 
 impl State {
+    /// Whether it is gone, which the reader was not told yet.
+    pub(crate) fn is_lost(&self, at: &TopicPartition) -> bool {
+        let held = self.held.get(at);
+        held.is_some_and(|held| held.going == Going::Lost)
+    }
+
     /// The next event there is, if there is one.
     pub(crate) fn next(&mut self) -> Option<Result<ReaderEvent, LogError>> {
         while let Some(event) = self.told.pop_front() {

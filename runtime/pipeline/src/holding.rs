@@ -153,7 +153,9 @@ async fn while_held<F: Future<Output = Exit> + Send>(
 ) -> Result<Exit, Failed> {
     let connector = status.connector();
     let mut serving: Option<(CancellationToken, Serving<'_>)> = None;
-    let (mut answered, mut said) = (false, false);
+    // A group that has not answered may have nobody: its brokers are down, or wait for a member that is
+    // gone. So it is elsewhere only once the group has said so.
+    let mut said = false;
     loop {
         let event = match &mut serving {
             Some((_, at_work)) => tokio::select! {
@@ -167,22 +169,17 @@ async fn while_held<F: Future<Output = Exit> + Send>(
                 () = tokio::time::sleep(SAY_AFTER), if !said => {
                     said = true;
                     tracing::info!(%connector, "another worker has it: waiting to take it over");
-                    // A group that has not answered may have nobody: its brokers are down, or wait
-                    // for a member that is gone.
-                    status.set_elsewhere(answered);
                     continue;
                 }
             },
         };
         match event {
             Ok(ReaderEvent::Assigned(at)) if at.is_empty() => {
-                answered = true;
                 // Also after a failure, which is over.
                 status.set_state(State::Unassigned);
                 status.set_elsewhere(true);
             }
             Ok(ReaderEvent::Assigned(_)) => {
-                answered = true;
                 status.set_elsewhere(false);
                 tracing::info!(%connector, "this worker has it");
                 let until = stop.child_token();
@@ -207,7 +204,7 @@ async fn while_held<F: Future<Output = Exit> + Send>(
                 status.set_state(State::Unassigned);
                 // Nobody knows who has it until the group answers anew.
                 status.set_elsewhere(false);
-                (answered, said) = (false, false);
+                said = false;
             }
             // Nothing is ever read of this topic.
             Ok(ReaderEvent::Batch(_)) => {}

@@ -89,7 +89,8 @@ impl Plan {
     }
 }
 
-const DAY_MICROS: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 /// Days before and after the first of 1970 that a date or a time may be, about 243,000 years. A
 /// partition's number of hours has 32 bits, and the library's calendar ends at the year 262,142.

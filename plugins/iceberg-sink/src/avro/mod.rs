@@ -11,5 +11,5 @@ mod skip;
 
 pub(crate) use columns::Columns;
 pub(crate) use cursor::Cursor;
-pub(crate) use decode::{Plan, Read};
+pub(crate) use decode::{DAY_MICROS, Plan, Read};
 pub(crate) use schema::{AvroField, AvroType, UUID_WIDTH, parse};

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
 use jackfield_sdk::sink::LogLevel;
 
 use super::Committer;
-use crate::maintain;
 use crate::offsets::taken_back;
 
 /// From so many bytes of a document on snapshots go whatever their age: well below the 64 MiB that
@@ -55,16 +53,10 @@ impl Committer {
         changed
     }
 
-    /// How many snapshots an expiry leaves at most: the head, and of those that can go.
-    pub(super) fn snapshots_left(&self, target: &str, metadata: &TableMetadata) -> usize {
+    /// How many snapshots an expiry leaves at most, of so many: the head, and those that can go.
+    pub(super) fn snapshots_left(&self, target: &str, count: usize) -> usize {
         let near = self.known.document_bytes(target) >= self.schedule.document_bytes_near;
         let max = self.schedule.snapshots_max;
-        let all = metadata.snapshots().len();
-        // What can go takes a while to find out, and is no more than all.
-        if all <= max && !near {
-            return max;
-        }
-        let count = maintain::history(metadata).len() + 1;
         let left = if count > max {
             max * SNAPSHOTS_LEFT_TENTHS / 10
         } else {

@@ -159,7 +159,7 @@ impl Committer {
                 let why = "someone else has replaced some of the manifests";
                 return Err(errors::retry(why));
             };
-            if self.keep_up(target, &table, &upkeep)? {
+            if self.keep_up(target, &table, &upkeep, "upkeep")? {
                 return done();
             }
             let Some(again) = self.load(target)? else {
@@ -204,11 +204,11 @@ impl Committer {
             } else {
                 Duration::MAX
             };
-            let left = self.snapshots_left(target, table.metadata());
+            let left = |count| self.snapshots_left(target, count);
             let Some(upkeep) = maintain::expire(table.metadata(), now, age, left) else {
                 return Ok(None);
             };
-            if self.keep_up(target, &table, &upkeep)? {
+            if self.keep_up(target, &table, &upkeep, "upkeep")? {
                 return Ok(Some("old snapshots were expired".to_owned()));
             }
             let Some(again) = self.load(target)? else {
@@ -219,8 +219,14 @@ impl Committer {
         Err(errors::retry(late()))
     }
 
-    /// Whether the commit was made. If not, someone else was first, or nobody knows.
-    fn keep_up(&self, target: &str, table: &Table, upkeep: &Upkeep) -> Result<bool, Failure> {
+    /// Whether a commit without rows was made. If not, someone else was first, or nobody knows.
+    pub(super) fn keep_up(
+        &self,
+        target: &str,
+        table: &Table,
+        upkeep: &Upkeep,
+        during: &str,
+    ) -> Result<bool, Failure> {
         let json = |e: serde_json::Error| Failure::Broken(format!("{target}: {e}"));
         let committed = self.tables.catalog().commit(
             target,
@@ -238,7 +244,7 @@ impl Committer {
                 | CatalogError::Transient(_)
                 | CatalogError::Interrupted
                 | CatalogError::Other(_)),
-            ) => Err(errors::catalog("upkeep", error)),
+            ) => Err(errors::catalog(during, error)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! closes, rows in memory, and tables. Where there is no room for a batch, the host is asked to have
 //! the rest staged first; only what one batch alone is too much for is for a person to mend.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use jackfield_sdk::Failure;
@@ -127,9 +128,7 @@ impl Open {
         if rows.is_empty() {
             return Ok(None);
         }
-        let columns = decoder.part(&rows, |column| files.is_partitioned_by(column));
-        let columns = columns.map_err(|e| unseen(&e))?;
-        files.look(&columns).map(Some).map_err(|e| unseen(&e))
+        looked(files, decoder, &rows).map(Some)
     }
 
     /// Looks at a few rows of each decoder that got more. Where they are of more partitions than the
@@ -144,9 +143,7 @@ impl Open {
                 continue;
             };
             let rows = decoder.rows() - SAMPLE_ROWS..decoder.rows();
-            let columns = decoder.part(&rows, |column| files.is_partitioned_by(column));
-            let looked = files.look(&columns.map_err(|e| unseen(&e))?);
-            let partitions = looked.map_err(|e| unseen(&e))?.partitions();
+            let partitions = looked(files, decoder, &rows)?.partitions();
             decoder.sampled();
             let (known, of_rows) = self.spread;
             if partitions * of_rows > known * SAMPLE_ROWS {
@@ -168,8 +165,14 @@ impl Open {
     }
 }
 
-fn unseen(why: &dyn std::fmt::Display) -> Failure {
-    Failure::Broken(format!("looking at which partitions rows are of: {why}"))
+/// Looks at which partitions some rows of a decoder are of.
+fn looked(files: &Files, decoder: &Decoder, rows: &Range<usize>) -> Result<Looked, Failure> {
+    let unseen = |why: &dyn std::fmt::Display| {
+        Failure::Broken(format!("looking at which partitions rows are of: {why}"))
+    };
+    let columns = decoder.part(rows, |column| files.is_partitioned_by(column));
+    let columns = columns.map_err(|e| unseen(&e))?;
+    files.look(&columns).map_err(|e| unseen(&e))
 }
 
 impl Task {
@@ -234,7 +237,7 @@ impl Task {
             return Ok(());
         }
         let mut late = Vec::new();
-        for place in self.gathered(Open::is_partitioned) {
+        for place in self.gathered(|open, it| open.is_partitioned() && it.rows() > 0) {
             match self.look_apart(&place, before) {
                 Ok(Some(looked)) => late.push((place, looked)),
                 Ok(None) => {}
@@ -291,7 +294,9 @@ impl Task {
         if bytes <= most && unclosed < self.pace.files_enough {
             return Ok(());
         }
-        let gathered = self.gathered(Open::is_partitioned).into_iter();
+        let gathered = self
+            .gathered(|open, it| open.is_partitioned() && it.rows() > 0)
+            .into_iter();
         let mut places: Vec<_> = gathered.map(|it| (self.unlooked_at(&it), it)).collect();
         places.sort_unstable_by(|a, b| b.cmp(a));
         for (rows, place) in places {
@@ -362,15 +367,12 @@ impl Task {
         open.map_or((0, 0), |it| (it.piece_bytes_max(), it.unclosed()))
     }
 
-    /// The tables' decoders that have rows: target, which of its opens, schema.
-    pub(super) fn gathered(&self, of: impl Fn(&Open) -> bool) -> Vec<Place> {
+    /// Some of the tables' decoders: target, which of its opens, schema.
+    pub(super) fn gathered(&self, of: impl Fn(&Open, &Decoder) -> bool) -> Vec<Place> {
         let mut found = Vec::new();
         for (target, opens) in &self.targets {
             for (generation, open) in opens.iter().enumerate() {
-                if !of(open) {
-                    continue;
-                }
-                let decoders = open.decoders.iter().filter(|(_, it)| it.rows() > 0);
+                let decoders = open.decoders.iter().filter(|(_, it)| of(open, it));
                 found.extend(decoders.map(|(id, _)| (target.clone(), generation, *id)));
             }
         }

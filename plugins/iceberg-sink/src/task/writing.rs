@@ -33,16 +33,10 @@ impl Task {
         self.shrink(runtime, relief)?;
         let bytes_max =
             GATHERED_BYTES_MAX.min(GATHERED_BYTES_MAX_OF_ALL / self.targets.len().max(1));
-        let mut full = Vec::new();
-        for (target, opens) in &self.targets {
-            for (generation, open) in opens.iter().enumerate() {
-                let crowded = open.decoders.len() > SCHEMAS_MAX;
-                let decoders = open.decoders.iter().filter(|(_, it)| {
-                    crowded || it.rows() >= GATHERED_ROWS_MAX || it.bytes() >= bytes_max
-                });
-                full.extend(decoders.map(|(id, _)| (target.clone(), generation, *id)));
-            }
-        }
+        let full = self.gathered(|open, it| {
+            let crowded = open.decoders.len() > SCHEMAS_MAX;
+            crowded || it.rows() >= GATHERED_ROWS_MAX || it.bytes() >= bytes_max
+        });
         for (target, generation, id) in full {
             self.write(runtime, &target, generation, id, relief)?;
         }
@@ -162,7 +156,7 @@ impl Task {
     pub(crate) fn stage(&mut self, runtime: &Runtime) -> Result<Vec<Piece>, Failure> {
         let mut relief = Relief::of_stage(self.clock);
         let began = (self.clock)();
-        for (target, generation, id) in self.gathered(|_| true) {
+        for (target, generation, id) in self.gathered(|_, it| it.rows() > 0) {
             self.write(runtime, &target, generation, id, &mut relief)?;
         }
         let all = self.close_files(runtime, &mut relief)?;

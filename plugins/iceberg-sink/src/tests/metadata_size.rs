@@ -127,8 +127,8 @@ fn snapshots_beyond_a_number_go_whatever_their_age() {
     }
     let metadata = world.metadata();
     let now = SystemTime::now();
-    assert!(maintain::expire(&metadata, now, HOUR, 10).is_none());
-    let upkeep = maintain::expire(&metadata, now, HOUR, 4).unwrap();
+    assert!(maintain::expire(&metadata, now, HOUR, |_| 10).is_none());
+    let upkeep = maintain::expire(&metadata, now, HOUR, |_| 4).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
     assert_eq!(world.snapshots(), 4);
     assert_eq!(world.positions(), BTreeMap::from([(0, 10)]));
@@ -151,8 +151,8 @@ fn snapshots_that_others_keep_do_not_count() {
     assert_eq!(world.snapshots(), 12);
     // The head and three more are there that no tag keeps.
     let now = SystemTime::now();
-    assert!(maintain::expire(&world.metadata(), now, HOUR, 4).is_none());
-    let upkeep = maintain::expire(&world.metadata(), now, HOUR, 3).unwrap();
+    assert!(maintain::expire(&world.metadata(), now, HOUR, |_| 4).is_none());
+    let upkeep = maintain::expire(&world.metadata(), now, HOUR, |_| 3).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
     assert_eq!(world.snapshots(), 11);
 }

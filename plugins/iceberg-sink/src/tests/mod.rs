@@ -357,3 +357,8 @@ impl World {
 fn put(task: &mut IcebergSink, at: &Span, batch: &[u8]) -> Result<Taken, Failure> {
     task.put(at, &Batch::parse(batch, &Limits::default()).unwrap())
 }
+
+/// Whether a call asks for a stage, and for no wait.
+fn asks_for_a_stage<R>(told: &Result<R, Failure>) -> bool {
+    matches!(told, Err(Failure::Retry { after_ms: 0, .. }))
+}

@@ -92,10 +92,6 @@ impl Wide {
     }
 }
 
-fn asks_for_a_stage(told: &Result<Taken, Failure>) -> bool {
-    matches!(told, Err(Failure::Retry { after_ms: 0, .. }))
-}
-
 #[test]
 fn the_pieces_of_all_tables_together_ask_for_a_stage() {
     let mut wide = Wide::new();

@@ -210,10 +210,6 @@ fn many_partitions_land_with_a_host_that_stages_only_when_no_more_is_taken() {
     }
 }
 
-fn asks_for_a_stage<R>(told: &Result<R, Failure>) -> bool {
-    matches!(told, Err(Failure::Retry { after_ms: 0, .. }))
-}
-
 #[test]
 fn nothing_is_taken_while_a_stage_has_files_left() {
     /// Of as many partitions: 100 seconds of files, where a stage has 72.

@@ -1,14 +1,9 @@
 //! Tables that are taken back and written on by others before the sink looks; and what only looks
 //! like that.
 
-use std::time::{Duration, SystemTime};
-
+use super::upkeep::in_two_hours;
 use super::*;
 use crate::commit::Schedule;
-
-fn in_two_hours() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(2 * 3600)
-}
 
 fn head(world: &World) -> i64 {
     world.metadata().current_snapshot_id().unwrap()

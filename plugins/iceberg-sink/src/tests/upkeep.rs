@@ -109,17 +109,17 @@ fn old_snapshots_go_and_positions_stay() {
     let metadata = world.metadata();
     let now = SystemTime::now();
     assert!(
-        maintain::expire(&metadata, now, HOUR, MANY).is_none(),
+        maintain::expire(&metadata, now, HOUR, |_| MANY).is_none(),
         "none is old"
     );
-    let upkeep = maintain::expire(&metadata, now + 2 * HOUR, HOUR, MANY).unwrap();
+    let upkeep = maintain::expire(&metadata, now + 2 * HOUR, HOUR, |_| MANY).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
     assert_eq!(world.snapshots(), 2, "the head and the tag's");
     assert!(world.metadata().snapshot_by_id(tagged).is_some());
     assert_eq!(world.positions(), BTreeMap::from([(0, 15)]));
     assert_eq!(world.trade_ids(), (0..15).collect::<Vec<_>>());
     // Afterwards only the head is left to expire nothing of.
-    assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR, MANY).is_none());
+    assert!(maintain::expire(&world.metadata(), now + 2 * HOUR, HOUR, |_| MANY).is_none());
 }
 
 /// Of two writers whose clocks differ the later commit may be the older one by its time.
@@ -142,7 +142,7 @@ fn no_snapshot_is_left_below_one_that_was_forgotten() {
     ));
     world.land(0, 5, 10, "c2").unwrap();
     let at = |ms: i64| SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs());
-    let old_before = |ms: i64| maintain::expire(&world.metadata(), at(ms) + HOUR, HOUR, MANY);
+    let old_before = |ms: i64| maintain::expire(&world.metadata(), at(ms) + HOUR, HOUR, |_| MANY);
     assert!(old_before(first.timestamp_ms() - 500).is_none());
     let upkeep = old_before(first.timestamp_ms() + 500).unwrap();
     world.foreign(&serde_json::to_string(&upkeep.updates).unwrap());
@@ -214,7 +214,7 @@ fn only_old_files_that_nothing_refers_to_are_found() {
     assert_eq!(found, Vec::<String>::new());
 }
 
-fn in_two_hours() -> SystemTime {
+pub(super) fn in_two_hours() -> SystemTime {
     SystemTime::now() + 2 * HOUR
 }
 

@@ -76,6 +76,7 @@ async fn states(config: &Config) -> Result<Option<Value>, NoClient> {
     let Ok(answer) = http.get(url).send().await else {
         return Ok(None);
     };
+    // What breaks off or is no JSON is taken for somebody else's.
     let states: Option<Value> = answer.json().await.ok();
     Ok(states.filter(|it| it["connectors"].is_array()))
 }

@@ -304,7 +304,7 @@ impl Coordinator<'_> {
     /// Stages on all tasks, and commits each target once.
     async fn interval(&mut self) -> Result<Extent, Failed> {
         let started = Instant::now();
-        let taken = self.pending.take();
+        let rows = self.pending.take();
         let mut stages = Vec::with_capacity(self.commands.len());
         let mut replies = Vec::with_capacity(self.commands.len());
         for _ in &self.commands {
@@ -316,7 +316,7 @@ impl Coordinator<'_> {
         let (staged, extent) = self.stage_all(stages, replies).await;
         let stuck = extent != Extent::All;
         self.life.stuck.store(stuck, Ordering::Release);
-        self.commit_staged(staged, taken.rows, started).await?;
+        self.commit_staged(staged, rows, started).await?;
         Ok(extent)
     }
 

@@ -26,13 +26,6 @@ pub(crate) struct Pending {
     pub(crate) bell: Notify,
 }
 
-/// What was put since the last interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counted {
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
-}
-
 impl Pending {
     pub(crate) fn new(when: CommitWhen) -> Self {
         Self {
@@ -80,12 +73,6 @@ impl Pending {
         self.bell.notify_one();
     }
 
-    /// What a task could not stage of what an interval took: it is due again, and asked for still
-    /// where its component did.
-    pub(crate) fn put_back(&self, rows: u64, bytes: u64, asked: bool, now: Duration) {
-        self.add(rows, bytes, asked, now);
-    }
-
     /// Whether nothing is put that is not staged.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows() == 0 && self.bytes() == 0
@@ -131,14 +118,13 @@ impl Pending {
     }
 
     /// Everything put so far is about to be staged: what comes after is counted for the next
-    /// commit.
-    pub(crate) fn take(&self) -> Counted {
+    /// commit. Gives the rows.
+    pub(crate) fn take(&self) -> u64 {
         self.since_ms.store(NOTHING, Ordering::Release);
         self.asked.store(false, Ordering::Release);
-        Counted {
-            rows: self.rows.swap(0, Ordering::AcqRel),
-            bytes: self.bytes.swap(0, Ordering::AcqRel),
-        }
+        let rows = self.rows.swap(0, Ordering::AcqRel);
+        self.bytes.swap(0, Ordering::AcqRel);
+        rows
     }
 }
 
@@ -164,8 +150,9 @@ mod tests {
         );
         assert_eq!(pending.due(Duration::from_secs(14)), None);
         assert_eq!(pending.due(Duration::from_secs(15)), Some(Due::Time));
-        let taken = Counted { rows: 2, bytes: 20 };
-        assert_eq!(pending.take(), taken);
+        assert_eq!((pending.rows(), pending.bytes()), (2, 20));
+        assert_eq!(pending.take(), 2);
+        assert!(pending.is_empty());
         assert_eq!(pending.due(Duration::from_secs(99)), None);
     }
 
@@ -185,10 +172,10 @@ mod tests {
         let pending = Pending::new(WHEN);
         let now = Duration::from_secs(5);
         pending.add(1, 10, true, now);
-        let taken = pending.take();
+        pending.take();
         assert_eq!(pending.due(now), None);
         for (asked, due) in [(false, None), (true, Some(Due::Asked))] {
-            pending.put_back(taken.rows, taken.bytes, asked, now);
+            pending.add(1, 10, asked, now);
             assert_eq!(pending.due(now), due);
             pending.take();
         }

@@ -28,11 +28,12 @@ pub struct CatalogTable {
 pub(crate) struct Catalog {
     objects: Objects,
     rows: Box<dyn Rows>,
-    warehouse: String,
+    /// None: the base's catalog decides where tables are.
+    warehouse: Option<ObjectUri>,
 }
 
 impl Catalog {
-    pub(crate) fn new(objects: Objects, rows: Box<dyn Rows>, warehouse: String) -> Self {
+    pub(crate) fn new(objects: Objects, rows: Box<dyn Rows>, warehouse: Option<ObjectUri>) -> Self {
         Self {
             objects,
             rows,
@@ -70,7 +71,8 @@ impl Catalog {
     /// that is known to be empty. A table that was renamed or dropped leaves its files there, and
     /// nobody could tell any more whose a file is.
     pub(crate) async fn default_location(&self, ident: &Ident) -> Result<String, CatalogError> {
-        let location = format!("{}/{}", self.warehouse, ident.folders());
+        let warehouse = self.warehouse.as_ref().map(ToString::to_string);
+        let location = format!("{}/{}", warehouse.unwrap_or_default(), ident.folders());
         let empty = match self.objects.is_empty(&reached(ident, &location)?).await {
             Ok(empty) => empty,
             // There is no such bucket: writing says it.
@@ -197,8 +199,7 @@ impl Catalog {
         });
         let (text, metadata) = read.await??;
         // Before a commit writes there, with the host's own rights.
-        let warehouse = ObjectUri::parse(&self.warehouse).ok();
-        trust::believed(warehouse.as_ref(), ident, at, metadata.location())?;
+        trust::believed(self.warehouse.as_ref(), ident, at, metadata.location())?;
         Ok((text, metadata))
     }
 

@@ -204,12 +204,15 @@ pub(super) fn azure(
         builder = builder.with_allow_http(endpoint.starts_with("http://"));
     }
     let (container, host) = bucket.authority.split_once('@').unwrap_or_default();
+    let is_home = home.is_some_and(|it| it.eq_ignore_ascii_case(host));
+    let url = account_url(host);
     let of_one_account = [
         AzureConfigKey::Endpoint,
         AzureConfigKey::AccessKey,
         AzureConfigKey::SasKey,
     ];
-    if let Some(home) = home.filter(|it| !it.eq_ignore_ascii_case(host))
+    if let Some(home) = home
+        && !is_home
         && of_one_account
             .iter()
             .any(|it| builder.get_config_value(it).is_some())
@@ -219,10 +222,9 @@ pub(super) fn azure(
     }
     match builder.get_config_value(&AzureConfigKey::Endpoint) {
         Some(endpoint) => {
-            let asked = account_url(host);
             if home.is_none()
                 && let Some(own) = account_of(&endpoint)
-                && asked.is_none_or(|it| it != own)
+                && url.is_none_or(|it| it != own)
             {
                 return Err(unfit(format!("the endpoint of this lake is that of {own}")));
             }
@@ -230,9 +232,8 @@ pub(super) fn azure(
         // The library has a place of its own for it.
         None if is_on(builder.get_config_value(&AzureConfigKey::UseEmulator)) => {}
         None => {
-            let is_home = home.is_some_and(|it| it.eq_ignore_ascii_case(host));
             // The library knows the public cloud's hosts alone.
-            let url = account_url(host).filter(|_| is_home || is_azures(host));
+            let url = url.filter(|_| is_home || is_azures(host));
             let url = url.ok_or_else(|| {
                 unfit(format!(
                     "`{host}` is no account in one of Azure's clouds: an endpoint must say where \

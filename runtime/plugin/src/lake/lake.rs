@@ -105,7 +105,7 @@ impl Lake {
         rows: Box<dyn Rows>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            tables: Tables::Rows(Catalog::new(objects.clone(), rows, warehouse.to_string())),
+            tables: Tables::Rows(Catalog::new(objects.clone(), rows, Some(warehouse.clone()))),
             name,
             warehouse: Some(warehouse),
             objects,
@@ -148,14 +148,6 @@ impl Lake {
             objects,
             tables: Tables::Rows(catalog),
         })
-    }
-
-    /// The warehouse's URI; empty where the catalog decides where tables are.
-    pub(crate) fn warehouse_text(&self) -> String {
-        self.warehouse
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default()
     }
 
     pub(crate) fn root(&self) -> Option<&ObjectUri> {

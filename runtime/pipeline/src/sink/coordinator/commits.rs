@@ -46,6 +46,18 @@ struct Left {
     failed: Failed,
 }
 
+/// Where a target begins that was never told: as safe in the log as it would be in the target.
+async fn keep_beginning(
+    known: &mut KnownTargets,
+    books: &Books,
+    commit: &Commit<TopicPartition, Piece>,
+) -> Result<(), Failed> {
+    match books.begins(commit) {
+        Some(holding) => known.keep(&holding).await,
+        None => Ok(()),
+    }
+}
+
 /// Where a target stands whose rows are to be read again, while others go on: one that was made anew
 /// holds nothing, and reading would begin where the others stand. It counts only if the target itself
 /// says nothing at all.
@@ -57,9 +69,7 @@ async fn keep_standing(
 ) -> Result<(), Failed> {
     let target = &commit.target;
     // From now on it holds where this commit begins in partitions that it was never told of.
-    if let Some(begins) = books.begins(commit) {
-        known.keep(&begins).await?;
-    }
+    keep_beginning(known, books, commit).await?;
     let held = books.held();
     let mut others = held.iter().map(|it| &it.target).chain(beside);
     if others.any(|other| other != target) {
@@ -174,12 +184,12 @@ impl Coordinator<'_> {
                 }
                 Next::Reopen => return Err(failed),
                 Next::Fail => {
-                    self.keep_beginning(&attempt.commit).await?;
+                    keep_beginning(&mut self.known, &self.books, &attempt.commit).await?;
                     self.give_up(target, &targets, &failed).await?;
                 }
                 Next::CallAgain | Next::CallAgainOnNewInstance => {
                     // The others are about to go on, and it may never be told.
-                    self.keep_beginning(&attempt.commit).await?;
+                    keep_beginning(&mut self.known, &self.books, &attempt.commit).await?;
                     let attempts = left.take().map(|it| it.attempts);
                     let mut attempts = attempts.unwrap_or_default();
                     attempts.push(attempt);
@@ -258,17 +268,6 @@ impl Coordinator<'_> {
                 self.give_up(target, beside, &given_up).await?;
                 Ok(None)
             }
-        }
-    }
-
-    /// Where a target begins that was never told: as safe in the log as it would be in the target.
-    async fn keep_beginning(
-        &mut self,
-        commit: &Commit<TopicPartition, Piece>,
-    ) -> Result<(), Failed> {
-        match self.books.begins(commit) {
-            Some(holding) => self.known.keep(&holding).await,
-            None => Ok(()),
         }
     }
 

@@ -227,7 +227,7 @@ impl Coordinator<'_> {
         // Another version is no longer what others were compared with.
         self.listeners.dismiss();
         let started = Instant::now();
-        let rows = self.pending.take().rows;
+        let rows = self.pending.take();
         let (mut commands, mut replies) = (Vec::new(), Vec::new());
         let mut pauses = Vec::new();
         for instance in instances {

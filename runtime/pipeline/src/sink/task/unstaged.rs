@@ -52,7 +52,7 @@ impl Unstaged {
     /// asked for that, since every other task stages with it. What was put between the two is
     /// counted twice until the next interval takes all: a batch at most, since a stage goes first.
     pub(super) fn put_back(&self, pending: &Pending, now: Duration) {
-        pending.put_back(self.rows, self.bytes, self.asked, now);
+        pending.add(self.rows, self.bytes, self.asked, now);
     }
 
     /// The component stages the rest when it is called again: that is not left to the next

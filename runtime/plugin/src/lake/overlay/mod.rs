@@ -43,7 +43,7 @@ impl LakeOverlay {
         let catalog = Catalog::new(
             objects.clone(),
             Box::new(Arc::clone(&rows)),
-            base.warehouse_text(),
+            base.root().cloned(),
         );
         Self {
             base: Arc::clone(base),

@@ -64,6 +64,23 @@ async fn server(
     front
 }
 
+/// A server that answers each request for a token so, by its number from 1 on, and has a table.
+async fn giving(mut token: impl FnMut(usize) -> Option<Fault> + Send + 'static) -> Front {
+    let front = Front::before("http://127.0.0.1:1").await;
+    let mut tokens = 0;
+    front.decide(move |seen| {
+        if seen.path.ends_with("/oauth/tokens") {
+            tokens += 1;
+            return token(tokens);
+        }
+        if seen.path.contains("/v1/config") {
+            return ok(json!({}));
+        }
+        ok(table(json!([])))
+    });
+    front
+}
+
 fn table(credentials: Value) -> Value {
     json!({"metadata-location": "s3://b/t/metadata/1.json",
         "metadata": {"location": "s3://b/t", "table-uuid": "x"},
@@ -178,21 +195,11 @@ async fn the_catalogs_own_token_endpoint_gets_its_headers_and_another_does_not()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_good_is_used_while_no_other_is_to_be_had() {
-    let front = Front::before("http://127.0.0.1:1").await;
-    let mut tokens = 0;
-    front.decide(move |seen| {
-        if seen.path.ends_with("/oauth/tokens") {
-            tokens += 1;
-            return match tokens {
-                1 => ok(json!({"access_token": "t1", "expires_in": "3600"})),
-                _ => Some(Fault::Status(503, String::new())),
-            };
-        }
-        if seen.path.contains("/v1/config") {
-            return ok(json!({}));
-        }
-        ok(table(json!([])))
-    });
+    let front = giving(|tokens| match tokens {
+        1 => ok(json!({"access_token": "t1", "expires_in": "3600"})),
+        _ => Some(Fault::Status(503, String::new())),
+    })
+    .await;
     let catalog = catalog(&config(&front, oauth()));
     catalog.load(&ident()).await.unwrap();
     assert_eq!(token_requests(&front).len(), 1);
@@ -209,21 +216,11 @@ async fn a_token_that_is_good_is_used_while_no_other_is_to_be_had() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_token_server_does_not_keep_credentials_from_being_renewed() {
-    let front = Front::before("http://127.0.0.1:1").await;
-    let mut tokens = 0;
-    front.decide(move |seen| {
-        if seen.path.ends_with("/oauth/tokens") {
-            tokens += 1;
-            return match tokens {
-                1 => ok(json!({"access_token": "t1", "expires_in": 3600})),
-                _ => Some(Fault::Late(Duration::from_secs(3600))),
-            };
-        }
-        if seen.path.contains("/v1/config") {
-            return ok(json!({}));
-        }
-        ok(table(json!([])))
-    });
+    let front = giving(|tokens| match tokens {
+        1 => ok(json!({"access_token": "t1", "expires_in": 3600})),
+        _ => Some(Fault::Late(Duration::from_secs(3600))),
+    })
+    .await;
     let catalog = catalog(&config(&front, oauth()));
     catalog.load(&ident()).await.unwrap();
     // It is to be renewed, and good for ten minutes.
@@ -292,20 +289,12 @@ async fn a_token_is_got_kept_and_renewed_once_when_it_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_renewed_before_it_is_refused_and_kept_while_it_lasts() {
-    let front = Front::before("http://127.0.0.1:1").await;
-    let mut tokens = 0;
-    front.decide(move |seen| {
-        if seen.path.ends_with("/oauth/tokens") {
-            tokens += 1;
-            // The first is over when it comes.
-            let life = if tokens == 1 { 0 } else { 3600 };
-            return ok(json!({"access_token": format!("t{tokens}"), "expires_in": life}));
-        }
-        if seen.path.contains("/v1/config") {
-            return ok(json!({}));
-        }
-        ok(table(json!([])))
-    });
+    let front = giving(|tokens| {
+        // The first is over when it comes.
+        let life = if tokens == 1 { 0 } else { 3600 };
+        ok(json!({"access_token": format!("t{tokens}"), "expires_in": life}))
+    })
+    .await;
     let catalog = catalog(&config(&front, oauth()));
     for _ in 0..3 {
         catalog.load(&ident()).await.unwrap();

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::{TABLE, until};
 use crate::lakes_kills::is_commit;
+use crate::lakes_upkeep::files_below;
 use crate::{COMMITTED, exchange, run_until_idle};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,8 +145,10 @@ async fn landed_once(exchange: &Running, place: &Place, warehouse: &Path) {
     assert!(difference.is_none(), "{difference}");
     let files = table.about.files.iter();
     let referred: BTreeSet<String> = files.map(|it| name(Path::new(&it.path))).collect();
-    let mut there = BTreeSet::new();
-    data_files(warehouse, &mut there);
+    let all = files_below(warehouse).into_iter();
+    // No two of them share a name.
+    let data = all.filter(|it| it.extension().is_some_and(|it| it == "parquet"));
+    let there: BTreeSet<String> = data.map(|it| name(&it)).collect();
     assert!(there.is_superset(&referred));
     assert!(there.len() > referred.len(), "the late one wrote nothing");
 }
@@ -153,16 +156,4 @@ async fn landed_once(exchange: &Running, place: &Place, warehouse: &Path) {
 fn name(path: &Path) -> String {
     let name = path.file_name().and_then(|it| it.to_str());
     name.expect("a file of the sink's has a name").to_owned()
-}
-
-/// The names of all data files below a folder, which no two of them share.
-fn data_files(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            data_files(&path, names);
-        } else if path.extension().is_some_and(|it| it == "parquet") {
-            names.insert(name(&path));
-        }
-    }
 }
