@@ -14,8 +14,9 @@ use crate::maintain::millis;
 
 /// Objects of one page of a listing.
 const PAGE: u32 = 1000;
-/// Snapshots whose lists of manifests one clean-up reads: more of them want expiring first.
-const LISTS_READ_MAX: usize = 10_000;
+/// Snapshots whose lists of manifests one clean-up reads: more of them want expiring first. A tenth
+/// more than an expiry leaves, since commits go on before the next one.
+pub(crate) const LISTS_READ_MAX: usize = 11_000;
 /// Manifests that one clean-up reads: more of them want merging first.
 const MANIFESTS_READ_MAX: usize = 5000;
 

@@ -17,7 +17,7 @@ pub(super) const DOCUMENT_BYTES_LARGE: usize = 16 * 1024 * 1024;
 /// Commits between two warnings of that.
 const WARNED_EACH: u64 = 500;
 /// Snapshots of a table, whatever their age: at a kilobyte or two each, ten megabytes and more that
-/// every commit writes anew. A clean-up reads as many.
+/// every commit writes anew. A clean-up reads some more.
 pub(super) const SNAPSHOTS_MAX: usize = 10_000;
 /// Tenths of those that are left where there are more: a tenth goes at once, instead of one with
 /// each commit.

@@ -8,7 +8,7 @@ use jackfield_sdk::sink::StoreError;
 use super::*;
 use crate::commit::Schedule;
 use crate::maintain::{self, MERGED_MIN};
-use crate::orphans::{self, Until};
+use crate::orphans::{self, LISTS_READ_MAX, Until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Snapshots: more than any table here has.
@@ -286,6 +286,13 @@ fn snapshots_and_orphans_go_after_commits_and_nothing_that_is_referenced() {
     // The next life goes on from there.
     many_by(&world, &mut world.committer(), 40, 42);
     assert_eq!(world.trade_ids(), (0..42).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clean_up_reads_what_comes_before_the_next_expiry() {
+    let schedule = Schedule::default();
+    let most = schedule.snapshots_max + usize::try_from(schedule.tidy_each).unwrap();
+    assert!(most <= LISTS_READ_MAX, "{most}");
 }
 
 #[test]

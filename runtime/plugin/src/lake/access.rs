@@ -202,11 +202,12 @@ impl LakeAccess {
     }
 
     fn remember(&self, ident: Ident, table: &CatalogTable) -> Result<(), CatalogError> {
-        let (warehouse, document) = (self.lake.root(), &table.metadata_location);
         let location = match self.lake.tables() {
-            Tables::Rows(_) => trust::believed(warehouse, &ident, document, &table.location)?,
+            Tables::Rows(catalog) => {
+                catalog.believed(&ident, &table.metadata_location, &table.location)?
+            }
             // The server says both in one answer, so that no document is believed anything.
-            Tables::Rest { .. } => trust::said(warehouse, &ident, &table.location)?,
+            Tables::Rest { .. } => trust::said(self.lake.root(), &ident, &table.location)?,
         };
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.len() >= TABLES_LOADED_MAX && !loaded.contains_key(&ident) {

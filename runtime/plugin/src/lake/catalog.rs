@@ -199,8 +199,28 @@ impl Catalog {
         });
         let (text, metadata) = read.await??;
         // Before a commit writes there, with the host's own rights.
-        trust::believed(self.warehouse.as_ref(), ident, at, metadata.location())?;
+        self.believed(ident, at, metadata.location())?;
         Ok((text, metadata))
+    }
+
+    /// Where the files of the table at `document` are, as that says, if it is believed: by what is
+    /// said beside it, or else by where it lies.
+    ///
+    /// # Errors
+    /// As [`trust::believed`].
+    pub(crate) fn believed(
+        &self,
+        ident: &Ident,
+        document: &str,
+        location: &str,
+    ) -> Result<ObjectUri, CatalogError> {
+        let warehouse = self.warehouse.as_ref();
+        let said = trust::said(warehouse, ident, location)?;
+        let files = self.rows.files(ident, document);
+        if files.is_some_and(|it| ObjectUri::parse(&it).is_ok_and(|it| it == said)) {
+            return Ok(said);
+        }
+        trust::believed(warehouse, ident, document, location)
     }
 
     async fn write(

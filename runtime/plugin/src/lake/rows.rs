@@ -15,6 +15,12 @@ pub(crate) trait Rows: fmt::Debug + Send + Sync {
     /// The table's metadata location; none if there is no such table.
     async fn location(&self, ident: &Ident) -> Result<Option<String>, CatalogError>;
 
+    /// Where the files of the table at `document` are, if that is said beside the document; none:
+    /// the document alone says it.
+    fn files(&self, _ident: &Ident, _document: &str) -> Option<String> {
+        None
+    }
+
     /// Adds a table, and its namespace where that is missing. `Exists` if the name is taken.
     async fn insert(&self, ident: &Ident, location: &str) -> Result<(), CatalogError>;
 

@@ -19,6 +19,14 @@ pub(crate) enum Tables {
     },
 }
 
+/// Where a table is, as its catalog says.
+#[derive(Debug)]
+pub(crate) struct Whereabouts {
+    pub(crate) document: String,
+    /// Where its files are; none: the document alone says it.
+    pub(crate) files: Option<String>,
+}
+
 impl Tables {
     pub(crate) async fn ready(&self) -> Result<(), CatalogError> {
         match self {
@@ -27,13 +35,22 @@ impl Tables {
         }
     }
 
-    /// Which document the table is at; none if there is no such table.
-    pub(crate) async fn location(&self, ident: &Ident) -> Result<Option<String>, CatalogError> {
+    /// Where the table is; none if there is no such table.
+    pub(crate) async fn location(
+        &self,
+        ident: &Ident,
+    ) -> Result<Option<Whereabouts>, CatalogError> {
         let at = match self {
-            Self::Rows(catalog) => catalog.location(ident).await,
+            Self::Rows(catalog) => catalog.location(ident).await.map(|document| Whereabouts {
+                document,
+                files: None,
+            }),
             Self::Rest { catalog, objects } => {
                 let table = load(catalog, objects, ident).await;
-                table.map(|it| it.metadata_location)
+                table.map(|it| Whereabouts {
+                    document: it.metadata_location,
+                    files: Some(it.location),
+                })
             }
         };
         match at {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jackfield_system_tests::repository;
 
-/// Beyond as many snapshots a clean-up deletes nothing any more: docs/ICEBERG.md.
+/// Beyond as many snapshots they go before they are as old as `expire` says: docs/ICEBERG.md.
 const SNAPSHOTS_MAX: u64 = 10_000;
 
 /// The files of pipelines below a folder.

@@ -4,6 +4,7 @@ use super::super::error::CatalogError;
 use super::super::ident::Ident;
 use super::super::lake::Lake;
 use super::super::rows::Rows;
+use super::super::tables::Whereabouts;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(super) struct OverlayRows {
     base: Arc<Lake>,
-    own: Mutex<BTreeMap<Ident, String>>,
+    own: Mutex<BTreeMap<Ident, Row>>,
+}
+
+#[derive(Debug)]
+struct Row {
+    /// The document that the table is at here.
+    at: String,
+    /// Where the table was when the row was copied; none: it was made here.
+    real: Option<Whereabouts>,
 }
 
 impl OverlayRows {
@@ -27,7 +36,7 @@ impl OverlayRows {
         self.own().keys().cloned().collect()
     }
 
-    fn own(&self) -> MutexGuard<'_, BTreeMap<Ident, String>> {
+    fn own(&self) -> MutexGuard<'_, BTreeMap<Ident, Row>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,32 +49,47 @@ impl Rows for Arc<OverlayRows> {
 
     async fn location(&self, ident: &Ident) -> Result<Option<String>, CatalogError> {
         if let Some(own) = self.own().get(ident) {
-            return Ok(Some(own.clone()));
+            return Ok(Some(own.at.clone()));
         }
         let Some(real) = self.base.tables().location(ident).await? else {
             return Ok(None);
         };
         let mut own = self.own();
-        let pinned = own.entry(ident.clone()).or_insert(real);
-        Ok(Some(pinned.clone()))
+        let pinned = own.entry(ident.clone()).or_insert_with(|| Row {
+            at: real.document.clone(),
+            real: Some(real),
+        });
+        Ok(Some(pinned.at.clone()))
+    }
+
+    /// What a server said. Not of documents that were written here: they lie with their table.
+    fn files(&self, ident: &Ident, document: &str) -> Option<String> {
+        let own = self.own();
+        let real = own.get(ident)?.real.as_ref()?;
+        let files = real.files.clone();
+        files.filter(|_| real.document == document)
     }
 
     async fn insert(&self, ident: &Ident, location: &str) -> Result<(), CatalogError> {
         if self.location(ident).await?.is_some() {
             return Err(CatalogError::Exists);
         }
-        self.own().insert(ident.clone(), location.to_owned());
+        let row = Row {
+            at: location.to_owned(),
+            real: None,
+        };
+        self.own().insert(ident.clone(), row);
         Ok(())
     }
 
     async fn replace(&self, ident: &Ident, expected: &str, next: &str) -> Result<(), CatalogError> {
         let mut own = self.own();
         match own.get_mut(ident) {
-            Some(at) if at == expected => {
-                next.clone_into(at);
+            Some(row) if row.at == expected => {
+                next.clone_into(&mut row.at);
                 Ok(())
             }
-            Some(at) => Err(CatalogError::Conflict(format!(
+            Some(Row { at, .. }) => Err(CatalogError::Conflict(format!(
                 "{ident} is at {at}, no longer at {expected}"
             ))),
             None => Err(CatalogError::Conflict(format!("{ident} is gone"))),

@@ -1,8 +1,11 @@
 //! An overlay looks like the lake below it and leaves nothing in it.
 
-use super::super::{LakeOverlay, StoreError};
-use super::{Place, TRADES, commit, create, load, property};
+use super::super::{CatalogError, LakeOverlay, StoreError};
+use super::rest::lake_at;
+use super::{Place, TRADES, commit, create, creation, load, property};
+use jackfield_test_lakes::{Fault, Front};
 use serde_json::json;
+use url::Url;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -106,4 +109,61 @@ async fn a_changed_schema_is_told() {
         .unwrap();
     let told = overlay.schema_differences().await.unwrap();
     assert!(told.len() == 1 && told[0].contains("note"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_a_table_whose_documents_are_elsewhere_if_a_server_says_so() {
+    let place = Place::new();
+    let mut creation = creation();
+    creation["properties"]["write.metadata.path"] = json!(place.uri("m"));
+    let made = place.access().await;
+    let made = made.create_table(TRADES, &creation.to_string()).await;
+    let made = made.unwrap();
+    let document = place.uri("m/1.metadata.json");
+    std::fs::create_dir(place.path("m")).unwrap();
+    std::fs::write(place.path("m/1.metadata.json"), &made.metadata).unwrap();
+    let front = Front::before("http://127.0.0.1:1").await;
+    let table = format!(
+        r#"{{"metadata-location":"{document}","metadata":{}}}"#,
+        made.metadata
+    );
+    front.decide(move |seen| {
+        let told = match seen.path.contains("/v1/config") {
+            true => "{}".to_owned(),
+            false => table.clone(),
+        };
+        Some(Fault::Status(200, told))
+    });
+    let warehouse = Url::from_file_path(place.path("v")).unwrap();
+    let lake = lake_at(&front.url(), Some(warehouse)).await;
+    let before = [place.files("w"), place.files("m")];
+
+    let overlay = LakeOverlay::over(&lake, &place.path("scratch"), MIB);
+    let shadow = overlay.lake().access();
+    let begin = load(&shadow).await;
+    assert_eq!(begin, load(&lake.access()).await);
+    let data = format!("{}/data/new", begin.location);
+    shadow.put(&data, b"new".to_vec()).await.unwrap();
+    let next = commit(&shadow, &begin.metadata_location, "shadow").await;
+    let next = next.unwrap();
+    assert_eq!(load(&shadow).await, next);
+    let again = commit(&shadow, &next.metadata_location, "again").await;
+    assert!(property(&again.unwrap(), "shadow").is_some());
+    assert_eq!(overlay.schema_differences().await.unwrap(), [""; 0]);
+    // The place of the documents is not granted with it.
+    let told = shadow.get(&document, None).await;
+    assert!(matches!(told, Err(StoreError::Denied(_))), "{told:?}");
+    let after = [place.files("w"), place.files("m")];
+    assert_eq!(after, before, "nothing reached the store");
+    assert!(
+        front.seen().iter().all(|it| it.method == "GET"),
+        "nor the catalog"
+    );
+
+    // A document that says something else than the server is believed nothing.
+    let other = made.metadata.replace(&made.location, &place.uri("other"));
+    std::fs::write(place.path("m/1.metadata.json"), other).unwrap();
+    let overlay = LakeOverlay::over(&lake, &place.path("other-scratch"), MIB);
+    let told = overlay.lake().access().load(TRADES, None).await;
+    assert!(matches!(told, Err(CatalogError::Denied(_))), "{told:?}");
 }

@@ -16,7 +16,7 @@ async fn lake(server: &RestServer, uri: &str) -> Arc<Lake> {
     lake_at(uri, Some(warehouse)).await
 }
 
-async fn lake_at(uri: &str, warehouse: Option<Url>) -> Arc<Lake> {
+pub(super) async fn lake_at(uri: &str, warehouse: Option<Url>) -> Arc<Lake> {
     let config = LakeConfig {
         name: "local".to_owned(),
         catalog: CatalogConfig::Rest(Box::new(RestCatalogConfig {
