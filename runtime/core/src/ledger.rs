@@ -8,6 +8,7 @@ mod tests;
 
 use crate::sink_task::Span;
 pub use moved::Moved;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -101,6 +102,19 @@ impl<P: Ord + Clone> Ledger<P> {
             .collect();
         held.extend(begins.clone());
         begins
+    }
+
+    /// A target that holds nothing of a partition begins it at `offset`: from now on it holds that.
+    /// Whether it held nothing. Whoever calls can say so again in the next life.
+    pub fn begin(&mut self, target: &str, partition: &P, offset: i64) -> bool {
+        let held = self.held.entry(target.to_owned()).or_default();
+        match held.entry(partition.clone()) {
+            Entry::Vacant(nothing) => {
+                nothing.insert(offset);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     /// Where a partition must be read from: the lowest position that a target holds. `None` when

@@ -35,6 +35,7 @@ pub use shadow::{
     Basis, Compared, Comparison, Difference, DifferenceKind, FeedCompared, RECORDING_BYTES_MAX,
     RecordOptions, ShadowEnd, ShadowOptions, ShadowReport, ShadowState, SinkCompared,
 };
+pub use sink::by_hand::{ByHand, offsets_set_by_hand};
 pub use spec::{Gathering, OnBadRecord, Plugged, ReadTopic, SinkSpec, SourceSpec, Topic};
 pub use status::{Exit, Report, State, Status};
 pub use swap::{Controls, Outcome, Refused, SwapOptions, SwapReport, Version, VersionName};

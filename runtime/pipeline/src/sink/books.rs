@@ -22,6 +22,21 @@ pub(crate) struct Begin {
     pub(crate) to_be_kept: bool,
 }
 
+/// Whose a position is where no target holds one.
+const THE_GROUPS: &str = "the group's position";
+
+impl Begin {
+    /// Where one begins that stores no position of the partition: at the group's, if there is one.
+    fn fresh(assigned: &Assignment, start: Start) -> Self {
+        let (offset, to_be_kept) = match (assigned.committed, start) {
+            (Some(offset), _) => (offset, false),
+            (None, Start::Earliest) => (assigned.ends.start, false),
+            (None, Start::Latest) => (assigned.ends.end, true),
+        };
+        Self { offset, to_be_kept }
+    }
+}
+
 /// The ledger of one connector. The lock is held for a few map look-ups, never over a wait.
 #[derive(Debug)]
 pub(crate) struct Books {
@@ -37,6 +52,9 @@ struct Inner {
     read: BTreeMap<TopicPartition, i64>,
     /// Partitions that came after a target had failed: no commit tells it where it begins in them.
     begun_late: BTreeMap<String, BTreeSet<TopicPartition>>,
+    /// Partitions whose offsets were set by hand, by the target that is to go by them where it holds
+    /// nothing itself.
+    anew: BTreeMap<String, BTreeSet<TopicPartition>>,
 }
 
 impl Books {
@@ -66,8 +84,16 @@ impl Books {
                 ids: BTreeMap::new(),
                 read: BTreeMap::new(),
                 begun_late: BTreeMap::new(),
+                anew: BTreeMap::new(),
             }),
         }
+    }
+
+    /// These targets begin these partitions where one begins of which nothing is stored, if they hold
+    /// nothing of them.
+    pub(crate) fn beginning_anew(self, anew: BTreeMap<String, BTreeSet<TopicPartition>>) -> Self {
+        self.lock().anew = anew;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -99,35 +125,34 @@ impl Books {
         }
         inner.ids.insert(at.clone(), assigned.topic_id);
         let ends = assigned.ends;
+        let within = |offset: i64, whose: &str| {
+            if offset <= ends.end && offset >= ends.start {
+                return Ok(());
+            }
+            Err(Failed::for_good_by_host(
+                "assign",
+                format!(
+                    "{whose} {offset} of {at} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from. Reset the connector's offsets to go on from what the log holds",
+                    ends.start, ends.end
+                ),
+            ))
+        };
+        let fresh = Begin::fresh(assigned, start);
+        let anew = inner.begin_anew(at, fresh.offset);
+        if anew {
+            within(fresh.offset, THE_GROUPS)?;
+        }
         // What is staged in this process and not committed yet is still on its way to the targets.
         let on_its_way = inner.ledger.staged(at).or_else(|| inner.ledger.wanted(at));
-        let (stored, whose) = match on_its_way {
-            Some(offset) => (Some(offset), "the stored position"),
-            // A sink that keeps no positions has those of the group.
-            None => (assigned.committed, "the group's position"),
-        };
-        let begin = match (stored, start) {
-            (Some(offset), _) if offset > ends.end || offset < ends.start => {
-                return Err(Failed::for_good_by_host(
-                    "assign",
-                    format!(
-                        "{whose} {offset} of {at} lies outside the log, which holds {} to {}: records are gone, or the log is not the one they were read from. Reset the connector's offsets to go on from what the log holds",
-                        ends.start, ends.end
-                    ),
-                ));
-            }
-            (Some(offset), _) => Begin {
+        let begin = if let Some(offset) = on_its_way {
+            within(offset, "the stored position")?;
+            Begin {
                 offset,
-                to_be_kept: false,
-            },
-            (None, Start::Earliest) => Begin {
-                offset: ends.start,
-                to_be_kept: false,
-            },
-            (None, Start::Latest) => Begin {
-                offset: ends.end,
-                to_be_kept: true,
-            },
+                to_be_kept: anew && fresh.to_be_kept,
+            }
+        } else {
+            within(fresh.offset, THE_GROUPS)?;
+            fresh
         };
         inner.ledger.own(at.clone(), begin.offset);
         inner.read.insert(at.clone(), begin.offset);
@@ -325,6 +350,18 @@ impl From<Moved<TopicPartition>> for Failed {
 }
 
 impl Inner {
+    /// The targets that begin a partition anew, and hold nothing of it, hold this from now on.
+    /// Whether there are any.
+    fn begin_anew(&mut self, at: &TopicPartition, offset: i64) -> bool {
+        let mut any = false;
+        for (target, partitions) in &self.anew {
+            if partitions.contains(at) {
+                any |= self.ledger.begin(target, at, offset);
+            }
+        }
+        any
+    }
+
     fn id(&self, at: &TopicPartition) -> String {
         match self.ids.get(at) {
             Some(id) => id.to_string(),

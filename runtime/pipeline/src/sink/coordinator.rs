@@ -94,7 +94,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failed> {
     status.metrics().new_life();
     let partitions = topics::partitions(host, &spec.topics).await?;
-    let known = KnownTargets::load(host, &spec.connector).await?;
+    let known = KnownTargets::load(&*host.log, &host.cluster, &spec.connector).await?;
     let mut committer = Committer::new(spec, host, status);
     committer.on_probation(standing.until());
     let names = known.names();
@@ -104,7 +104,7 @@ pub(crate) async fn run(
         () = stop.cancelled() => return Ok(()),
         held = committer.stored(&names) => known.complete(held?),
     };
-    let books = Arc::new(Books::new(held));
+    let books = Arc::new(Books::new(held).beginning_anew(known.anew()));
     let pending = Arc::new(Pending::new(spec.commit));
     let listeners = Arc::new(Listeners::default());
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);

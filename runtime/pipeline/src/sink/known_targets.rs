@@ -1,6 +1,7 @@
 //! What the log keeps of a connector's targets: the names of all that it ever committed to, so that
 //! `stored` can be asked for all of them after a restart; where those begin that could not be told
-//! themselves; and where those stood that may be made anew.
+//! themselves; and where those stood that may be made anew. Both give way to offsets that are set by
+//! hand.
 //!
 //! Each target is a record of its own: none outgrows what a log takes at once, and two workers, of
 //! which one does not know yet that the other has the connector, take nothing from each other.
@@ -9,10 +10,10 @@
 pub(crate) mod fake;
 mod lies;
 
+use super::by_hand::ByHand;
 use crate::failures::Failed;
-use crate::host::Host;
 use futures::future::try_join_all;
-use jackfield_log::Keyed;
+use jackfield_log::{Keyed, Log, TopicPartition};
 use jackfield_plugin::{Holding, LogPosition, Span};
 use lies::Begins;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +31,13 @@ pub(crate) struct KnownTargets {
 }
 
 impl KnownTargets {
-    pub(crate) async fn load(host: &Host, connector: &str) -> Result<Self, Failed> {
-        let topic = format!("{}-targets", host.cluster);
-        let keyed = host.log.keyed(&topic).await;
+    pub(crate) async fn load(
+        log: &dyn Log,
+        cluster: &str,
+        connector: &str,
+    ) -> Result<Self, Failed> {
+        let topic = format!("{cluster}-targets");
+        let keyed = log.keyed(&topic).await;
         let keyed = keyed.map_err(|e| Failed::log("read targets", e))?;
         Self::open(keyed, &topic, connector).await
     }
@@ -124,13 +129,40 @@ impl KnownTargets {
         };
         let mut begins = known.clone();
         for span in spans {
-            begins.forget(&span.topic_id, span.partition);
+            begins.forget(&span.topic, &span.topic_id, span.partition);
         }
         if *known == begins {
             return Ok(());
         }
         self.change(BTreeMap::from([(target.to_owned(), begins)]))
             .await
+    }
+
+    /// The offsets of the connector's group were set by hand: what is kept of these partitions gives
+    /// way, durably. The targets' names stay, since each is still to say what it holds itself.
+    pub(crate) async fn give_way(&mut self, by_hand: ByHand<'_>) -> Result<(), Failed> {
+        let mut changed = BTreeMap::new();
+        for (target, known) in &self.targets {
+            let mut begins = known.clone();
+            begins.begin_anew(by_hand);
+            if begins != *known {
+                changed.insert(target.clone(), begins);
+            }
+        }
+        self.change(changed).await
+    }
+
+    /// The targets that begin where the group stands, or else where the connector is to start, with
+    /// the partitions of which that is so as long as they say nothing of them.
+    pub(crate) fn anew(&self) -> BTreeMap<String, BTreeSet<TopicPartition>> {
+        let mut anew = BTreeMap::new();
+        for (target, begins) in &self.targets {
+            let partitions: BTreeSet<TopicPartition> = begins.anew().collect();
+            if !partitions.is_empty() {
+                anew.insert(target.clone(), partitions);
+            }
+        }
+        anew
     }
 
     /// What targets say they hold; where those begin that say nothing of a partition; and where

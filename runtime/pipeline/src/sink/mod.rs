@@ -10,6 +10,7 @@
 
 pub(crate) mod bad_records;
 mod books;
+pub(crate) mod by_hand;
 pub(crate) mod committer;
 mod coordinator;
 mod known_targets;

@@ -4,7 +4,7 @@ use crate::start_error::StartError;
 use jackfield_admin::Objection;
 use jackfield_connect::KeyErrors;
 use jackfield_log::LogError;
-use jackfield_pipeline::Unchanged;
+use jackfield_pipeline::{Failed, Unchanged};
 
 fn objection(status: u16, code: &'static str, message: impl Into<String>) -> Objection {
     Objection {
@@ -62,6 +62,14 @@ pub(super) fn log(what: &str, error: &LogError) -> Objection {
         | LogError::Fatal(_) => 500,
     };
     objection(status, "log", format!("{what}: {error}"))
+}
+
+/// The group's offsets are set, and targets would not go by them.
+pub(super) fn not_forgotten(failed: &Failed) -> Objection {
+    let message = format!(
+        "the group's offsets are set, but where targets begin is kept still: {failed}. Ask for the same again"
+    );
+    objection(500, "log", message)
 }
 
 /// The connector could not be built.

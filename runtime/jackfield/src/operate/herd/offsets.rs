@@ -1,13 +1,15 @@
 //! How far connectors have come. A source's positions lie in the log, and decide. A sink's lie with
 //! its target; the offsets of its group in the log are for displays, and decide where no target
-//! knows better.
+//! knows better. So what the log keeps of targets that could not be told gives way to what is set
+//! here.
 
 use super::Herd;
-use super::objections::{bad, log};
+use super::objections::{bad, log, not_forgotten};
 use crate::declared::{Declared, End};
 use jackfield_admin::Objection;
 use jackfield_connect::entities::{ConnectorOffset, ConnectorOffsets, Message};
 use jackfield_log::{Identity, LogError, Position, TopicPartition};
+use jackfield_pipeline::{ByHand, offsets_set_by_hand};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -85,6 +87,8 @@ impl Herd {
                     set.push(group_offset(one, &topics)?);
                 }
                 self.set_group(connector, &topics, &set).await?;
+                let places: Vec<_> = set.into_iter().map(|(at, _)| at).collect();
+                self.forget_kept(connector, ByHand::Of(&places)).await?;
                 Ok(message(ALTERED_HERE))
             }
         }
@@ -108,6 +112,7 @@ impl Herd {
                 let committed = committed.map_err(|it| not_read(&it))?;
                 let gone: Vec<_> = committed.into_iter().map(|(at, _)| (at, None)).collect();
                 self.set_group(connector, &topics, &gone).await?;
+                self.forget_kept(connector, ByHand::All).await?;
                 Ok(message(RESET_HERE))
             }
         }
@@ -138,6 +143,12 @@ impl Herd {
     ) -> Result<(), Objection> {
         let set = self.log.set_group_offsets(connector, topics, offsets).await;
         set.map_err(|error| log("the offsets can't be set", &error))
+    }
+
+    /// Comes after the group's offsets, which nobody can set while the connector still reads.
+    async fn forget_kept(&self, connector: &str, by_hand: ByHand<'_>) -> Result<(), Objection> {
+        let forgotten = offsets_set_by_hand(&*self.log, &self.cluster, connector, by_hand).await;
+        forgotten.map_err(|failed| not_forgotten(&failed))
     }
 }
 

@@ -3,8 +3,10 @@
 //! Names alone once lay in one list for each connector. What is written there is read, and a target's
 //! own entry counts more.
 
+use crate::sink::by_hand::ByHand;
+use jackfield_log::TopicPartition;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is kept of a target that could not be told itself. Nothing: it tells by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,11 @@ pub(super) struct Begins {
     /// topic never says anything of the others, and stands nowhere in them. By topic id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     stood: BTreeMap<String, OfTopic>,
+    /// Partitions whose offsets were set by hand since: it begins where the group stands, or else
+    /// where the connector is to start, as long as it does not say otherwise of that one. By topic,
+    /// which may have been created anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    anew: BTreeMap<String, BTreeSet<i32>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +35,7 @@ struct OfTopic {
 
 impl Begins {
     pub(super) fn is_empty(&self) -> bool {
-        self.begins.is_empty() && self.stood.is_empty()
+        self.begins.is_empty() && self.stood.is_empty() && self.anew.is_empty()
     }
 
     /// Where it begins in a partition, wherever it stood.
@@ -42,9 +49,44 @@ impl Begins {
         set(&mut self.stood, topic, topic_id, partition, offset);
     }
 
-    pub(super) fn forget(&mut self, topic_id: &str, partition: i32) {
+    pub(super) fn forget(&mut self, topic: &str, topic_id: &str, partition: i32) {
         forget(&mut self.begins, topic_id, partition);
         forget(&mut self.stood, topic_id, partition);
+        if let Some(partitions) = self.anew.get_mut(topic) {
+            partitions.remove(&partition);
+            if partitions.is_empty() {
+                self.anew.remove(topic);
+            }
+        }
+    }
+
+    /// Wherever it begins or stood in these partitions, it is to begin anew there.
+    pub(super) fn begin_anew(&mut self, by_hand: ByHand<'_>) {
+        let Self {
+            begins,
+            stood,
+            anew,
+        } = self;
+        for kept in [begins, stood] {
+            for OfTopic { topic, offsets } in kept.values_mut() {
+                offsets.retain(|partition, _| {
+                    let set = by_hand.names(topic, *partition);
+                    if set {
+                        anew.entry(topic.clone()).or_default().insert(*partition);
+                    }
+                    !set
+                });
+            }
+            kept.retain(|_, of_topic| !of_topic.offsets.is_empty());
+        }
+    }
+
+    /// The partitions that it begins anew.
+    pub(super) fn anew(&self) -> impl Iterator<Item = TopicPartition> {
+        self.anew.iter().flat_map(|(topic, partitions)| {
+            let partitions = partitions.iter();
+            partitions.map(move |partition| TopicPartition::new(topic.as_str(), *partition))
+        })
     }
 
     /// Topic, its id, partition and offset of each place where it begins.
@@ -173,15 +215,20 @@ mod tests {
     fn what_is_forgotten_leaves_nothing() {
         let mut begins = begins();
         begins.set("t", "i", 3, 9);
-        begins.forget("i", 2);
+        begins.forget("t", "i", 2);
         assert_eq!(begins.all().collect::<Vec<_>>(), [("t", "i", 3, 9)]);
-        begins.forget("other", 3);
-        begins.forget("i", 3);
+        begins.forget("t", "other", 3);
+        begins.forget("t", "i", 3);
         assert!(begins.is_empty());
         begins.set_stood("t", "i", 3, 9);
         assert!(!begins.is_empty());
-        begins.forget("i", 3);
+        begins.forget("t", "i", 3);
         assert!(begins.is_empty());
+        begins.set("t", "i", 3, 9);
+        begins.begin_anew(ByHand::All);
+        assert!(!begins.is_empty());
+        begins.forget("t", "another", 3);
+        assert!(begins.is_empty(), "it was told of the topic by its name");
     }
 
     #[test]
@@ -196,6 +243,19 @@ mod tests {
         begins.set("t", "i", 3, 10);
         let silent: Vec<_> = begins.all_of_silent().collect();
         assert_eq!(silent, [("t", "i", 2, 8), ("t", "i", 3, 10)]);
+    }
+
+    #[test]
+    fn what_is_set_by_hand_leaves_a_partition_without_an_offset() {
+        let mut begins = begins();
+        begins.set("t", "i", 3, 8);
+        begins.set_stood("u", "j", 0, 9);
+        begins.begin_anew(ByHand::Of(&[TopicPartition::new("t", 2)]));
+        let json = r#"{"anew":{"t":[2]},"begins":{"i":{"offsets":{"3":8},"topic":"t"}},"stood":{"j":{"offsets":{"0":9},"topic":"u"}}}"#;
+        assert_eq!(begins.written(), json);
+        assert_eq!(read(json).unwrap(), begins);
+        begins.begin_anew(ByHand::All);
+        assert_eq!(begins.written(), r#"{"anew":{"t":[2,3],"u":[0]}}"#);
     }
 
     #[test]
