@@ -257,19 +257,39 @@ async fn until_taken(admin: &Admin, connector: &str, records: u64) {
     admin.until("all is taken", &path, taken).await;
 }
 
+/// Which of the sink's tasks a line is of.
+fn task_of(line: &str) -> u64 {
+    let line: Value = serde_json::from_str(line).unwrap();
+    line["span"]["task"].as_u64().unwrap()
+}
+
 /// However many tasks there are, an interval of all of them is one snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_tasks_make_one_snapshot() {
-    let exchange = exchange(Speed::Unlimited, |_| {}).await;
+    const TASKS: usize = 4;
+    let exchange = exchange(Speed::Unlimited, |o| o.hold = true).await;
     let mut site = Site::new(&exchange).await;
     let mut sink = trades_sink();
-    sink["tasks"] = json!(4);
+    sink["tasks"] = json!(TASKS);
     sink["commit"] = json!({ "every": "1h" });
     site.set("/pipelines/trades/sinks/lake", sink);
     let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    // A task that joins later is given a partition of another's, which commits before it lets go of it.
+    // There are as many partitions: with one each they are at rest.
+    let (mut reading, mut told) = (BTreeSet::new(), 0);
+    while reading.len() < TASKS {
+        told += 1;
+        let line = admin.jackfield.nth_line("reading from", told).await;
+        reading.insert(task_of(&line));
+    }
+    exchange.start();
     until_taken(&admin, "trades-lake", ALL as u64).await;
     let told = admin.get("/connectors/trades-lake/status").await;
-    assert_eq!(told["tasks"].as_array().map(Vec::len), Some(4), "{told}");
+    assert_eq!(
+        told["tasks"].as_array().map(Vec::len),
+        Some(TASKS),
+        "{told}"
+    );
     admin.jackfield.terminate().await;
     assert_eq!(admin.jackfield.wait().await, 0);
     let table = assert_landed(&site.path().join("data"), &exchange.trades()).await;
