@@ -8,6 +8,7 @@ use jackfield_exchange::{Fault, Recording, Scheduled, Speed, Trade, storm};
 use jackfield_system_tests::{PATIENCE, Site, gaps_sink, read_pyiceberg};
 use serde_json::{Value, json};
 
+use crate::admin::Admin;
 use crate::{assert_landed, exchange, run_until_idle};
 
 /// The whole recording goes by in two seconds.
@@ -232,28 +233,42 @@ async fn what_is_nowhere_to_be_had_is_a_gap() {
 /// Without `start-at` a source begins with what it hears first, and from then on misses nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_start_the_first_trade_heard_is_the_first() {
-    let exchange = exchange(Speed::PerSecond(2000.0), |o| {
+    const TRADES_PER_SECOND: f64 = 2000.0;
+    const TAKEN: u64 = 5000;
+    // However long the source takes to begin, it begins amid the feed.
+    const LAPS: u32 = 20;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |o| {
         o.hold = true;
-        o.faults = vec![Fault::Drop.at(9000)];
+        o.laps = LAPS;
     })
     .await;
+    let lasts = exchange.status().total as f64 / TRADES_PER_SECOND;
+    assert!(lasts > PATIENCE.as_secs_f64(), "{lasts} s");
     exchange.start();
     exchange.reached(1000).await;
     let mut site = Site::new(&exchange).await;
     site.set("/pipelines/trades/source/settings/start-at", Value::Null);
-    run_until_idle(&site, "4s").await;
+    let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
+    let taken = |records: u64| move |now: &Value| now["records"].as_u64() >= Some(records);
+    let (source, sink) = ("/status/trades-source", "/status/trades-lake");
+    admin.until("it hears", source, taken(1)).await;
+    exchange.inject([Fault::Drop.now()]);
+    admin.until("it goes on", sink, taken(TAKEN)).await;
+    assert_eq!(exchange.status().struck.len(), 1);
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
     let data = site.path().join("data");
     let table = read_pyiceberg(&data, "market.trades").await;
-    let first = |symbol: &str| {
-        let ids = table.rows.iter().filter(|row| row["symbol"] == symbol);
-        ids.map(|row| row["trade_id"].as_i64().unwrap())
-            .min()
-            .unwrap()
-    };
-    let (btc, eth) = (first("BTCUSDT"), first("ETHUSDT"));
+    // Of each symbol all, from the first that was heard to the last that was taken.
     let mut sent = exchange.trades();
-    sent.retain(|t| t.trade_id >= if *t.symbol == *"BTCUSDT" { btc } else { eth });
-    assert!(sent.len() > 5000, "{}", sent.len());
+    let very_first = sent[0].clone();
+    for symbol in ["BTCUSDT", "ETHUSDT"] {
+        let rows = table.rows.iter().filter(|row| row["symbol"] == symbol);
+        let ids: Vec<i64> = rows.map(|row| row["trade_id"].as_i64().unwrap()).collect();
+        let (first, last) = (ids.iter().min().unwrap(), ids.iter().max().unwrap());
+        sent.retain(|it| *it.symbol != *symbol || (first..=last).contains(&&it.trade_id));
+    }
+    assert_ne!(sent[0], very_first, "it began amid the feed");
     assert_landed(&data, &sent).await;
 }
 
