@@ -377,9 +377,10 @@ async fn gaps_fires_when_the_origin_lost_records() {
     exchange.start();
     let on_call = watched.fires("JackfieldGaps", Some("trades-source")).await;
     on_call.acts().await;
+    // A scrape that comes too late leaves no sample until the next one.
     let lost = watched
         .prometheus
-        .query("jackfield_missing_records_total{connector=\"trades-source\"}")
+        .until_some("jackfield_missing_records_total{connector=\"trades-source\"}")
         .await;
     assert_eq!(lost[0]["value"][1], "250");
     watched.over("JackfieldGaps", Some("trades-source")).await;
@@ -418,7 +419,8 @@ async fn swap_rolled_back_fires_for_a_version_that_traps() {
     let settings: PathBuf = site.path().join("settings.json");
     std::fs::write(&settings, r#"{ "in": "poll", "do": "panic" }"#).unwrap();
     let settings = settings.to_str().unwrap();
-    let args = ["evil-source", "--settings", settings, "--probation", "5s"];
+    // It ends when the version traps: longer than a busy machine takes to let it poll.
+    let args = ["evil-source", "--settings", settings, "--probation", "60s"];
     admin.expect(&site, &args, 4, "as told").await;
     let fires = prometheus.until_firing(alert, connector).await;
     let mended = changed_copy("hostile", site.path(), "mended").await;

@@ -5,16 +5,19 @@ mod first_format;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use jackfield_exchange::Speed;
+use jackfield_exchange::{Running, Speed};
 use jackfield_system_tests::{
     Artifacts, Jackfield, Site, output, python, repository, shared_cluster,
 };
 use serde_json::{Value, json};
 
-use crate::{assert_landed, exchange, run_until_idle};
+use crate::{COMMITTED, assert_landed, exchange, run_until_idle};
+
+/// Slow enough for trades to be left for a second life, on a busy machine too.
+const TRADES_PER_SECOND: f64 = 1000.0;
 
 /// A site whose state is its own, with the components compiled already.
-async fn site(exchange: &jackfield_exchange::Running) -> Site {
+async fn site(exchange: &Running) -> Site {
     let mut site = Site::new(exchange).await;
     site.set("/state", json!("data/state"));
     keep_compiled(&site);
@@ -45,9 +48,11 @@ async fn well(site: &Site, command: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs for a while and stops cleanly.
-async fn run_to(site: &Site, exchange: &jackfield_exchange::Running, trades: u64) {
+/// Runs for a while, makes something visible and stops cleanly.
+async fn run_to(site: &Site, exchange: &Running, trades: u64) {
     let mut jackfield = Jackfield::run(site, &[]);
+    // The exchange may have come so far before this life has begun.
+    jackfield.line(COMMITTED).await;
     exchange.reached(trades).await;
     jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
@@ -83,7 +88,7 @@ fn take_back(site: &Site) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_put_back_goes_on_and_every_trade_is_there_once() {
-    let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
     let site = site(&exchange).await;
     let mut running = Jackfield::run(&site, &[]);
     exchange.reached(4000).await;
@@ -113,7 +118,7 @@ async fn a_backup_that_is_put_back_goes_on_and_every_trade_is_there_once() {
 /// What docs/OPERATIONS.md says for a lake that is not part of the backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_older_than_its_table_goes_on_once_the_table_is_taken_back() {
-    let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
+    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
     let site = site(&exchange).await;
     run_to(&site, &exchange, 4000).await;
     well(&site, "backup", &["--without-lakes"]).await;

@@ -8,9 +8,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
-use crate::{assert_landed, exchange, run_until_idle, seed};
+use crate::{COMMITTED, assert_landed, exchange, run_until_idle, seed};
 
 const KILLS: u32 = 30;
+
+/// One of so many lives comes to a commit, however slow the machine is.
+const COMMITS_EVERY: usize = 5;
 
 /// Slow enough for a life to come up and commit between two kills, on a busy machine too.
 const TRADES_PER_SECOND: f64 = 130.0;
@@ -30,8 +33,12 @@ async fn thirty_kills_lose_nothing_and_double_nothing() {
         .map(|_| random.random_range(1..total * 19 / 20))
         .collect();
     moments.sort_unstable();
-    for moment in moments {
+    for (life, moment) in moments.into_iter().enumerate() {
         let mut jackfield = Jackfield::run(&site, &[]);
+        // Once nothing comes any more, there may be nothing to commit.
+        if life.is_multiple_of(COMMITS_EVERY) && exchange.status().position < total {
+            jackfield.line(COMMITTED).await;
+        }
         if exchange.status().position < moment {
             exchange.reached(moment).await;
         } else {

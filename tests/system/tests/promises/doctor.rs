@@ -11,6 +11,9 @@ use tokio::process::Command;
 
 use crate::exchange;
 
+/// Long enough for a Java server on a busy machine; what is refused takes it too.
+pub(crate) const PATIENT: [&str; 2] = ["--timeout", "30s"];
+
 /// A port of this machine that nobody listens at, for as long as nobody is given it.
 pub(crate) fn dead_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -277,7 +280,7 @@ async fn a_cluster_and_a_registry_that_are_down_are_told() {
     let mut site = Site::new(&exchange).await;
     let cluster = shared_cluster().await;
     site.on_kafka(&cluster);
-    let told = Told::of(&site, &[]).await;
+    let told = Told::of(&site, &PATIENT).await;
     assert_eq!(told.code, Some(0), "{:#}", told.report);
     told.line("log", "ok");
     told.line("registry", "ok");

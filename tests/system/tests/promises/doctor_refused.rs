@@ -9,12 +9,9 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use url::Url;
 
-use crate::doctor::{Told, dead_port};
+use crate::doctor::{PATIENT, Told, dead_port};
 use crate::exchange;
 use crate::lakes::in_s3;
-
-/// Long enough for a Java server on a busy machine; what is refused takes it too.
-const PATIENT: [&str; 2] = ["--timeout", "30s"];
 
 /// The remedy names what to mend, and the service is not said to be down.
 fn mended_by(told: &Told, line: &Value, word: &str) {

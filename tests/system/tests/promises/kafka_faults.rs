@@ -36,14 +36,17 @@ fn signal(jackfield: &Jackfield, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_paused_past_its_session_is_fenced() {
     let cluster = shared_cluster().await;
-    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    // Held until both are up: when the first is paused, much is left for the second.
+    let exchange = exchange(Speed::PerSecond(500.0), |o| o.hold = true).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
     site.set("/log/kafka/worker", Value::Null);
     let mut first = Jackfield::run(&site, &[]);
-    first.line(COMMITTED).await;
+    first.line("this worker has it").await;
     let mut second = Jackfield::run(&site, &["--until-idle", "5s"]);
     second.line("waiting to take it over").await;
+    exchange.start();
+    first.line(COMMITTED).await;
     signal(&first, "-STOP");
     second.line("this worker has it").await;
     second.line(COMMITTED).await;
@@ -139,7 +142,8 @@ async fn assert_none_missing(cluster: &Cluster, site: &Site, sent: &[Trade]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_longer_than_the_delivery_timeout_loses_nothing_and_doubles_nothing() {
-    let (cluster, site, sent) = cut("exactly-once", 300.0, &[2000, 7000]).await;
+    // Soon after each other: trades must still come at the second, however long the first lasts.
+    let (cluster, site, sent) = cut("exactly-once", 250.0, &[2000, 3000]).await;
     assert_landed(&site.path().join("data"), &sent).await;
     assert_topic(&cluster, &site, &sent, "avro").await;
 }
@@ -268,7 +272,8 @@ async fn a_store_that_is_away_holds_the_offsets_and_loses_nothing() {
     let cluster = shared_cluster().await;
     let server = S3Server::start().await;
     let front = Front::before(server.url()).await;
-    let exchange = exchange(Speed::PerSecond(1000.0), |_| {}).await;
+    // Slow enough for trades to come after the first commit, on a busy machine too.
+    let exchange = exchange(Speed::PerSecond(300.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
     site.set("/lakes/local", in_s3(&front.url()));
@@ -284,11 +289,11 @@ async fn a_store_that_is_away_holds_the_offsets_and_loses_nothing() {
     tried_again(&url, "trades-lake").await;
     let held = offsets(&place).await;
     let (total, begin) = (exchange.status().total, exchange.status().position);
-    exchange.reached(total.min(begin + 3000)).await;
+    exchange.reached(total.min(begin + 1000)).await;
     jackfield.kill().await;
     let mut jackfield = Jackfield::run(&site, &[]);
     refused(&front, 20).await;
-    exchange.reached(total.min(begin + 6000)).await;
+    exchange.reached(total.min(begin + 2000)).await;
     assert_eq!(offsets(&place).await, held);
     front.mend();
     jackfield.line(COMMITTED).await;

@@ -72,8 +72,9 @@ async fn a_lake_in_s3_with_bad_days_and_kills_lands_every_trade_once() {
     let server = S3Server::start().await;
     let front = Front::before(server.url()).await;
     let met = bad_days(&front);
-    // Slow enough for two lives to come up and commit while trades come in, on a busy machine too.
-    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    // Slow enough for two lives to come up and commit while trades come in, and for the last to make
+    // many requests, on a busy machine too.
+    let exchange = exchange(Speed::PerSecond(300.0), |_| {}).await;
     let mut site = Site::new(&exchange).await;
     site.set("/lakes/local", in_s3(&front.url()));
     let place = Place::in_s3(&site.path().join("data"), "s3://lake/w", &server.url());
@@ -207,7 +208,8 @@ async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
             _ => None,
         }
     });
-    let exchange = exchange(Speed::PerSecond(2000.0), |_| {}).await;
+    // Slow enough for both to commit often before the kill, on a busy machine too.
+    let exchange = exchange(Speed::PerSecond(500.0), |o| o.hold = true).await;
     let mut site = Site::new(&exchange).await;
     site.set(
         "/lakes/local",
@@ -222,6 +224,10 @@ async fn two_sinks_and_a_stranger_share_a_table_behind_a_rest_catalog() {
 
     let place = Place::behind(&server.url());
     let mut jackfield = Jackfield::run(&site, &[]);
+    jackfield.line("reading from").await;
+    exchange.start();
+    // There is a table for the strangers.
+    jackfield.line(COMMITTED).await;
     exchange.reached(2000).await;
     let stranger = Command::new(repository().join("scripts/python"))
         .arg(repository().join("tests/python/commit_beside.py"))

@@ -19,8 +19,9 @@ use crate::{COMMITTED, exchange, run_until_idle};
 /// Nobody waits for it: the process is killed meanwhile.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
 
-/// Slow enough for trades to be left when the first commit has been made.
-const TRADES_PER_SECOND: f64 = 1000.0;
+/// Slow enough for trades to be left when the first commit has been made, by the third life at the
+/// latest, on a busy machine too.
+const TRADES_PER_SECOND: f64 = 300.0;
 
 /// Tells a step by its request.
 type IsStep = fn(&Seen) -> bool;

@@ -69,10 +69,11 @@ mod telemetry;
 mod types;
 mod walk_through;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jackfield_exchange::{Exchange, Options, Running, Speed, Trade};
-use jackfield_system_tests::{About, Jackfield, Site, Table, compare, read_pyiceberg};
+use jackfield_system_tests::{About, Jackfield, PATIENCE, Site, Table, compare, read_pyiceberg};
 use rand::Rng;
 
 /// What a sink says of each commit; the progress lines only count them.
@@ -87,6 +88,14 @@ async fn exchange(speed: Speed, change: impl FnOnce(&mut Options)) -> Running {
     change(&mut options);
     println!("exchange seed {}", options.seed);
     Exchange::start(options).await.unwrap()
+}
+
+/// One whose feed outlasts a test that does not wait for its end, however slow the machine is: twice
+/// as long as a condition is waited for, since only few of them take long at once.
+async fn lasting_exchange(trades_per_second: f64) -> Running {
+    let trades = 2.0 * PATIENCE.as_secs_f64() * trades_per_second;
+    let laps = (trades / ALL as f64).ceil() as u32;
+    exchange(Speed::PerSecond(trades_per_second), |o| o.laps = laps).await
 }
 
 /// What a test's moments come from: another each time, or `JACKFIELD_SEED`, to see a failure again.
@@ -104,6 +113,24 @@ async fn run_until_idle(site: &Site, idle: &str) -> Jackfield {
     let mut jackfield = Jackfield::run(site, &["--until-idle", idle]);
     assert_eq!(jackfield.wait().await, 0);
     jackfield
+}
+
+/// Of a feed that was not waited for: all trades of each symbol have landed once, up to the last one
+/// of it that did, and `least` of them altogether.
+async fn assert_landed_so_far(data: &Path, table: &str, sent: &[Trade], least: u64) {
+    let table = read_pyiceberg(data, table).await;
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in &table.rows {
+        let id = row["trade_id"].as_i64().unwrap();
+        let last = last.entry(row["symbol"].as_str().unwrap()).or_insert(id);
+        *last = id.max(*last);
+    }
+    let until_last = |it: &&Trade| last.get(&*it.symbol).is_some_and(|id| it.trade_id <= *id);
+    let due: Vec<Trade> = sent.iter().filter(until_last).cloned().collect();
+    let difference = compare(&due, &table.rows);
+    assert!(difference.is_none(), "{difference}");
+    assert_eq!(table.rows.len(), due.len());
+    assert!(due.len() as u64 >= least, "{} of {least}", due.len());
 }
 
 /// Exactly these trades have landed in `market.trades`.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::{ALL, assert_landed, exchange, run_until_idle};
+use crate::admin::Admin;
+use crate::{ALL, assert_landed, exchange, lasting_exchange, run_until_idle};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_is_refused_with_every_mistake_and_exit_code_2() {
@@ -61,12 +62,19 @@ async fn a_good_file_is_accepted_and_bad_settings_of_a_plugin_are_not() {
 /// nothing more to land.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains() {
-    let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
+    let exchange = lasting_exchange(1000.0).await;
     let mut site = Site::new(&exchange).await;
-    let mut jackfield = Jackfield::run(&site, &[]);
-    exchange.reached(8000).await;
-    jackfield.terminate().await;
-    assert_eq!(jackfield.wait().await, 0);
+    let mut admin = Admin::run(&site, &[]).await;
+    // Who is far behind may stop before it has read all.
+    let keeps_up = |now: &Value| {
+        let lag = now["lag"].as_u64();
+        now["records"].as_u64() > Some(1000) && lag.is_some_and(|lag| lag < 1000)
+    };
+    admin
+        .until("it keeps up", "/status/trades-lake", keeps_up)
+        .await;
+    admin.jackfield.terminate().await;
+    assert_eq!(admin.jackfield.wait().await, 0);
     let data = site.path().join("data");
     let drained = read_pyiceberg(&data, "market.trades").await;
     assert!(drained.rows.len() > 1000, "{}", drained.rows.len());
@@ -142,7 +150,8 @@ async fn schema_and_inspect_tell_what_there_is_to_set() {
 async fn a_second_process_on_the_same_log_is_refused() {
     let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
     let site = Site::new(&exchange).await;
-    let mut first = Jackfield::run(&site, &["--until-idle", "4s"]);
+    // It holds the log for as long as the second one takes to ask for it.
+    let mut first = Jackfield::run(&site, &[]);
     exchange.reached(1000).await;
     let mut second = Jackfield::run(&site, &[]);
     assert_eq!(second.wait().await, 1);
@@ -151,7 +160,10 @@ async fn a_second_process_on_the_same_log_is_refused() {
         "{}",
         second.log()
     );
+    first.terminate().await;
     assert_eq!(first.wait().await, 0);
+    exchange.finished().await;
+    run_until_idle(&site, "4s").await;
     assert_landed(&site.path().join("data"), &exchange.trades()).await;
 }
 
@@ -162,6 +174,8 @@ async fn stopping_and_starting_loses_nothing() {
     let site = Site::new(&exchange).await;
     for part in 1..=3 {
         let mut jackfield = Jackfield::run(&site, &[]);
+        // From then on it hears a signal; the exchange may have come so far before.
+        jackfield.admin().await;
         exchange.reached(part * 4000).await;
         jackfield.terminate().await;
         assert_eq!(jackfield.wait().await, 0);
@@ -174,10 +188,9 @@ async fn stopping_and_starting_loses_nothing() {
 async fn metrics_pass_promtool_and_a_scrape_storm_moves_nothing() {
     let exchange = exchange(Speed::PerSecond(3000.0), |_| {}).await;
     let site = Site::new(&exchange).await;
-    let mut jackfield = Jackfield::run(&site, &["--until-idle", "4s"]);
-    let admin = jackfield.admin().await;
+    let mut admin = Admin::run(&site, &["--until-idle", "4s"]).await;
     let scraping = (0..8).map(|_| {
-        let url = format!("{admin}/metrics");
+        let url = format!("{}/metrics", admin.url);
         tokio::spawn(async move {
             let http = http();
             let mut scrapes = 0_u64;
@@ -189,13 +202,16 @@ async fn metrics_pass_promtool_and_a_scrape_storm_moves_nothing() {
         })
     });
     let scraping: Vec<_> = scraping.collect();
+    let ready = |now: &Value| now["ready"] == true;
+    admin.until("it is ready", "/readyz", ready).await;
     for path in ["/livez", "/readyz"] {
-        let response = http().get(format!("{admin}{path}")).send().await.unwrap();
+        let url = format!("{}{path}", admin.url);
+        let response = http().get(url).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
     exchange.reached(ALL as u64 / 2).await;
     let text = http()
-        .get(format!("{admin}/metrics"))
+        .get(format!("{}/metrics", admin.url))
         .send()
         .await
         .unwrap()
@@ -204,7 +220,7 @@ async fn metrics_pass_promtool_and_a_scrape_storm_moves_nothing() {
         .unwrap();
     promtool(&text).await;
     metrics_are_named(&text);
-    assert_eq!(jackfield.wait().await, 0);
+    assert_eq!(admin.jackfield.wait().await, 0);
     let scrapes: u64 = join_all(scraping)
         .await
         .into_iter()

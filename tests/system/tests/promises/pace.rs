@@ -139,11 +139,21 @@ fn median(rates: &[f64]) -> f64 {
 /// misbehaved for a while have nothing lost or doubled either.
 #[tokio::test(flavor = "multi_thread")]
 async fn neighbours_keep_their_rate_and_land_everything() {
-    let exchange = exchange(Speed::PerSecond(1000.0), |o| o.laps = 4).await;
+    let exchange = exchange(Speed::PerSecond(1000.0), |o| {
+        o.laps = 4;
+        // However long the start takes, the feed lasts for all turns.
+        o.hold = true;
+    })
+    .await;
     let mut site = Site::new(&exchange).await;
     add_evil(&mut site);
     let mut admin = Admin::run(&site, &["--grace", "60s"]).await;
     let path = "/status/trades-lake";
+    let runs = |now: &Value| now["connector"]["state"] == "RUNNING";
+    for path in ["/status/trades-source", path] {
+        admin.until("it runs", path, runs).await;
+    }
+    exchange.start();
     let begun = |now: &Value| now["records"].as_u64().unwrap_or_default() > 0;
     admin.until("the sink takes", path, begun).await;
     let mut rates = Rates::default();

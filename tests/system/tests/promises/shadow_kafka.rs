@@ -19,11 +19,11 @@ const PARTITIONS: i64 = 2;
 /// Readings that are written at a time, to all partitions in turn.
 const BATCH: i64 = 100;
 /// Between two commits: a shadow begins with one, and is there before the next.
-const COMMIT_EVERY: &str = "3s";
+const COMMIT_EVERY: &str = "6s";
 /// Of a shadow that is to be cut: longer than a group takes to change.
 const CUT_SPAN: &str = "5m";
 /// Of a shadow that is to see its whole time, with several commits in it.
-const WHOLE_SPAN: &str = "20s";
+const WHOLE_SPAN: &str = "30s";
 /// Shadows until one sees its whole time: a group that has just changed may go on changing.
 const TRIES: usize = 10;
 

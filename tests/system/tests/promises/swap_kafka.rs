@@ -66,19 +66,24 @@ async fn a_swap_waits_for_the_log_and_gives_up_without_harm() {
         servers: format!("127.0.0.1:{}", proxy.port()),
         ..shared_cluster().await
     };
-    let exchange = exchange(Speed::PerSecond(500.0), |_| {}).await;
+    let exchange = exchange(Speed::PerSecond(500.0), |o| o.hold = true).await;
     let mut site = Site::new(&exchange).await;
     site.on_kafka(&cluster);
     let copy = changed_copy("binance-source", site.path(), "copy").await;
     let copy = copy.to_str().unwrap().to_owned();
     let sink_copy = changed_copy("iceberg-sink", site.path(), "copy").await;
     let mut admin = Admin::run(&site, &[]).await;
-    let status = "/status/trades-source";
+    let (status, sink_status) = ("/status/trades-source", "/status/trades-lake");
+    // The source has something in hand while the broker is away, however long both took to begin.
+    let runs = |now: &Value| now["connector"]["state"] == "RUNNING";
+    for status in [status, sink_status] {
+        admin.until("it runs", status, runs).await;
+    }
+    exchange.start();
     let before = admin
-        .until("it runs", status, |now| now["records"] != 0)
+        .until("it takes", status, |now| now["records"] != 0)
         .await;
     // Its targets are known to the log.
-    let sink_status = "/status/trades-lake";
     let sink_before = admin
         .until("it commits", sink_status, |now| now["committed"] != 0)
         .await;

@@ -113,7 +113,7 @@ async fn all_slots_change_together_and_go_back_together() {
     // One slot loses what it has in hand.
     let d = json!({ "mark": "d", "in": "poll", "do": "late-panic", "who": "s1" });
     let taken_back = (4, "with events in hand");
-    swap(at, connector, &with(&good, d), "8s", taken_back).await;
+    swap(at, connector, &with(&good, d), "5m", taken_back).await;
     let e = with(&good, json!({ "mark": "e" }));
     swap(at, connector, &e, "1s", KEPT).await;
     let connections = exchange.status().connections;
@@ -141,7 +141,7 @@ async fn another_split_of_the_work_goes_on_where_each_line_stands_and_goes_back(
     swap(at, connector, &b, "1s", KEPT).await;
     let c = json!({ "slots": 4, "mark": "c", "in": "poll", "do": "late-panic", "who": "s3" });
     let taken_back = (4, "with records in hand");
-    swap(at, connector, &with(&good, c), "8s", taken_back).await;
+    swap(at, connector, &with(&good, c), "5m", taken_back).await;
     let d = json!({ "slots": 1, "mark": "d", "in": "poll", "do": "silent" });
     swap(at, connector, &with(&good, d), "6s", (4, "silent")).await;
     let more = json!({ "slots": 5, "mark": "e" });
@@ -196,7 +196,7 @@ async fn all_tasks_change_together_and_go_back_together() {
         ("commit", "late-panic", "committer"),
     ] {
         let bad = with(&saving, json!({ "in": call, "do": deed, "who": who }));
-        swap(at, connector, &bad, "8s", (4, "as told")).await;
+        swap(at, connector, &bad, "5m", (4, "as told")).await;
     }
     end(admin).await;
     let kept = kept_below(&root(&site, "many"));
