@@ -105,7 +105,7 @@ impl<P: Ord + Clone> Ledger<P> {
     }
 
     /// A target that holds nothing of a partition begins it at `offset`: from now on it holds that.
-    /// Whether it held nothing. Whoever calls can say so again in the next life.
+    /// Whether it held nothing: then whoever calls keeps it before any commit is made.
     pub fn begin(&mut self, target: &str, partition: &P, offset: i64) -> bool {
         let held = self.held.entry(target.to_owned()).or_default();
         match held.entry(partition.clone()) {

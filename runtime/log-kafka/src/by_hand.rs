@@ -44,7 +44,8 @@ pub(crate) async fn set(
 ) -> Result<(), LogError> {
     let now = self::offsets(shared, group, topics).await?;
     let mut then: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-    let deletes = offsets.iter().any(|(_, offset)| offset.is_none());
+    // A group is asked whether it has members also where there is nothing to set.
+    let deletes = offsets.is_empty() || offsets.iter().any(|(_, offset)| offset.is_none());
     if deletes {
         then.extend(now);
     }

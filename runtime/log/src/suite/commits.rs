@@ -84,6 +84,8 @@ pub async fn offsets_are_set_by_hand(fixture: &dyn Fixture) {
     assert_eq!(committed(&assigned, &place), Some(offsets[3]));
     let refused = log.set_group_offsets(&group, &topics, &set).await;
     assert!(matches!(refused, Err(LogError::Rejected(_))), "{refused:?}");
+    let refused = log.set_group_offsets(&group, &topics, &[]).await;
+    assert!(matches!(refused, Err(LogError::Rejected(_))), "{refused:?}");
     follower.close().await;
 
     let gone = [(place.clone(), None)];

@@ -55,6 +55,8 @@ struct Inner {
     /// Partitions whose offsets were set by hand, by the target that is to go by them where it holds
     /// nothing itself.
     anew: BTreeMap<String, BTreeSet<TopicPartition>>,
+    /// Those that it has begun there, which is not kept yet.
+    begun_anew: BTreeMap<String, BTreeSet<TopicPartition>>,
 }
 
 impl Books {
@@ -85,6 +87,7 @@ impl Books {
                 read: BTreeMap::new(),
                 begun_late: BTreeMap::new(),
                 anew: BTreeMap::new(),
+                begun_anew: BTreeMap::new(),
             }),
         }
     }
@@ -104,8 +107,9 @@ impl Books {
     /// Takes over an assigned partition: where it must be read from.
     ///
     /// # Errors
-    /// The topic is not the one that the targets' positions are of, or a stored position lies
-    /// outside the log: going on would lose, double, or filter records in silence.
+    /// The topic is not the one that the targets' positions are of or that was read before, or a
+    /// stored position lies outside the log: going on would lose, double, or filter records in
+    /// silence.
     pub(crate) fn own(&self, assigned: &Assignment, start: Start) -> Result<Begin, Failed> {
         let mut inner = self.lock();
         let at = &assigned.at;
@@ -121,6 +125,16 @@ impl Books {
                     at.topic,
                     known.join(", ")
                 ),
+            ));
+        }
+        if let Some(was) = inner.ids.get(at)
+            && *was != assigned.topic_id
+        {
+            // What is held of it is of the old one, and nobody has said so.
+            return Err(Failed::new(
+                "assign",
+                Consequence::Rewind,
+                format!("the topic {} was created anew while it was read", at.topic),
             ));
         }
         inner.ids.insert(at.clone(), assigned.topic_id);
@@ -264,19 +278,15 @@ impl Books {
     /// held before was told them, or was kept when they failed.
     pub(crate) fn begins_of_failed(&self) -> Vec<Holding> {
         let inner = self.lock();
-        let held = inner.ledger.held();
-        let begun = inner.begun_late.iter();
-        let begins = begun.map(|(target, partitions)| {
-            let next = |at: &TopicPartition| held.get(target)?.get(at).copied();
-            let positions = partitions.iter();
-            Holding {
-                target: target.clone(),
-                positions: positions
-                    .filter_map(|at| Some(inner.position(at, next(at)?)))
-                    .collect(),
-            }
-        });
-        begins.collect()
+        inner.held_in(&inner.begun_late)
+    }
+
+    /// Where targets have begun anew since this was asked last: to be kept before any commit is made.
+    /// The group's offset goes by all targets, and by then says nothing of them.
+    pub(crate) fn begun_anew(&self) -> Vec<Holding> {
+        let mut inner = self.lock();
+        let begun = std::mem::take(&mut inner.begun_anew);
+        inner.held_in(&begun)
     }
 
     /// The commits of an interval, in their order. Where failed targets begin is to be kept before
@@ -317,14 +327,17 @@ impl Books {
         self.lock().ledger.committed(commit)
     }
 
-    /// The offsets that the group shows as committed: the lowest that a target holds.
+    /// The offsets that the group shows as committed: the lowest that a target holds. None where a
+    /// target has begun at the group's, and that is not kept yet.
     pub(crate) fn group_offsets(
         &self,
         partitions: &[TopicPartition],
     ) -> Vec<(TopicPartition, i64)> {
         let inner = self.lock();
+        let begun = |at: &TopicPartition| inner.begun_anew.values().any(|it| it.contains(at));
         partitions
             .iter()
+            .filter(|at| !begun(at))
             .filter_map(|at| Some((at.clone(), inner.ledger.stored(at)?)))
             .collect()
     }
@@ -355,11 +368,29 @@ impl Inner {
     fn begin_anew(&mut self, at: &TopicPartition, offset: i64) -> bool {
         let mut any = false;
         for (target, partitions) in &self.anew {
-            if partitions.contains(at) {
-                any |= self.ledger.begin(target, at, offset);
+            if partitions.contains(at) && self.ledger.begin(target, at, offset) {
+                let begun = self.begun_anew.entry(target.clone()).or_default();
+                begun.insert(at.clone());
+                any = true;
             }
         }
         any
+    }
+
+    /// What targets hold of these partitions.
+    fn held_in(&self, of: &BTreeMap<String, BTreeSet<TopicPartition>>) -> Vec<Holding> {
+        let held = self.ledger.held();
+        let holdings = of.iter().map(|(target, partitions)| {
+            let next = |at: &TopicPartition| held.get(target)?.get(at).copied();
+            let positions = partitions.iter();
+            Holding {
+                target: target.clone(),
+                positions: positions
+                    .filter_map(|at| Some(self.position(at, next(at)?)))
+                    .collect(),
+            }
+        });
+        holdings.collect()
     }
 
     fn id(&self, at: &TopicPartition) -> String {
@@ -484,6 +515,33 @@ mod tests {
     fn a_topic_of_another_id_stops_the_sink() {
         let failed = books(Uuid::new_v4(), 8).own(&assigned(Uuid::new_v4()), Start::Earliest);
         assert!(failed.unwrap_err().reason.contains("created anew"));
+    }
+
+    #[test]
+    fn a_topic_of_another_id_while_it_is_read_ends_the_life() {
+        let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
+        let at = TopicPartition::new("t", 0);
+        let anew = BTreeMap::from([("silent".to_owned(), BTreeSet::from([at.clone()]))]);
+        let life = || Books::new(Vec::new()).beginning_anew(anew.clone());
+        let reads = life();
+        let begin = reads.own(&assigned(old), Start::Earliest);
+        assert_eq!(begin.unwrap(), stays_at(7));
+        reads.release(&at);
+        let again = Assignment {
+            committed: None,
+            ..assigned(new)
+        };
+        let failed = reads.own(&again, Start::Earliest).unwrap_err();
+        assert_eq!(failed.consequence, Consequence::Rewind);
+        assert!(failed.reason.contains("while it was read"), "{failed}");
+        let begin = life().own(&again, Start::Earliest);
+        assert_eq!(begin.unwrap(), stays_at(5), "what was held is forgotten");
+
+        let told = books(old, 8);
+        told.own(&assigned(old), Start::Earliest).unwrap();
+        let failed = told.own(&again, Start::Earliest).unwrap_err();
+        let why = "a target holds a position of the old one";
+        assert_eq!(failed.consequence, Consequence::Fail, "{why}");
     }
 
     #[test]

@@ -28,6 +28,10 @@ impl ByHand<'_> {
 /// Offsets of a sink's group were set or reset: targets that say nothing of these partitions begin
 /// there, and no longer where the log has kept that they begin or stood. The connector must be stopped.
 ///
+/// Where they begin is kept before the first commit of the next life. If that starts at the log's end
+/// and is killed before, they begin where reading began: at what others hold, if that is less, so that
+/// they have records from before the reset, and lack none.
+///
 /// # Errors
 /// The log fails: some of it may be kept still.
 pub async fn offsets_set_by_hand(
@@ -87,7 +91,8 @@ mod tests {
         async fn life(&self, told: Vec<Holding>) -> Books {
             let known = self.known().await;
             assert_eq!(known.names(), ["failed", "untold"], "all are still asked");
-            Books::new(known.complete(told)).beginning_anew(known.anew())
+            let anew = known.anew(&told);
+            Books::new(known.complete(told)).beginning_anew(anew)
         }
     }
 
@@ -145,9 +150,16 @@ mod tests {
     async fn what_a_target_says_counts_more_than_a_reset() {
         let kept = Kept::of_two().await;
         kept.set(ByHand::All).await;
-        let books = kept.life(vec![goes_on(), holds("failed", &[60])]).await;
-        begin(&books, 0, None, Start::Earliest);
-        assert_eq!(books.held_by("failed"), holds("failed", &[60]));
+        let untold = holds("untold", &[80, 80]);
+        let told = vec![goes_on(), holds("failed", &[60]), untold.clone()];
+        let books = kept.life(told).await;
+        let from = [0, 1].map(|it| begin(&books, it, None, Start::Earliest).offset);
+        assert_eq!(from, [60, 80]);
+        let why = "where it stood gave way, which counts while it says nothing at all";
+        assert_eq!(books.held_by("failed"), holds("failed", &[60]), "{why}");
+        let books = kept.life(vec![goes_on(), untold]).await;
+        let from = [0, 1].map(|it| begin(&books, it, None, Start::Earliest).offset);
+        assert_eq!(from, [ENDS.start; 2]);
     }
 
     #[tokio::test]
@@ -212,6 +224,6 @@ mod tests {
             };
             known.told(target, &[span(0), span(1)]).await.unwrap();
         }
-        assert!(kept.known().await.anew().is_empty());
+        assert!(kept.known().await.anew(&[]).is_empty());
     }
 }

@@ -102,9 +102,10 @@ pub(crate) async fn run(
         biased;
         // A call that is cut off takes its instance with it, which has nothing yet.
         () = stop.cancelled() => return Ok(()),
-        held = committer.stored(&names) => known.complete(held?),
+        held = committer.stored(&names) => held?,
     };
-    let books = Arc::new(Books::new(held).beginning_anew(known.anew()));
+    let anew = known.anew(&held);
+    let books = Arc::new(Books::new(known.complete(held)).beginning_anew(anew));
     let pending = Arc::new(Pending::new(spec.commit));
     let listeners = Arc::new(Listeners::default());
     let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);

@@ -104,6 +104,12 @@ impl KnownTargets {
         self.keep_as(stood, Begins::set_stood).await
     }
 
+    /// Remembers durably where a target has begun whose offsets were set by hand: from now on they
+    /// may be others.
+    pub(crate) async fn keep_anew(&mut self, begun: &Holding) -> Result<(), Failed> {
+        self.keep_as(begun, Begins::set_anew).await
+    }
+
     async fn keep_as(
         &mut self,
         holding: &Holding,
@@ -153,11 +159,18 @@ impl KnownTargets {
     }
 
     /// The targets that begin where the group stands, or else where the connector is to start, with
-    /// the partitions of which that is so as long as they say nothing of them.
-    pub(crate) fn anew(&self) -> BTreeMap<String, BTreeSet<TopicPartition>> {
+    /// the partitions of which that is so as long as they say nothing of them. `said` is what they
+    /// say themselves.
+    pub(crate) fn anew(&self, said: &[Holding]) -> BTreeMap<String, BTreeSet<TopicPartition>> {
+        let says = said.iter().filter(|it| !it.positions.is_empty());
+        let says: BTreeSet<&str> = says.map(|it| it.target.as_str()).collect();
         let mut anew = BTreeMap::new();
         for (target, begins) in &self.targets {
-            let partitions: BTreeSet<TopicPartition> = begins.anew().collect();
+            let partitions: BTreeSet<TopicPartition> = if says.contains(target.as_str()) {
+                begins.anew().collect()
+            } else {
+                begins.anew_of_silent().collect()
+            };
             if !partitions.is_empty() {
                 anew.insert(target.clone(), partitions);
             }

@@ -67,7 +67,7 @@ pub(super) fn log(what: &str, error: &LogError) -> Objection {
 /// The group's offsets are set, and targets would not go by them.
 pub(super) fn not_forgotten(failed: &Failed) -> Objection {
     let message = format!(
-        "the group's offsets are set, but where targets begin is kept still: {failed}. Ask for the same again"
+        "the group's offsets are set, but what is kept of where targets begin did not all give way: {failed}. Once that is mended, ask for the same again"
     );
     objection(500, "log", message)
 }

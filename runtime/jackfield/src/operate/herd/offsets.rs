@@ -108,9 +108,8 @@ impl Herd {
             }
             End::Sink { .. } => {
                 let topics = topics(&declared);
-                let committed = self.log.group_offsets(connector, &topics).await;
-                let committed = committed.map_err(|it| not_read(&it))?;
-                let gone: Vec<_> = committed.into_iter().map(|(at, _)| (at, None)).collect();
+                let gone = self.partitions_of(&topics).await?;
+                let gone: Vec<_> = gone.into_iter().map(|at| (at, None)).collect();
                 self.set_group(connector, &topics, &gone).await?;
                 self.forget_kept(connector, ByHand::All).await?;
                 Ok(message(RESET_HERE))
@@ -133,6 +132,20 @@ impl Herd {
     async fn set_positions(&self, connector: &str, all: &[Position]) -> Result<(), Objection> {
         let set = self.log.set_positions(connector, all).await;
         set.map_err(|error| log("the offsets can't be set", &error))
+    }
+
+    /// All, also those of which the group has committed nothing: a worker that is still ending the
+    /// connector may be about to.
+    async fn partitions_of(&self, topics: &[String]) -> Result<Vec<TopicPartition>, Objection> {
+        let mut partitions = Vec::new();
+        for topic in topics {
+            let described = self.log.describe_topic(topic).await;
+            if let Some(described) = described.map_err(|it| not_read(&it))? {
+                let numbers = 0..described.partitions;
+                partitions.extend(numbers.map(|it| TopicPartition::new(topic.as_str(), it)));
+            }
+        }
+        Ok(partitions)
     }
 
     async fn set_group(

@@ -46,6 +46,25 @@ struct Left {
     failed: Failed,
 }
 
+/// What the next life has to know once commits are made: the targets' names, and where those begin
+/// that no commit tells. Where a target has begun anew is among it, since the group's offset moves
+/// with the others' commits.
+async fn keep_before(
+    known: &mut KnownTargets,
+    books: &Books,
+    commits: &[Commit<TopicPartition, Piece>],
+) -> Result<(), Failed> {
+    let targets = commits.iter().map(|commit| commit.target.as_str());
+    known.remember(targets).await?;
+    for begins in books.begins_of_failed() {
+        known.keep(&begins).await?;
+    }
+    for begun in books.begun_anew() {
+        known.keep_anew(&begun).await?;
+    }
+    Ok(())
+}
+
 /// Where a target begins that was never told: as safe in the log as it would be in the target.
 async fn keep_beginning(
     known: &mut KnownTargets,
@@ -94,12 +113,7 @@ impl Coordinator<'_> {
         if commits.is_empty() {
             return Ok(());
         }
-        self.known
-            .remember(commits.iter().map(|commit| commit.target.as_str()))
-            .await?;
-        for begins in self.books.begins_of_failed() {
-            self.known.keep(&begins).await?;
-        }
+        keep_before(&mut self.known, &self.books, &commits).await?;
         let mut attempts: Vec<Attempt> = Vec::with_capacity(commits.len());
         for commit in commits {
             let spans = commit.spans.iter().map(|span| self.books.span(span));
@@ -321,6 +335,7 @@ impl Coordinator<'_> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::sink::by_hand::ByHand;
     use crate::sink::known_targets::fake::FakeKeyed;
     use jackfield_core::{Patience, Span as CoreSpan, Staged};
     use jackfield_log::{Assignment, Ends, Start};
@@ -349,7 +364,7 @@ mod tests {
     }
 
     /// Where reading of a partition begins.
-    fn begin(books: &Books, partition: i32) -> i64 {
+    fn begin(books: &Books, partition: i32, committed: Option<i64>) -> i64 {
         let ends = Ends {
             start: 0,
             end: 1000,
@@ -357,7 +372,7 @@ mod tests {
         let assigned = Assignment {
             at: TopicPartition::new("t", partition),
             topic_id: TOPIC_ID,
-            committed: None,
+            committed,
             ends,
         };
         books.own(&assigned, Start::Earliest).unwrap().offset
@@ -365,15 +380,25 @@ mod tests {
 
     /// A life that begins with what the targets say.
     fn life(known: &KnownTargets, told: Vec<Holding>) -> (Books, i64) {
-        let books = Books::new(known.complete(told));
-        let from = begin(&books, 0);
+        life_of_group(known, told, None)
+    }
+
+    /// The same where the group has committed this.
+    fn life_of_group(
+        known: &KnownTargets,
+        told: Vec<Holding>,
+        committed: Option<i64>,
+    ) -> (Books, i64) {
+        let anew = known.anew(&told);
+        let books = Books::new(known.complete(told)).beginning_anew(anew);
+        let from = begin(&books, 0, committed);
         (books, from)
     }
 
     /// The same of two partitions.
     fn life_of_two(known: &KnownTargets, told: Vec<Holding>) -> (Books, [i64; 2]) {
         let (books, from) = life(known, told);
-        let second = begin(&books, 1);
+        let second = begin(&books, 1, None);
         (books, [from, second])
     }
 
@@ -458,6 +483,67 @@ mod tests {
         known.told("a", &spans).await.unwrap();
         let (_, from) = life_of_two(&known, vec![goes_on]);
         assert_eq!(from, [50, 900], "it was told of that one");
+    }
+
+    /// The group's offset, where such a target begins, moves with what others commit.
+    #[tokio::test]
+    async fn a_target_that_has_begun_anew_begins_there_in_the_next_life_too() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = KnownTargets::open(log.clone(), "topic", "c").await.unwrap();
+        known.keep(&holding("a", 30)).await.unwrap();
+        let at = TopicPartition::new("t", 0);
+        let set = ByHand::Of(std::slice::from_ref(&at));
+        known.give_way(set).await.unwrap();
+        let (books, from) = life_of_group(&known, vec![holding("b", 100)], Some(500));
+        assert_eq!(from, 100);
+        assert_eq!(books.held_by("a"), holding("a", 500));
+        let piece = Piece {
+            target: "b".to_owned(),
+            version: 1,
+            bytes: Vec::new(),
+        };
+        let staged = Staged {
+            pieces: vec![("b".to_owned(), piece)],
+            spans: vec![CoreSpan {
+                partition: at.clone(),
+                first: 100,
+                next: 150,
+            }],
+        };
+        let commits = books.interval(vec![staged], Duration::ZERO).unwrap();
+        let places = std::slice::from_ref(&at);
+        assert_eq!(books.group_offsets(places), [], "it is not kept yet");
+        let kept = keep_before(&mut known, &books, &commits).await;
+        kept.unwrap();
+        for commit in &commits {
+            books.committed(commit).unwrap();
+        }
+        assert_eq!(books.group_offsets(places), [(at.clone(), 150)]);
+
+        let known = KnownTargets::open(log, "topic", "c").await.unwrap();
+        let (books, from) = life_of_group(&known, vec![holding("b", 150)], Some(150));
+        assert_eq!(from, 150);
+        assert_eq!(books.held_by("a"), holding("a", 500));
+    }
+
+    #[tokio::test]
+    async fn where_a_target_has_begun_anew_that_had_stood_counts_only_if_it_says_nothing_at_all() {
+        let log = Arc::new(FakeKeyed::default());
+        let mut known = KnownTargets::open(log.clone(), "topic", "c").await.unwrap();
+        let stood = holds("a", &[(0, 50), (1, 50)]);
+        known.keep_stood(&stood).await.unwrap();
+        known.give_way(ByHand::All).await.unwrap();
+        let goes_on = holds("b", &[(0, 100), (1, 100)]);
+        let (books, from) = life_of_two(&known, vec![goes_on.clone()]);
+        assert_eq!(from, [0, 0]);
+        keep_before(&mut known, &books, &[]).await.unwrap();
+
+        let known = KnownTargets::open(log, "topic", "c").await.unwrap();
+        let (_, from) = life_of_two(&known, vec![goes_on.clone()]);
+        assert_eq!(from, [0, 0]);
+        let told = vec![goes_on, holding("a", 60)];
+        let (_, from) = life_of_two(&known, told);
+        assert_eq!(from, [60, 100]);
     }
 
     #[tokio::test]

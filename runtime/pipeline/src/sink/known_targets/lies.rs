@@ -19,12 +19,22 @@ pub(super) struct Begins {
     /// topic never says anything of the others, and stands nowhere in them. By topic id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     stood: BTreeMap<String, OfTopic>,
-    /// Partitions whose offsets were set by hand since: it begins where the group stands, or else
-    /// where the connector is to start, as long as it does not say otherwise of that one. By topic,
-    /// which may have been created anew.
+    /// Partitions in which it began, and whose offsets were set by hand since: it begins where the
+    /// group stands, or else where the connector is to start, as long as it does not say otherwise
+    /// of that one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    anew: BTreeMap<String, BTreeSet<i32>>,
+    anew: Partitions,
+    /// The same of those in which it stood: as long as it says nothing of any partition.
+    #[serde(
+        default,
+        rename = "anew-if-silent",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    anew_if_silent: Partitions,
 }
+
+/// By topic, which may have been created anew.
+type Partitions = BTreeMap<String, BTreeSet<i32>>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct OfTopic {
@@ -35,29 +45,42 @@ struct OfTopic {
 
 impl Begins {
     pub(super) fn is_empty(&self) -> bool {
-        self.begins.is_empty() && self.stood.is_empty() && self.anew.is_empty()
+        self.begins.is_empty()
+            && self.stood.is_empty()
+            && self.anew.is_empty()
+            && self.anew_if_silent.is_empty()
     }
 
     /// Where it begins in a partition, wherever it stood.
     pub(super) fn set(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
         forget(&mut self.stood, topic_id, partition);
+        leave(&mut self.anew, topic, partition);
+        leave(&mut self.anew_if_silent, topic, partition);
         set(&mut self.begins, topic, topic_id, partition, offset);
     }
 
     /// Where it stood in a partition.
     pub(super) fn set_stood(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
+        leave(&mut self.anew_if_silent, topic, partition);
         set(&mut self.stood, topic, topic_id, partition, offset);
+    }
+
+    /// Where it has begun anew in a partition. If only because it said nothing at all, that counts
+    /// no longer than where it had stood.
+    pub(super) fn set_anew(&mut self, topic: &str, topic_id: &str, partition: i32, offset: i64) {
+        let anew = self.anew.get(topic);
+        if anew.is_some_and(|partitions| partitions.contains(&partition)) {
+            self.set(topic, topic_id, partition, offset);
+        } else {
+            self.set_stood(topic, topic_id, partition, offset);
+        }
     }
 
     pub(super) fn forget(&mut self, topic: &str, topic_id: &str, partition: i32) {
         forget(&mut self.begins, topic_id, partition);
         forget(&mut self.stood, topic_id, partition);
-        if let Some(partitions) = self.anew.get_mut(topic) {
-            partitions.remove(&partition);
-            if partitions.is_empty() {
-                self.anew.remove(topic);
-            }
-        }
+        leave(&mut self.anew, topic, partition);
+        leave(&mut self.anew_if_silent, topic, partition);
     }
 
     /// Wherever it begins or stood in these partitions, it is to begin anew there.
@@ -66,8 +89,9 @@ impl Begins {
             begins,
             stood,
             anew,
+            anew_if_silent,
         } = self;
-        for kept in [begins, stood] {
+        for (kept, anew) in [(begins, anew), (stood, anew_if_silent)] {
             for OfTopic { topic, offsets } in kept.values_mut() {
                 offsets.retain(|partition, _| {
                     let set = by_hand.names(topic, *partition);
@@ -83,10 +107,12 @@ impl Begins {
 
     /// The partitions that it begins anew.
     pub(super) fn anew(&self) -> impl Iterator<Item = TopicPartition> {
-        self.anew.iter().flat_map(|(topic, partitions)| {
-            let partitions = partitions.iter();
-            partitions.map(move |partition| TopicPartition::new(topic.as_str(), *partition))
-        })
+        places(&self.anew)
+    }
+
+    /// The same of a target that says nothing at all.
+    pub(super) fn anew_of_silent(&self) -> impl Iterator<Item = TopicPartition> {
+        places(&self.anew).chain(places(&self.anew_if_silent))
     }
 
     /// Topic, its id, partition and offset of each place where it begins.
@@ -128,6 +154,22 @@ fn forget(all: &mut BTreeMap<String, OfTopic>, topic_id: &str, partition: i32) {
             all.remove(topic_id);
         }
     }
+}
+
+fn leave(all: &mut Partitions, topic: &str, partition: i32) {
+    if let Some(partitions) = all.get_mut(topic) {
+        partitions.remove(&partition);
+        if partitions.is_empty() {
+            all.remove(topic);
+        }
+    }
+}
+
+fn places(all: &Partitions) -> impl Iterator<Item = TopicPartition> {
+    all.iter().flat_map(|(topic, partitions)| {
+        let partitions = partitions.iter();
+        partitions.map(move |partition| TopicPartition::new(topic.as_str(), *partition))
+    })
 }
 
 fn each(all: &BTreeMap<String, OfTopic>) -> impl Iterator<Item = (&str, &str, i32, i64)> {
@@ -229,6 +271,11 @@ mod tests {
         assert!(!begins.is_empty());
         begins.forget("t", "another", 3);
         assert!(begins.is_empty(), "it was told of the topic by its name");
+        begins.set_stood("t", "i", 3, 9);
+        begins.begin_anew(ByHand::All);
+        assert!(!begins.is_empty());
+        begins.forget("t", "another", 3);
+        assert!(begins.is_empty());
     }
 
     #[test]
@@ -255,7 +302,28 @@ mod tests {
         assert_eq!(begins.written(), json);
         assert_eq!(read(json).unwrap(), begins);
         begins.begin_anew(ByHand::All);
-        assert_eq!(begins.written(), r#"{"anew":{"t":[2,3],"u":[0]}}"#);
+        let json = r#"{"anew":{"t":[2,3]},"anew-if-silent":{"u":[0]}}"#;
+        assert_eq!(begins.written(), json);
+        assert_eq!(read(json).unwrap(), begins);
+        let anew: Vec<_> = begins.anew().collect();
+        let places = [2, 3].map(|partition| TopicPartition::new("t", partition));
+        assert_eq!(anew, places);
+        let silent: Vec<_> = begins.anew_of_silent().collect();
+        assert_eq!(silent[2..], [TopicPartition::new("u", 0)]);
+    }
+
+    #[test]
+    fn where_it_has_begun_anew_is_kept_as_what_gave_way() {
+        let mut begins = begins();
+        begins.set_stood("u", "j", 0, 9);
+        begins.begin_anew(ByHand::All);
+        begins.set_anew("t", "i", 2, 20);
+        begins.set_anew("u", "j", 0, 20);
+        let json = r#"{"begins":{"i":{"offsets":{"2":20},"topic":"t"}},"stood":{"j":{"offsets":{"0":20},"topic":"u"}}}"#;
+        assert_eq!(begins.written(), json);
+        begins.begin_anew(ByHand::All);
+        begins.set("u", "j", 0, 20);
+        assert_eq!(begins.anew_of_silent().count(), 1, "it begins in the other");
     }
 
     #[test]

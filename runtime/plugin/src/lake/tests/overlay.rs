@@ -148,7 +148,23 @@ async fn it_serves_a_table_whose_documents_are_elsewhere_if_a_server_says_so() {
     let next = next.unwrap();
     assert_eq!(load(&shadow).await, next);
     let again = commit(&shadow, &next.metadata_location, "again").await;
-    assert!(property(&again.unwrap(), "shadow").is_some());
+    let again = again.unwrap();
+    assert!(property(&again, "shadow").is_some());
+    // What is not granted can't be had by a table that says to be there.
+    let elsewhere = place.uri("other");
+    creation["name"] = json!("another");
+    creation["location"] = json!(elsewhere);
+    let creation = creation.to_string();
+    let told = shadow.create_table("market.another", &creation).await;
+    assert!(matches!(told, Err(CatalogError::Denied(_))), "{told:?}");
+    let moves = json!([{"action": "set-location", "location": elsewhere}]).to_string();
+    let at = &again.metadata_location;
+    let told = shadow.commit(TRADES, at, "[]", &moves).await;
+    assert!(matches!(told, Err(CatalogError::Denied(_))), "{told:?}");
+    std::fs::create_dir(place.path("other")).unwrap();
+    std::fs::write(place.path("other/secret"), b"s").unwrap();
+    let told = shadow.get(&place.uri("other/secret"), None).await;
+    assert!(matches!(told, Err(StoreError::Denied(_))), "{told:?}");
     assert_eq!(overlay.schema_differences().await.unwrap(), [""; 0]);
     // The place of the documents is not granted with it.
     let told = shadow.get(&document, None).await;
