@@ -269,6 +269,7 @@ async fn without_a_start_the_first_trade_heard_is_the_first() {
         sent.retain(|it| *it.symbol != *symbol || (first..=last).contains(&&it.trade_id));
     }
     assert_ne!(sent[0], very_first, "it began amid the feed");
+    assert!(sent.len() as u64 >= TAKEN, "{}", sent.len());
     assert_landed(&data, &sent).await;
 }
 
