@@ -280,17 +280,24 @@ impl Pipelines {
     }
 
     /// Waits until nothing has arrived for `quiet` and all that arrived is committed, or until no
-    /// connector is at work.
+    /// connector is at work. Quiet is what was looked at and found so: a process that stood still, as on
+    /// a machine that was suspended, can't tell what would have arrived meanwhile.
     pub async fn until_idle(&self, quiet: Duration) {
+        let enough = quiet.as_nanos().div_ceil(IDLE_EVERY.as_nanos());
         let mut tick = tokio::time::interval(IDLE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let mut looks = 0;
+        let mut active = None;
+        while looks < enough {
             tick.tick().await;
-            let now = self.inner.host.clock.now();
-            let mut reports = self.statuses().into_iter().map(|status| status.report());
-            if reports.all(|report| is_idle(&report, now, quiet)) {
+            let statuses = self.statuses();
+            let reports: Vec<Report> = statuses.iter().map(|it| it.report()).collect();
+            if reports.iter().all(|it| work(it) == Work::Over) {
                 return;
             }
+            let before = active.replace(reports.iter().map(|it| it.last_active).max());
+            let still = before == active && reports.iter().all(|it| work(it) != Work::Left);
+            looks = if still { looks + 1 } else { 0 };
         }
     }
 
@@ -348,13 +355,26 @@ impl Pipelines {
     }
 }
 
-fn is_idle(report: &Report, now: Duration, quiet: Duration) -> bool {
+/// What a connector has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Left,
+    /// None, until something arrives.
+    Done,
+    /// None, whatever arrives.
+    Over,
+}
+
+fn work(report: &Report) -> Work {
     match report.state {
-        State::Failed { .. } | State::Stopped | State::Paused => true,
-        State::Unassigned | State::Restarting { .. } => false,
+        State::Failed { .. } | State::Stopped | State::Paused => Work::Over,
+        State::Unassigned | State::Restarting { .. } => Work::Left,
         State::Running => {
             let read = report.source || (report.lag_whole && report.lag == 0);
-            report.open == 0 && read && now.saturating_sub(report.last_active) >= quiet
+            match report.open == 0 && read {
+                true => Work::Done,
+                false => Work::Left,
+            }
         }
     }
 }

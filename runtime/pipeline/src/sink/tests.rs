@@ -18,9 +18,10 @@ use jackfield_schema::{EmbeddedRegistry, SubjectNaming};
 use jackfield_telemetry::{Kind, Telemetry};
 use std::convert::Infallible;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Far longer than anything here takes, on a clock that stands still while something is done.
@@ -172,4 +173,21 @@ async fn a_sink_for_which_others_leave_nothing_becomes_idle() {
     assert_eq!(committed_when_idle(&pipelines).await, 0);
     assert!(pipelines.shut_down(STUCK_AFTER).await.clean());
     other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_has_not_been_idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = host(dir.path()).await;
+    tokio::time::pause();
+    let pipelines = sink(&host, Duration::ZERO);
+    assert_eq!(committed_when_idle(&pipelines).await, RECORDS);
+    let mut waiting = pin!(pipelines.until_idle(QUIET));
+    tokio::select! {
+        biased;
+        () = &mut waiting => panic!("nobody has looked for as long as that"),
+        () = advance(QUIET * 2) => {}
+    }
+    timeout(STUCK_AFTER, waiting).await.unwrap();
+    assert!(pipelines.shut_down(STUCK_AFTER).await.clean());
 }
