@@ -1,6 +1,7 @@
 //! When a sink connector commits, and in which order.
 
 mod commits;
+mod keeping;
 mod last_stages;
 mod swap;
 
