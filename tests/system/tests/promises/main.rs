@@ -118,7 +118,26 @@ async fn run_until_idle(site: &Site, idle: &str) -> Jackfield {
 /// Of a feed that was not waited for: all trades of each symbol have landed once, up to the last one
 /// of it that did, and `least` of them altogether.
 async fn assert_landed_so_far(data: &Path, table: &str, sent: &[Trade], least: u64) {
-    let table = read_pyiceberg(data, table).await;
+    assert_holds_so_far(&read_pyiceberg(data, table).await, sent, least);
+}
+
+/// Ends it amid a feed that lasts: of each of these tables, as much has landed as its sink has put.
+async fn ends_amid_the_feed(
+    jackfield: &mut Jackfield,
+    site: &Site,
+    exchange: &Running,
+    put: &[(&str, u64)],
+) {
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 0);
+    let (data, sent) = (site.path().join("data"), exchange.trades());
+    for (table, least) in put {
+        assert_landed_so_far(&data, table, &sent, *least).await;
+    }
+}
+
+/// What [`assert_landed_so_far`] asserts, of a table that has been read.
+fn assert_holds_so_far(table: &Table<About>, sent: &[Trade], least: u64) {
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
     for row in &table.rows {
         let id = row["trade_id"].as_i64().unwrap();

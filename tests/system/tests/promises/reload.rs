@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use jackfield_exchange::{Speed, Trade};
+use jackfield_exchange::{Running, Speed, Trade};
 use jackfield_system_tests::{
     Artifacts, Jackfield, Site, compare, http, metric, read_pyiceberg, trades_sink,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::admin::Admin;
-use crate::{assert_landed, assert_landed_so_far, exchange, lasting_exchange};
+use crate::{assert_landed, ends_amid_the_feed, exchange, lasting_exchange};
 
 /// The connectors' names.
 fn names(status: &Value) -> Vec<&str> {
@@ -63,8 +63,8 @@ async fn assert_landed_twice(site: &Site, sent: &[Trade]) {
     assert_eq!(copied.rows.len(), sent.len());
 }
 
-/// Ends it amid the feed: all that its two sinks have put has landed, each trade once in each table.
-async fn ends_amid_the_feed(mut admin: Admin, site: &Site, sent: &[Trade]) -> Jackfield {
+/// Ends it amid the feed, of which both tables have what their sinks have put.
+async fn ends_with_both(mut admin: Admin, site: &Site, exchange: &Running) -> Jackfield {
     let mut put = Vec::new();
     for (connector, table) in [
         ("trades-lake", "market.trades"),
@@ -75,12 +75,7 @@ async fn ends_amid_the_feed(mut admin: Admin, site: &Site, sent: &[Trade]) -> Ja
         let now = admin.until("it takes", &path, some).await;
         put.push((table, now["records"].as_u64().unwrap()));
     }
-    admin.jackfield.terminate().await;
-    assert_eq!(admin.jackfield.wait().await, 0);
-    let data = site.path().join("data");
-    for (table, least) in put {
-        assert_landed_so_far(&data, table, sent, least).await;
-    }
+    ends_amid_the_feed(&mut admin.jackfield, site, exchange, &put).await;
     admin.jackfield
 }
 
@@ -303,7 +298,7 @@ async fn sighup_reads_the_file_and_its_secrets_again() {
     goes_on(&admin).await;
     let all = ["copy-lake", "trades-lake", "trades-source"];
     assert_eq!(names(&admin.get("/status").await), all);
-    ends_amid_the_feed(admin, &site, &exchange.trades()).await;
+    ends_with_both(admin, &site, &exchange).await;
 }
 
 /// A file that is written slowly: its first half is refused, and the whole is applied.
@@ -331,7 +326,7 @@ async fn half_a_file_changes_nothing_and_the_whole_is_applied() {
     file.write_all(rest.as_bytes()).unwrap();
     let line = admin.jackfield.line(COPY_ADDED).await;
     assert!(line.contains(APPLIED), "{line}");
-    let ended = ends_amid_the_feed(admin, &site, &exchange.trades()).await;
+    let ended = ends_with_both(admin, &site, &exchange).await;
     assert_eq!(exchange.status().connections, 1);
     assert_eq!(begun(&ended.log(), "trades-lake"), PARTITIONS);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::{assert_landed_so_far, exchange, lasting_exchange};
+use crate::{ends_amid_the_feed, exchange, lasting_exchange};
 
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -151,13 +151,11 @@ async fn busy_exchange() -> Running {
     lasting_exchange(1000.0).await
 }
 
-/// Ends it amid the feed: all that its sink has put has landed, each trade once.
-async fn ends_amid_the_feed(mut running: Shadowed, exchange: &Running, site: &Site) {
+/// Ends it amid the feed, of which all that its sink has put has landed.
+async fn ends(mut running: Shadowed, exchange: &Running, site: &Site) {
     let put = running.records("trades-lake").await;
-    running.jackfield.terminate().await;
-    assert_eq!(running.jackfield.wait().await, 0);
-    let (data, sent) = (site.path().join("data"), exchange.trades());
-    assert_landed_so_far(&data, "market.trades", &sent, put).await;
+    let put = [("market.trades", put)];
+    ends_amid_the_feed(&mut running.jackfield, site, exchange, &put).await;
 }
 
 /// A sink that commits rarely enough for its shadow to be there before the next commit, on a busy
@@ -204,7 +202,7 @@ async fn a_shadow_of_the_same_version_differs_in_nothing_and_leaves_nothing() {
 
     assert_eq!(after.connections, 1, "the shadow opened none");
     assert_eq!(after.requests, before.requests, "the shadow made none");
-    ends_amid_the_feed(running, &exchange, &site).await;
+    ends(running, &exchange, &site).await;
     let left = files(&Artifacts::get().state.join("shadows"));
     assert_eq!(left, BTreeSet::new(), "what it wrote is gone");
 }
@@ -378,7 +376,7 @@ async fn a_shadow_of_a_sink_that_writes_elsewhere_tells_so_and_writes_nowhere() 
     let rows = |who: &str| report["sink"][who]["market.trades"]["rows"].as_u64();
     assert!(rows("running") > Some(1000), "{report}");
     assert_eq!(rows("new"), Some(0), "{report}");
-    ends_amid_the_feed(running, &exchange, &site).await;
+    ends(running, &exchange, &site).await;
     let elsewhere = files(&site.warehouse());
     let elsewhere = elsewhere.iter().filter(|it| path(it).contains("elsewhere"));
     assert_eq!(elsewhere.count(), 0);
@@ -415,7 +413,7 @@ async fn what_a_connector_was_given_is_recorded_and_replays_to_the_bit() {
     );
     let kept = std::fs::metadata(&of_sink).unwrap();
     assert_eq!(kept.len(), file.len(), "what was there stays");
-    ends_amid_the_feed(running, &exchange, &site).await;
+    ends(running, &exchange, &site).await;
 
     let plugin = Artifacts::get().plugin("binance-source");
     let written = site.path().join("records.jsonl");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::admin::{Admin, changed_copy};
-use crate::{assert_landed, assert_landed_so_far, exchange, lasting_exchange, run_until_idle};
+use crate::{assert_landed, ends_amid_the_feed, exchange, lasting_exchange, run_until_idle};
 
 /// Swaps of each connector while the stream goes on.
 pub(crate) const SWAPS: usize = 200;
@@ -510,10 +510,8 @@ async fn a_file_that_changes_while_its_connector_rests_is_what_it_goes_on_with()
     let kept = |now: &Value| now[1]["number"] == 2;
     admin.until("it is swapped again", swaps, kept).await;
     let put = admin.get("/status/trades-lake").await["records"].as_u64();
-    admin.jackfield.terminate().await;
-    assert_eq!(admin.jackfield.wait().await, 0);
-    let (data, sent) = (site.path().join("data"), exchange.trades());
-    assert_landed_so_far(&data, "market.trades", &sent, put.unwrap()).await;
+    let put = [("market.trades", put.unwrap())];
+    ends_amid_the_feed(&mut admin.jackfield, &site, &exchange, &put).await;
 }
 
 /// One that has FAILED gets another chance with the changed file.

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use jackfield_exchange::Speed;
-use jackfield_system_tests::{Jackfield, Place, Site, compare, read_pyiceberg_at};
+use jackfield_system_tests::{Jackfield, Place, Site, read_pyiceberg_at};
 use jackfield_test_kafka::{Fate, Proxy, Side};
 use jackfield_test_lakes::PostgresServer;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::TRADES_PER_SECOND;
-use crate::exchange;
 use crate::lakes::{TABLE, until};
+use crate::{COMMITTED, assert_holds_so_far, lasting_exchange};
 
 /// How the server's answer to such a change begins. It sends nothing of it before the transaction, of
 /// this one statement, is committed.
@@ -22,7 +21,7 @@ const CHANGED: &[u8] = b"UPDATE 1\0";
 const COMMIT_ID: &str = "jackfield.commit-id.trades-lake";
 
 /// The first commit's answer, and that of one which goes on from another.
-const LOST: u32 = 2;
+const LOST: usize = 2;
 
 /// What has happened is found by loading the table: nothing is committed again, no life ends, and the
 /// document that the row names is not taken for one that nobody needs.
@@ -31,21 +30,22 @@ async fn a_commit_to_postgres_whose_answer_is_lost_is_found_and_not_made_again()
     let server = spawn_blocking(PostgresServer::start).await.unwrap();
     let proxy = Proxy::listen();
     proxy.to(server.port());
-    let exchange = exchange(Speed::PerSecond(TRADES_PER_SECOND), |_| {}).await;
+    let exchange = lasting_exchange(TRADES_PER_SECOND).await;
     let mut site = Site::new(&exchange).await;
     let uri = server.uri_at(proxy.port());
     let lake = json!({ "catalog": { "sql": uri }, "warehouse": "data/warehouse" });
     site.set("/lakes/local", lake);
     proxy.when(Side::Server, CHANGED, Fate::Ended);
-    let mut jackfield = Jackfield::run(&site, &["--until-idle", "5s"]);
+    let mut jackfield = Jackfield::run(&site, &[]);
     for lost in 1..=LOST {
         until("the catalog's row is changed", || proxy.has_met()).await;
         if lost < LOST {
             proxy.when(Side::Server, CHANGED, Fate::Ended);
         }
     }
+    jackfield.nth_line(COMMITTED, LOST).await;
+    jackfield.terminate().await;
     assert_eq!(jackfield.wait().await, 0);
-    exchange.finished().await;
     for said in [
         "sink restarts from what its targets hold",
         "the committer tries again",
@@ -54,8 +54,7 @@ async fn a_commit_to_postgres_whose_answer_is_lost_is_found_and_not_made_again()
     }
     let place = Place::in_postgres(&site.path().join("data"), &server.uri());
     let table = read_pyiceberg_at(&place, TABLE).await;
-    let difference = compare(&exchange.trades(), &table.rows);
-    assert!(difference.is_none(), "{difference}");
+    assert_holds_so_far(&table, &exchange.trades(), 1);
     let snapshots = &table.about.snapshots;
     let ids = snapshots.iter().map(|it| &it.summary[COMMIT_ID]);
     let commits: BTreeSet<&String> = ids.collect();
