@@ -88,11 +88,9 @@ async fn opening_connections_without_end_is_refused() {
         .await
         .unwrap();
     let polled = instance.poll(POLL).await.unwrap();
-    assert!(
-        polled.counts.missing <= 1024,
-        "opened {}",
-        polled.counts.missing
-    );
+    // The events that nobody settles, and the connections at the time that have not made theirs yet.
+    let opened = polled.counts.missing;
+    assert!(opened <= 1024 + 64, "opened {opened}");
     bench.connections.close_all().await;
 }
 

@@ -79,10 +79,11 @@ impl Machine {
         assert!(well, "{}: {said}", block.heading);
     }
 
-    /// Runs a block that something is wrong with: it has to say so by how it ends.
-    async fn stops(&self, block: &Block) {
+    /// Runs a block that something is wrong with: it has to say so by how it ends. Gives what it said.
+    async fn stops(&self, block: &Block) -> String {
         let (well, said) = self.paste(block).await;
         assert!(!well, "{}: {said}", block.heading);
+        said
     }
 
     /// Runs a block as somebody does who pastes it: that shell goes on after an error. Gives whether
@@ -243,9 +244,10 @@ async fn the_page_is_followed_word_for_word_as_a_service() {
         ["2026-11-27", "elsewhere"].map(|name| machine.at("var/backups/jackfield").join(name));
     let [new, lost] = ["jackfield", "jackfield.lost"].map(|name| machine.at("var/lib").join(name));
     std::fs::rename(&backup, &elsewhere).unwrap();
-    machine.stops(&service[6]).await;
-    assert!(!machine.runs(), "it runs on nothing");
-    assert!(lost.join("log").exists() && !new.join("log").exists());
+    let said = machine.stops(&service[6]).await;
+    assert!(!machine.runs(), "it runs on nothing: {said}");
+    assert!(lost.join("log").exists(), "{said}");
+    assert!(!new.join("log").exists(), "{said}");
     // Another try does not move what is left into what there was.
     machine.stops(&service[6]).await;
     assert!(!machine.runs() && !lost.join("jackfield").exists());
