@@ -122,7 +122,7 @@ async fn the_last_metrics_are_pushed_at_the_end() {
 }
 
 /// How long this thread was asleep while `work` ran: neither on a processor nor waiting for one.
-fn asleep(work: impl FnOnce()) -> (Duration, Duration) {
+fn asleep(work: &mut impl FnMut()) -> (Duration, Duration) {
     let scheduled = || {
         let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
         let mut fields = stat.split_whitespace().map(|it| it.parse::<u64>().unwrap());
@@ -133,6 +133,20 @@ fn asleep(work: impl FnOnce()) -> (Duration, Duration) {
     work();
     let wall = started.elapsed();
     (wall.saturating_sub(scheduled() - before), wall)
+}
+
+/// The same of the first of a few tries that hardly slept, and how many there were. A lock that is waited
+/// for is waited for in each; time that was taken from a virtual machine looks alike, and passes.
+fn least_asleep(mut work: impl FnMut()) -> (Duration, Duration, u64) {
+    const TRIES: u64 = 10;
+    let mut tries = 1;
+    loop {
+        let (asleep, wall) = asleep(&mut work);
+        if tries == TRIES || asleep < wall / 4 {
+            return (asleep, wall, tries);
+        }
+        tries += 1;
+    }
 }
 
 /// The receiver is down, refuses, stalls, answers rubbish, without an end, or breaks off: what is
@@ -166,8 +180,8 @@ async fn an_ill_receiver_holds_nobody_up() {
         })
         .await;
         let before = Instant::now();
-        let (asleep, wall) = tokio::task::block_in_place(|| {
-            asleep(|| {
+        let (asleep, wall, tries) = tokio::task::block_in_place(|| {
+            least_asleep(|| {
                 for number in 0..ROUNDS {
                     metrics.records(1);
                     let first = i64::try_from(number).unwrap() * 100;
@@ -176,7 +190,8 @@ async fn an_ill_receiver_holds_nobody_up() {
             })
         });
         let page = telemetry.render().unwrap();
-        let line = format!("connector=\"p-s\",kind=\"sink\",pipeline=\"p\"}} {ROUNDS}\n");
+        let rounds = tries * ROUNDS;
+        let line = format!("connector=\"p-s\",kind=\"sink\",pipeline=\"p\"}} {rounds}\n");
         assert!(
             page.contains(&format!("jackfield_records_total{{{line}")),
             "{health:?}: {page}"
