@@ -283,7 +283,7 @@ impl Pipelines {
     /// connector is at work. Quiet is what was looked at and found so: a process that stood still, as on
     /// a machine that was suspended, can't tell what would have arrived meanwhile.
     pub async fn until_idle(&self, quiet: Duration) {
-        let enough = quiet.as_nanos().div_ceil(IDLE_EVERY.as_nanos());
+        let enough = quiet.as_nanos().div_ceil(IDLE_EVERY.as_nanos()).max(1);
         let mut tick = tokio::time::interval(IDLE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looks = 0;
@@ -371,9 +371,10 @@ fn work(report: &Report) -> Work {
         State::Unassigned | State::Restarting { .. } => Work::Left,
         State::Running => {
             let read = report.source || (report.lag_whole && report.lag == 0);
-            match report.open == 0 && read {
-                true => Work::Done,
-                false => Work::Left,
+            if report.open == 0 && read {
+                Work::Done
+            } else {
+                Work::Left
             }
         }
     }

@@ -191,3 +191,16 @@ async fn a_process_that_stood_still_has_not_been_idle() {
     timeout(STUCK_AFTER, waiting).await.unwrap();
     assert!(pipelines.shut_down(STUCK_AFTER).await.clean());
 }
+
+#[tokio::test]
+async fn no_quiet_at_all_is_waited_for_until_all_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = host(dir.path()).await;
+    tokio::time::pause();
+    let pipelines = sink(&host, Duration::ZERO);
+    let idle = timeout(STUCK_AFTER, pipelines.until_idle(Duration::ZERO));
+    idle.await.unwrap();
+    let report = pipelines.status("lake").unwrap().report();
+    assert_eq!(report.committed, RECORDS);
+    assert!(pipelines.shut_down(STUCK_AFTER).await.clean());
+}
