@@ -1,6 +1,9 @@
 //! What a scrape, a reader or an exporter does never reaches those who record.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
+use common::least_asleep;
 use jackfield_telemetry::{Call, ConnectorLabels, ConnectorMetrics, Kind, Telemetry};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -9,7 +12,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const ROUNDS: u64 = 200_000;
 
@@ -31,37 +34,6 @@ fn record(metrics: &ConnectorMetrics, rounds: u64) {
 
 fn shows(telemetry: &Telemetry, line: &str) -> bool {
     telemetry.render().unwrap().contains(line)
-}
-
-/// How long this thread was asleep while `work` ran: neither on a processor nor waiting for one.
-/// That is what waiting for a lock looks like, however busy the machine is.
-fn asleep(work: &mut impl FnMut()) -> (Duration, Duration) {
-    let scheduled = || {
-        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        let mut fields = stat
-            .split_whitespace()
-            .map(|field| field.parse::<u64>().unwrap());
-        let (ran, waited) = (fields.next().unwrap(), fields.next().unwrap());
-        Duration::from_nanos(ran + waited)
-    };
-    let (started, before) = (Instant::now(), scheduled());
-    work();
-    let wall = started.elapsed();
-    (wall.saturating_sub(scheduled() - before), wall)
-}
-
-/// The same of the first of a few tries that hardly slept, and how many there were. A lock that is waited
-/// for is waited for in each; time that was taken from a virtual machine looks alike, and passes.
-fn least_asleep(mut work: impl FnMut()) -> (Duration, Duration, u64) {
-    const TRIES: u64 = 10;
-    let mut tries = 1;
-    loop {
-        let (asleep, wall) = asleep(&mut work);
-        if tries == TRIES || asleep < wall / 4 {
-            return (asleep, wall, tries);
-        }
-        tries += 1;
-    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Metrics and traces are pushed; and whatever the receiver does, those who record don't notice.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
+use common::least_asleep;
 use jackfield_telemetry::{
     Call, ConnectorLabels, ConnectorMetrics, Kind, Otlp, Part, Protocol, Step, Telemetry,
 };
@@ -119,34 +122,6 @@ async fn the_last_metrics_are_pushed_at_the_end() {
     assert!(closed.unwrap());
     assert!(receiver.metrics().contains("jackfield_records_total"));
     assert_eq!(receiver.spans().len(), 1);
-}
-
-/// How long this thread was asleep while `work` ran: neither on a processor nor waiting for one.
-fn asleep(work: &mut impl FnMut()) -> (Duration, Duration) {
-    let scheduled = || {
-        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        let mut fields = stat.split_whitespace().map(|it| it.parse::<u64>().unwrap());
-        let (ran, waited) = (fields.next().unwrap(), fields.next().unwrap());
-        Duration::from_nanos(ran + waited)
-    };
-    let (started, before) = (Instant::now(), scheduled());
-    work();
-    let wall = started.elapsed();
-    (wall.saturating_sub(scheduled() - before), wall)
-}
-
-/// The same of the first of a few tries that hardly slept, and how many there were. A lock that is waited
-/// for is waited for in each; time that was taken from a virtual machine looks alike, and passes.
-fn least_asleep(mut work: impl FnMut()) -> (Duration, Duration, u64) {
-    const TRIES: u64 = 10;
-    let mut tries = 1;
-    loop {
-        let (asleep, wall) = asleep(&mut work);
-        if tries == TRIES || asleep < wall / 4 {
-            return (asleep, wall, tries);
-        }
-        tries += 1;
-    }
 }
 
 /// The receiver is down, refuses, stalls, answers rubbish, without an end, or breaks off: what is

@@ -121,21 +121,6 @@ async fn assert_landed_so_far(data: &Path, table: &str, sent: &[Trade], least: u
     assert_holds_so_far(&read_pyiceberg(data, table).await, sent, least);
 }
 
-/// Ends it amid a feed that lasts: of each of these tables, as much has landed as its sink has put.
-async fn ends_amid_the_feed(
-    jackfield: &mut Jackfield,
-    site: &Site,
-    exchange: &Running,
-    put: &[(&str, u64)],
-) {
-    jackfield.terminate().await;
-    assert_eq!(jackfield.wait().await, 0);
-    let (data, sent) = (site.path().join("data"), exchange.trades());
-    for (table, least) in put {
-        assert_landed_so_far(&data, table, &sent, *least).await;
-    }
-}
-
 /// What [`assert_landed_so_far`] asserts, of a table that has been read.
 fn assert_holds_so_far(table: &Table<About>, sent: &[Trade], least: u64) {
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
@@ -150,6 +135,21 @@ fn assert_holds_so_far(table: &Table<About>, sent: &[Trade], least: u64) {
     assert!(difference.is_none(), "{difference}");
     assert_eq!(table.rows.len(), due.len());
     assert!(due.len() as u64 >= least, "{} of {least}", due.len());
+}
+
+/// Ends it amid a feed that lasts: of each of these tables, as much has landed as its sink has put.
+async fn ends_amid_the_feed(
+    jackfield: &mut Jackfield,
+    site: &Site,
+    exchange: &Running,
+    put: &[(&str, u64)],
+) {
+    jackfield.terminate().await;
+    assert_eq!(jackfield.wait().await, 0);
+    let (data, sent) = (site.path().join("data"), exchange.trades());
+    for (table, least) in put {
+        assert_landed_so_far(&data, table, &sent, *least).await;
+    }
 }
 
 /// Exactly these trades have landed in `market.trades`.
